@@ -1,0 +1,7 @@
+//! The MirrorDNA vault: an embedded database for the identity and memory of AI agents.
+#![forbid(unsafe_code)]
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+
+pub mod crypto;
+pub mod record;
+pub mod storage;

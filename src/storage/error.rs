@@ -1,0 +1,142 @@
+//! What can go wrong with a storage.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::record::Kind;
+use crate::record::id::NoRandomness;
+
+use super::types::Sequence;
+
+/// What went wrong with a storage.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// The directory holds no vault.
+    #[error("{} is not a vault; create one with `mirrordna --vault {} init`", path.display(), path.display())]
+    NotAVault {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The directory cannot take a new vault.
+    #[error("{} already holds {what}; choose a new or empty directory", path.display())]
+    Occupied {
+        /// The directory.
+        path: PathBuf,
+        /// What is there.
+        what: &'static str,
+    },
+    /// Another process has the vault open.
+    #[error("{} is held by {holder}; wait for it, or stop it (for a mount: `mirrordna umount DIR`)", path.display())]
+    Locked {
+        /// The directory.
+        path: PathBuf,
+        /// Which process holds it: its id, command and since when.
+        holder: String,
+    },
+    /// The vault was written by a newer program.
+    #[error("{} has format {found}; this program reads up to {supported}: use a newer mirrordna", path.display())]
+    NewerFormat {
+        /// The directory.
+        path: PathBuf,
+        /// The version it has.
+        found: u32,
+        /// The newest version that is known here.
+        supported: u32,
+    },
+    /// The vault uses something this program does not know.
+    #[error("{} needs features that this program does not have (bits {bits:#x}): use a newer mirrordna", path.display())]
+    UnknownFeatures {
+        /// The directory.
+        path: PathBuf,
+        /// The bits that are not known here.
+        bits: u64,
+    },
+    /// Stored bytes are not what was stored.
+    #[error("{what} is damaged: {detail}; run `mirrordna verify` to see all damage, and restore a backup")]
+    Corrupt {
+        /// Which record, entry or file.
+        what: String,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// The operating system denies access.
+    #[error("no permission for {}: check owner and mode of the vault's directory", path.display())]
+    Permission {
+        /// The file or directory.
+        path: PathBuf,
+    },
+    /// The disk, or the quota, is full.
+    #[error("no space left for {}: nothing was changed; free some and try again", path.display())]
+    NoSpace {
+        /// The file or directory.
+        path: PathBuf,
+    },
+    /// Input or output failed.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The storage engine failed.
+    #[error("the storage engine failed in {}: {message}", path.display())]
+    Engine {
+        /// The directory.
+        path: PathBuf,
+        /// What it said.
+        message: String,
+    },
+    /// The system gives no random bytes.
+    #[error(transparent)]
+    Randomness(#[from] NoRandomness),
+    /// A record should not have been there and was.
+    #[error("{kind} {id} already exists")]
+    Exists {
+        /// Which kind of record.
+        kind: Kind,
+        /// Its id.
+        id: String,
+    },
+    /// A record should have been there and was not.
+    #[error("there is no {kind} {id}")]
+    NotFound {
+        /// Which kind of record.
+        kind: Kind,
+        /// Its id.
+        id: String,
+    },
+    /// A record was changed by somebody else in the meantime.
+    #[error("{kind} {id} was changed in the meantime (now at sequence {now}, expected {expected}): read it again and retry")]
+    Stale {
+        /// Which kind of record.
+        kind: Kind,
+        /// Its id.
+        id: String,
+        /// The sequence that was expected.
+        expected: Sequence,
+        /// The sequence it has.
+        now: Sequence,
+    },
+    /// More than a storage takes at once.
+    #[error("{what}: the limit is {limit}")]
+    Limit {
+        /// What is too large.
+        what: String,
+        /// The limit.
+        limit: usize,
+    },
+}
+
+impl StorageError {
+    /// Sorts an error of the operating system into what a user can do about it.
+    #[must_use]
+    pub fn from_io(path: &Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        match source.kind() {
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Self::Permission { path },
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoSpace { path },
+            _ => Self::Io { path, source },
+        }
+    }
+}

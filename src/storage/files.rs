@@ -1,0 +1,374 @@
+//! The vault's own small files: the marker `VAULT`, the two copies of `HEAD`, and `LOCK`.
+//!
+//! `VAULT` says what the directory is, so that a newer format is told apart from damage before any of it is touched.
+//! `HEAD` says where the log stood when the vault was closed, since RocksDB by itself takes a damaged write-ahead log for
+//! a short one. `LOCK` is held for as long as a process has the vault open, and says which.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::record::{Checksum, Timestamp};
+
+use super::types::Sequence;
+use super::{Result, StorageError};
+
+/// The newest format that this program reads and writes.
+pub(super) const FORMAT: u32 = 1;
+/// Feature bits that this program knows; a vault with any other incompatible bit is not opened.
+pub(super) const KNOWN_INCOMPATIBLE: u64 = 0;
+/// As [`KNOWN_INCOMPATIBLE`], for bits that matter only to a writer.
+pub(super) const KNOWN_READ_ONLY_COMPATIBLE: u64 = 0;
+
+const MARKER: &str = "VAULT";
+const MARKER_TITLE: &str = "MirrorDNA vault";
+const LOCK: &str = "LOCK";
+const HEADS: [&str; 2] = ["HEAD.0", "HEAD.1"];
+const HEAD_MAGIC: &[u8; 8] = b"MDNAHEAD";
+const HEAD_BYTES: usize = 8 + 1 + 1 + 8 + 8 + 8 + 32 + 4;
+
+/// Access to the files of a vault that are not RocksDB's. Tests give one that fails.
+pub trait FileAccess: Send + Sync {
+    /// The content of a file.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+
+    /// Writes a file so that a power cut leaves either its old content or its new content, and only returns when the new
+    /// content is on disk: write a temporary file, fsync it, rename it, fsync the directory.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    fn write(&self, path: &Path, content: &[u8]) -> io::Result<()>;
+}
+
+/// The file system of the operating system.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemFiles;
+
+impl FileAccess for SystemFiles {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        fs::read(path)
+    }
+
+    fn write(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        let mut temporary = path.as_os_str().to_owned();
+        temporary.push(".tmp");
+        let mut file = File::create(&temporary)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)?;
+        File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+    }
+}
+
+/// What the marker says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Marker {
+    pub(super) vault_id: String,
+    pub(super) created: String,
+    pub(super) format: u32,
+    pub(super) compatible: u64,
+    pub(super) read_only_compatible: u64,
+    pub(super) incompatible: u64,
+}
+
+impl Marker {
+    fn lines(&self) -> String {
+        format!(
+            "{MARKER_TITLE}\nformat {}\nfeatures {:#x} {:#x} {:#x}\nvault-id {}\ncreated {}\n",
+            self.format, self.compatible, self.read_only_compatible, self.incompatible, self.vault_id, self.created
+        )
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let lines = self.lines();
+        let checksum = Checksum::of(lines.as_bytes());
+        format!("{lines}sha256 {checksum}\n").into_bytes()
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(bytes).ok()?;
+        let (lines, checksum) = text.strip_suffix('\n')?.rsplit_once("\nsha256 ")?;
+        let mut fields = lines.lines();
+        (fields.next()? == MARKER_TITLE).then_some(())?;
+        let format = fields.next()?.strip_prefix("format ")?.parse().ok()?;
+        let mut bits = fields.next()?.strip_prefix("features ")?.split(' ').map(|bits| {
+            let hex = bits.strip_prefix("0x")?;
+            u64::from_str_radix(hex, 16).ok()
+        });
+        let (compatible, read_only_compatible, incompatible) = (bits.next()??, bits.next()??, bits.next()??);
+        let vault_id = fields.next()?.strip_prefix("vault-id ")?.to_owned();
+        let created = fields.next()?.strip_prefix("created ")?.to_owned();
+        (Checksum::parse(checksum)? == Checksum::of(format!("{lines}\n").as_bytes())).then_some(())?;
+        Some(Self { vault_id, created, format, compatible, read_only_compatible, incompatible })
+    }
+
+    pub(super) fn read(files: &dyn FileAccess, dir: &Path) -> Result<Self> {
+        let path = dir.join(MARKER);
+        let bytes = match files.read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Err(if dir.join(HEADS[0]).exists() || dir.join(HEADS[1]).exists() {
+                    StorageError::Corrupt {
+                        what: path.display().to_string(),
+                        detail: "it is missing although the rest of a vault is there".to_owned(),
+                    }
+                } else {
+                    StorageError::NotAVault { path: dir.to_owned() }
+                });
+            }
+            Err(error) => return Err(StorageError::from_io(&path, error)),
+        };
+        let marker = Self::decode(&bytes).ok_or_else(|| StorageError::Corrupt {
+            what: path.display().to_string(),
+            detail: "its content does not match its checksum".to_owned(),
+        })?;
+        if marker.format > FORMAT {
+            return Err(StorageError::NewerFormat { path: dir.to_owned(), found: marker.format, supported: FORMAT });
+        }
+        let unknown = (marker.incompatible & !KNOWN_INCOMPATIBLE)
+            | (marker.read_only_compatible & !KNOWN_READ_ONLY_COMPATIBLE);
+        if unknown != 0 {
+            return Err(StorageError::UnknownFeatures { path: dir.to_owned(), bits: unknown });
+        }
+        Ok(marker)
+    }
+
+    pub(super) fn write(&self, files: &dyn FileAccess, dir: &Path) -> Result<()> {
+        let path = dir.join(MARKER);
+        files.write(&path, &self.encode()).map_err(|error| StorageError::from_io(&path, error))
+    }
+}
+
+/// What a copy of `HEAD` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct HeadFile {
+    /// Counts the writes; the copy with the higher one is the newer.
+    pub(super) generation: u64,
+    /// The vault was closed cleanly, so that exactly `sequence` must be found.
+    pub(super) clean: bool,
+    pub(super) epoch: u64,
+    pub(super) sequence: Sequence,
+    pub(super) root: Checksum,
+}
+
+impl HeadFile {
+    fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(HEAD_BYTES);
+        out.extend_from_slice(HEAD_MAGIC);
+        out.push(1);
+        out.push(u8::from(self.clean));
+        out.extend_from_slice(&self.generation.to_le_bytes());
+        out.extend_from_slice(&self.epoch.to_le_bytes());
+        out.extend_from_slice(&self.sequence.to_le_bytes());
+        out.extend_from_slice(&self.root.0);
+        out.extend_from_slice(&crc32c::crc32c(&out).to_le_bytes());
+        out
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let bytes: &[u8; HEAD_BYTES] = bytes.try_into().ok()?;
+        let (body, crc) = bytes.split_last_chunk::<4>()?;
+        (crc32c::crc32c(body) == u32::from_le_bytes(*crc)).then_some(())?;
+        let (magic, rest) = body.split_first_chunk::<8>()?;
+        let (version, rest) = rest.split_first()?;
+        (magic == HEAD_MAGIC && *version == 1).then_some(())?;
+        let (clean, rest) = rest.split_first()?;
+        let (generation, rest) = rest.split_first_chunk()?;
+        let (epoch, rest) = rest.split_first_chunk()?;
+        let (sequence, root) = rest.split_first_chunk()?;
+        Some(Self {
+            generation: u64::from_le_bytes(*generation),
+            clean: *clean == 1,
+            epoch: u64::from_le_bytes(*epoch),
+            sequence: Sequence::from_le_bytes(*sequence),
+            root: Checksum(root.try_into().ok()?),
+        })
+    }
+
+    /// The newer of the two copies that can be read, and what is wrong with the other.
+    pub(super) fn read(files: &dyn FileAccess, dir: &Path) -> Result<(Self, Option<String>)> {
+        let mut newest: Option<Self> = None;
+        let mut problem = None;
+        for name in HEADS {
+            let path = dir.join(name);
+            match files.read(&path) {
+                Ok(bytes) => match Self::decode(&bytes) {
+                    Some(head) if newest.is_none_or(|newest| head.generation > newest.generation) => newest = Some(head),
+                    Some(_) => {}
+                    None => problem = Some(format!("{name} does not match its checksum")),
+                },
+                Err(error) if error.kind() == io::ErrorKind::NotFound => problem = Some(format!("{name} is missing")),
+                Err(error) => return Err(StorageError::from_io(&path, error)),
+            }
+        }
+        let newest = newest.ok_or_else(|| StorageError::Corrupt {
+            what: dir.join("HEAD").display().to_string(),
+            detail: "neither of its two copies can be read, so nothing says how long the log must be".to_owned(),
+        })?;
+        Ok((newest, problem))
+    }
+
+    pub(super) fn write(&self, files: &dyn FileAccess, dir: &Path) -> Result<()> {
+        let [even, odd] = HEADS;
+        let path = dir.join(if self.generation.is_multiple_of(2) { even } else { odd });
+        files.write(&path, &self.encode()).map_err(|error| StorageError::from_io(&path, error))
+    }
+}
+
+/// The lock of a vault, held until it is dropped.
+#[derive(Debug)]
+pub(super) struct LockFile {
+    _file: File,
+}
+
+impl LockFile {
+    /// Takes the lock, waiting for at most `timeout`, and writes down who holds it.
+    pub(super) fn take(dir: &Path, timeout: Duration, now: Timestamp) -> Result<Self> {
+        let path = dir.join(LOCK);
+        let failed = |error| StorageError::from_io(&path, error);
+        let mut file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
+        let deadline = Instant::now() + timeout;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(20).min(deadline - Instant::now()));
+                }
+                Err(TryLockError::WouldBlock) => {
+                    let mut holder = String::new();
+                    // The holder may be writing it just now; then there is no more to say than that there is one.
+                    let _ = file.read_to_string(&mut holder);
+                    let holder = if holder.is_empty() { "another process" } else { holder.trim_end() };
+                    return Err(StorageError::Locked { path: dir.to_owned(), holder: holder.to_owned() });
+                }
+                Err(TryLockError::Error(error)) => return Err(failed(error)),
+            }
+        }
+        let command: Vec<String> =
+            std::env::args_os().take(8).map(|argument| argument.to_string_lossy().into_owned()).collect();
+        let command: String = command.join(" ").chars().filter(|c| !c.is_control()).take(200).collect();
+        let holder = format!("process {} ({command}), since {now}\n", std::process::id());
+        let write = |file: &mut File| {
+            file.set_len(0)?;
+            file.rewind()?;
+            file.write_all(holder.as_bytes())
+        };
+        write(&mut file).map_err(failed)?;
+        Ok(Self { _file: file })
+    }
+}
+
+/// Where RocksDB keeps its files.
+pub(super) fn database_dir(dir: &Path) -> PathBuf {
+    dir.join("db")
+}
+
+/// Makes the directory of a new vault, private to its user, and refuses one that holds anything.
+pub(super) fn create_dir(dir: &Path) -> Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    let failed = |error| StorageError::from_io(dir, error);
+    match fs::read_dir(dir) {
+        Ok(mut entries) => {
+            if dir.join(MARKER).exists() {
+                return Err(StorageError::Occupied { path: dir.to_owned(), what: "a vault" });
+            }
+            if entries.next().is_some() {
+                return Err(StorageError::Occupied { path: dir.to_owned(), what: "files" });
+            }
+            Ok(())
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            Err(StorageError::Occupied { path: dir.to_owned(), what: "a file" })
+        }
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// The files of the operating system, shared.
+pub(super) fn system_files() -> Arc<dyn FileAccess> {
+    Arc::new(SystemFiles)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn marker() -> Marker {
+        Marker {
+            vault_id: "vault_0123456789abcdef".into(),
+            created: "2026-01-01T00:00:00.000000Z".into(),
+            format: FORMAT,
+            compatible: 0,
+            read_only_compatible: 0,
+            incompatible: 0,
+        }
+    }
+
+    #[test]
+    fn the_marker_comes_back_and_every_flipped_bit_is_seen() {
+        let bytes = marker().encode();
+        assert_eq!(Marker::decode(&bytes), Some(marker()));
+        for bit in 0..bytes.len() * 8 {
+            let mut bytes = bytes.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            // The hex digits of a checksum may change their case without changing what they say.
+            assert!(Marker::decode(&bytes).is_none_or(|found| found == marker()), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn a_newer_format_and_unknown_features_are_told_apart_from_damage() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |marker: Marker| marker.write(&SystemFiles, dir.path()).unwrap();
+        write(Marker { format: FORMAT + 1, ..marker() });
+        assert!(matches!(Marker::read(&SystemFiles, dir.path()), Err(StorageError::NewerFormat { .. })));
+        write(Marker { incompatible: 4, ..marker() });
+        assert!(matches!(Marker::read(&SystemFiles, dir.path()), Err(StorageError::UnknownFeatures { bits: 4, .. })));
+        fs::write(dir.path().join(MARKER), b"x").unwrap();
+        assert!(matches!(Marker::read(&SystemFiles, dir.path()), Err(StorageError::Corrupt { .. })));
+        fs::remove_file(dir.path().join(MARKER)).unwrap();
+        assert!(matches!(Marker::read(&SystemFiles, dir.path()), Err(StorageError::NotAVault { .. })));
+    }
+
+    #[test]
+    fn head_files_are_written_in_turn_and_one_is_enough() {
+        let dir = tempfile::tempdir().unwrap();
+        let head = |generation| HeadFile { generation, clean: true, epoch: 1, sequence: generation, root: Checksum([7; 32]) };
+        for generation in 1..=4 {
+            head(generation).write(&SystemFiles, dir.path()).unwrap();
+        }
+        assert_eq!(HeadFile::read(&SystemFiles, dir.path()).unwrap(), (head(4), None));
+        let newest = dir.path().join(HEADS[0]);
+        let mut bytes = fs::read(&newest).unwrap();
+        bytes[20] ^= 1;
+        fs::write(&newest, bytes).unwrap();
+        let (found, problem) = HeadFile::read(&SystemFiles, dir.path()).unwrap();
+        assert_eq!(found, head(3));
+        assert!(problem.unwrap().contains("HEAD.0"));
+        fs::remove_file(dir.path().join(HEADS[1])).unwrap();
+        assert!(matches!(HeadFile::read(&SystemFiles, dir.path()), Err(StorageError::Corrupt { .. })));
+    }
+
+    #[test]
+    fn a_held_lock_names_its_holder() {
+        let dir = tempfile::tempdir().unwrap();
+        let held = LockFile::take(dir.path(), Duration::ZERO, Timestamp::default()).unwrap();
+        match LockFile::take(dir.path(), Duration::from_millis(30), Timestamp::default()) {
+            Err(StorageError::Locked { holder, .. }) => {
+                assert!(holder.contains(&std::process::id().to_string()), "{holder}");
+            }
+            other => panic!("{other:?}"),
+        }
+        drop(held);
+        LockFile::take(dir.path(), Duration::ZERO, Timestamp::default()).unwrap();
+    }
+}

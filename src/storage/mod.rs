@@ -1,0 +1,226 @@
+//! Where a vault's data lies: the [`Storage`] trait, and RocksDB behind it.
+//!
+//! The trait is at the level of records: it commits changes with preconditions, answers what is there now and what was
+//! there at a sequence, and hands out the log. Nothing above it knows which engine is below.
+
+mod codec;
+mod error;
+mod files;
+mod merkle;
+mod prepare;
+mod rocksdb;
+mod types;
+
+use std::sync::Arc;
+
+use crate::record::{Checksum, Kind, Timestamp};
+
+pub use error::StorageError;
+pub use files::{FileAccess, SystemFiles};
+pub use prepare::{MAX_TAGS, prepare, record_file, terms_of};
+pub use rocksdb::{OpenOptions, RocksStorage};
+pub use types::{
+    Action, Change, Commit, Committed, Durability, Event, Expect, Head, LogEntry, LogState, Operation, Order, Origin,
+    Position, Posting, Prepared, RecordFile, Selection, Sequence, Term, Version, text_term,
+};
+
+/// The newest version, whatever its sequence.
+pub const NOW: Sequence = Sequence::MAX;
+/// The most changes in one commit.
+pub const MAX_COMMIT_CHANGES: usize = 10_000;
+/// The most bytes of records in one commit: 64 MiB.
+pub const MAX_COMMIT_BYTES: usize = 64 << 20;
+
+/// Results of a storage.
+pub type Result<T> = std::result::Result<T, StorageError>;
+
+/// A record that a commit changed, for those who subscribed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// The log entry of the change.
+    pub entry: LogEntry,
+    /// Index terms before the change; none when the record was not there.
+    pub before: Vec<(u16, Term)>,
+    /// Index terms after the change; none when the record is gone.
+    pub after: Vec<(u16, Term)>,
+}
+
+/// Somebody who must know of changes before the caller who made them goes on.
+pub trait Subscriber: Send + Sync {
+    /// Called in order of the log, after the change is visible and before its commit returns. Must not commit.
+    fn changed(&self, changes: &[Changed]);
+}
+
+/// Keeps the versions of one sequence from being pruned until it is dropped.
+#[derive(Clone, Debug)]
+pub struct Lease(#[expect(dead_code, reason = "held, never read")] Arc<Sequence>);
+
+/// A fault that a check found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The record, log entry, index or file that is at fault.
+    pub subject: String,
+    /// What is wrong with it.
+    pub problem: String,
+    /// True when it is derived data, which a repair makes again from the log and the versions.
+    pub derived: bool,
+}
+
+/// Follows a check.
+pub trait CheckSink {
+    /// A part of the work is done: `done` of `total` steps.
+    fn progress(&mut self, done: u64, total: u64);
+    /// A sound version, whose meaning the caller may check.
+    fn version(&mut self, kind: Kind, id: &str, version: &Version);
+    /// A fault.
+    fn fault(&mut self, fault: Fault);
+}
+
+/// What to prune.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PrunePolicy {
+    /// Of each record, the newest this many versions stay. At least 1.
+    pub keep: Option<u32>,
+    /// Versions that were current after this moment stay.
+    pub current_after: Option<Timestamp>,
+    /// Only count.
+    pub dry_run: bool,
+}
+
+/// What a prune did, or would do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// Versions dropped.
+    pub versions: u64,
+    /// Bytes of canonical JSON in them.
+    pub bytes: u64,
+    /// Versions that stay.
+    pub kept: u64,
+}
+
+/// Work that must be finished or undone after a crash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Intent {
+    /// The present is being brought to this sequence.
+    Restore {
+        /// The sequence.
+        target: Sequence,
+    },
+    /// Records are being imported; what came after this sequence by import is undone.
+    Import {
+        /// The sequence before the import.
+        since: Sequence,
+    },
+}
+
+/// How much a storage has read and how large it is, for tests, benches and health.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StorageStats {
+    /// Versions read since it was opened.
+    pub versions_read: u64,
+    /// Bytes on disk, about.
+    pub disk_bytes: u64,
+}
+
+/// A storage of records with their history.
+pub trait Storage: Send + Sync {
+    /// The id of the vault, `vault_` and 16 hex digits.
+    fn vault_id(&self) -> &str;
+
+    /// Makes all changes of a commit, or none.
+    ///
+    /// # Errors
+    /// [`StorageError::Exists`], [`StorageError::NotFound`] or [`StorageError::Stale`] when a precondition does not hold,
+    /// [`StorageError::Limit`] when it is too large, and the errors of the engine. After an error nothing is changed.
+    fn commit(&self, commit: Commit) -> Result<Committed>;
+
+    /// The newest version of a record, in short; also of a deleted one.
+    ///
+    /// # Errors
+    /// [`StorageError::Corrupt`] and those of the engine, as for every read.
+    fn head(&self, kind: Kind, id: &str) -> Result<Option<Head>>;
+
+    /// The version of a record at a sequence, which may be a deletion. [`NOW`] gives the newest.
+    ///
+    /// # Errors
+    /// As [`Storage::head`].
+    fn version(&self, kind: Kind, id: &str, at: Sequence) -> Result<Option<Version>>;
+
+    /// The versions of a record before a sequence, newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// As [`Storage::head`].
+    fn history(&self, kind: Kind, id: &str, before: Sequence, limit: usize) -> Result<Vec<Version>>;
+
+    /// Ids and heads in order of the id, deleted ones too, after the id `after`, at most `limit`.
+    ///
+    /// # Errors
+    /// As [`Storage::head`].
+    fn heads(&self, kind: Kind, after: Option<&str>, limit: usize) -> Result<Vec<(String, Head)>>;
+
+    /// The records of the present that fit, after a position, at most `limit`. Reads index entries, not records.
+    ///
+    /// # Errors
+    /// As [`Storage::head`].
+    fn select(&self, selection: &Selection, after: Option<Position>, limit: usize) -> Result<Vec<Posting>>;
+
+    /// Log entries from a sequence on, at most `limit`.
+    ///
+    /// # Errors
+    /// As [`Storage::head`].
+    fn log(&self, from: Sequence, limit: usize) -> Result<Vec<LogEntry>>;
+
+    /// Where the log stands.
+    fn state(&self) -> LogState;
+
+    /// The Merkle root over the first `size` entries.
+    ///
+    /// # Errors
+    /// As [`Storage::head`].
+    fn root(&self, size: Sequence) -> Result<Checksum>;
+
+    /// Makes everything durable that was committed and returns the newest durable sequence.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    fn sync(&self) -> Result<Sequence>;
+
+    /// From now on calls `subscriber` for each commit, until the last other reference to it is dropped.
+    fn subscribe(&self, subscriber: &Arc<dyn Subscriber>);
+
+    /// Keeps what is needed to read at a sequence.
+    fn lease(&self, at: Sequence) -> Lease;
+
+    /// Drops versions that neither the policy nor a pin nor a lease needs. `pins` are the sequences of the snapshots.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    fn prune(&self, policy: PrunePolicy, pins: &[Sequence], actor: &str) -> Result<Pruned>;
+
+    /// The work that must be finished or undone.
+    ///
+    /// # Errors
+    /// As [`Storage::head`].
+    fn intent(&self) -> Result<Option<Intent>>;
+
+    /// Notes, durably, work that must be finished or undone, or that there is none.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    fn set_intent(&self, intent: Option<&Intent>) -> Result<()>;
+
+    /// Begins a new epoch, named in the log with a reason.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    fn begin_epoch(&self, reason: &str, actor: &str) -> Result<()>;
+
+    /// Checks everything that is stored. `pins` as for [`Storage::prune`].
+    ///
+    /// # Errors
+    /// Only what keeps the check from going on; faults go to the sink.
+    fn check(&self, pins: &[Sequence], sink: &mut dyn CheckSink) -> Result<()>;
+
+    /// How much was read and how large it is.
+    fn stats(&self) -> StorageStats;
+}

@@ -1,0 +1,546 @@
+//! Writing: concurrent commits are grouped; one thread leads, gives out sequences, extends the Merkle tree, and writes
+//! one batch with one fsync for all.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use ::rocksdb::WriteBatch;
+
+use crate::record::id::{IdSource, SystemIds};
+use crate::record::{Checksum, Kind, Timestamp};
+
+use super::super::codec::{self, key};
+use super::super::merkle::{self, Tree};
+use super::super::types::{
+    Action, Change, Commit, Committed, Durability, Expect, Head, LogEntry, Operation, Origin, RecordFile, Sequence,
+    Term, Version,
+};
+use super::super::{Changed, Intent, MAX_COMMIT_BYTES, MAX_COMMIT_CHANGES, Result, StorageError, Subscriber};
+use super::{Cf, Overlay, Published, RocksStorage, Slot, Writer, bare_entry, lock};
+
+/// A group takes no further commit once it has this many bytes of records.
+const GROUP_BYTES: usize = 4 << 20;
+/// How many commits with tokens are remembered.
+const REMEMBERED_TOKENS: usize = 4_096;
+const INTENT_KEY: &[u8] = b"intent";
+
+/// Commits that wait, and whether somebody leads.
+#[derive(Default)]
+pub(super) struct Queue {
+    waiting: VecDeque<(Arc<Slot>, Commit)>,
+    led: bool,
+}
+
+/// How far a waiting commit is.
+#[derive(Default)]
+pub(super) enum SlotState {
+    #[default]
+    Waiting,
+    /// The leader before is done; this thread leads now.
+    Lead,
+    Done(Result<Committed>),
+    Taken,
+}
+
+/// A record as it is while a batch is made.
+#[derive(Clone, Default)]
+pub(super) struct Current {
+    head: Option<Head>,
+    /// Its index entries and their value; empty when it is not there.
+    terms: Vec<(u16, Term)>,
+    posting: Vec<u8>,
+}
+
+impl Current {
+    fn live(&self) -> Option<&Head> {
+        self.head.as_ref().filter(|head| !head.deleted)
+    }
+}
+
+/// Answers to the newest commits with tokens.
+#[derive(Default)]
+pub(super) struct Tokens {
+    answers: HashMap<[u8; 16], Committed>,
+    order: VecDeque<[u8; 16]>,
+}
+
+impl Tokens {
+    fn remember(&mut self, token: [u8; 16], answer: Committed) {
+        if self.answers.insert(token, answer).is_none() {
+            self.order.push_back(token);
+        }
+        if self.order.len() > REMEMBERED_TOKENS
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.answers.remove(&oldest);
+        }
+    }
+}
+
+/// One batch in the making.
+struct Group {
+    batch: WriteBatch,
+    tree: Tree,
+    time: Timestamp,
+    epoch: u64,
+    sync: bool,
+    overlay: Overlay,
+    changed: Vec<Changed>,
+    tokens: Vec<([u8; 16], Committed)>,
+}
+
+impl RocksStorage {
+    /// Commits, in a group with whoever else commits at the moment.
+    pub(super) fn enqueue(&self, commit: Commit) -> Result<Committed> {
+        check_limits(&commit)?;
+        let slot = Arc::new(Slot::default());
+        let mut queue = lock(&self.queue);
+        queue.waiting.push_back((Arc::clone(&slot), commit));
+        if queue.led {
+            drop(queue);
+            if let Some(answer) = wait(&slot) {
+                return answer;
+            }
+        } else {
+            queue.led = true;
+            drop(queue);
+        }
+        self.lead();
+        match std::mem::replace(&mut *lock(&slot.state), SlotState::Taken) {
+            SlotState::Done(answer) => answer,
+            SlotState::Waiting | SlotState::Lead | SlotState::Taken => Err(StorageError::Engine {
+                path: self.dir.clone(),
+                message: "a commit got no answer".to_owned(),
+            }),
+        }
+    }
+
+    /// Writes one group, which begins with the leader's own commit, and hands the lead on.
+    fn lead(&self) {
+        let mut taken = Vec::new();
+        let mut bytes = 0;
+        let mut queue = lock(&self.queue);
+        while bytes < GROUP_BYTES
+            && let Some((slot, commit)) = queue.waiting.pop_front()
+        {
+            bytes += record_bytes(&commit);
+            taken.push((slot, commit));
+        }
+        drop(queue);
+        let (slots, commits): (Vec<_>, Vec<_>) = taken.into_iter().unzip();
+        let answers = self.write_group(commits);
+        for (slot, answer) in slots.iter().zip(answers) {
+            *lock(&slot.state) = SlotState::Done(answer);
+            slot.wake.notify_one();
+        }
+        let mut queue = lock(&self.queue);
+        match queue.waiting.front() {
+            Some((next, _)) => {
+                *lock(&next.state) = SlotState::Lead;
+                next.wake.notify_one();
+            }
+            None => queue.led = false,
+        }
+    }
+
+    fn write_group(&self, commits: Vec<Commit>) -> Vec<Result<Committed>> {
+        let mut writer = lock(&self.writer);
+        let count = commits.len();
+        let mut answers = Vec::with_capacity(count);
+        let mut group = match self.begin_group(&mut writer) {
+            Ok(group) => group,
+            Err(error) => {
+                let text = error.to_string();
+                answers.push(Err(error));
+                answers.extend((1..count).map(|_| Err(self.group_failed(&text))));
+                return answers;
+            }
+        };
+        for commit in commits {
+            answers.push(self.add_commit(&mut writer, &mut group, commit));
+        }
+        if let Err(error) = self.finish_group(&mut writer, group) {
+            // The first one carries the cause as it is, the others its text.
+            let text = error.to_string();
+            let mut cause = Some(error);
+            for answer in answers.iter_mut().filter(|answer| answer.is_ok()) {
+                *answer = Err(cause.take().unwrap_or_else(|| self.group_failed(&text)));
+            }
+        }
+        answers
+    }
+
+    fn group_failed(&self, message: &str) -> StorageError {
+        StorageError::Engine { path: self.dir.clone(), message: message.to_owned() }
+    }
+
+    fn begin_group(&self, writer: &mut Writer) -> Result<Group> {
+        if self.read_only {
+            return Err(StorageError::Permission { path: self.dir.clone() });
+        }
+        self.mark_in_use(writer)?;
+        let published = self.published();
+        Ok(Group {
+            batch: WriteBatch::default(),
+            tree: (*published.tree).clone(),
+            time: published.time.max(self.clock.now()),
+            epoch: published.epoch,
+            sync: false,
+            overlay: Overlay::new(),
+            changed: Vec::new(),
+            tokens: Vec::new(),
+        })
+    }
+
+    fn finish_group(&self, writer: &mut Writer, group: Group) -> Result<()> {
+        if group.batch.is_empty() {
+            return Ok(());
+        }
+        self.database.write(group.batch, group.sync)?;
+        let sequence = group.tree.size();
+        if group.sync {
+            self.durable.fetch_max(sequence, Ordering::AcqRel);
+        }
+        self.publish(Published { tree: Arc::new(group.tree), time: group.time, epoch: group.epoch });
+        if let Some(tokens) = &mut writer.tokens {
+            for (token, answer) in group.tokens {
+                tokens.remember(token, answer);
+            }
+        }
+        self.notify(&group.changed);
+        Ok(())
+    }
+
+    fn notify(&self, changed: &[Changed]) {
+        if changed.is_empty() {
+            return;
+        }
+        let subscribers: Vec<Arc<dyn Subscriber>> = {
+            let mut subscribers = lock(&self.subscribers);
+            subscribers.retain(|subscriber| subscriber.strong_count() > 0);
+            subscribers.iter().filter_map(std::sync::Weak::upgrade).collect()
+        };
+        for subscriber in subscribers {
+            subscriber.changed(changed);
+        }
+    }
+
+    fn add_commit(&self, writer: &mut Writer, group: &mut Group, commit: Commit) -> Result<Committed> {
+        if let Some(token) = commit.token
+            && let Some(answer) = self.seen(writer, group, token)?
+        {
+            return Ok(answer);
+        }
+        // First look at all changes, then write: a commit that cannot be made leaves nothing in the batch.
+        let mut before = Vec::with_capacity(commit.changes.len());
+        let mut touched = HashSet::with_capacity(commit.changes.len());
+        for change in &commit.changes {
+            if !touched.insert((change.kind, change.id.as_str())) {
+                let what = format!("{} {} is changed twice in one commit", change.kind, change.id);
+                return Err(StorageError::Limit { what, limit: 1 });
+            }
+            let current = self.current(&group.overlay, change.kind, &change.id)?;
+            expect(change, current.live())?;
+            before.push(current);
+        }
+        let first = group.tree.size() + 1;
+        let count = commit.changes.len();
+        let token = commit.token;
+        for (n, (change, before)) in commit.changes.into_iter().zip(before).enumerate() {
+            let last = n + 1 == count;
+            let stamp = Stamp { actor: &commit.actor, origin: commit.origin, token: token.filter(|_| last), last };
+            self.add_change(group, change, before, &stamp)?;
+        }
+        let answer = Committed { first, last: group.tree.size(), time: group.time };
+        if commit.durability == Durability::Sync {
+            group.sync = true;
+        }
+        if let Some(token) = token {
+            group.tokens.push((token, answer));
+        }
+        Ok(answer)
+    }
+
+    /// The answer that a commit with this token got before.
+    fn seen(&self, writer: &mut Writer, group: &Group, token: [u8; 16]) -> Result<Option<Committed>> {
+        if let Some((_, answer)) = group.tokens.iter().find(|(seen, _)| *seen == token) {
+            return Ok(Some(*answer));
+        }
+        if writer.tokens.is_none() {
+            writer.tokens = Some(self.recent_tokens()?);
+        }
+        Ok(writer.tokens.as_ref().and_then(|tokens| tokens.answers.get(&token)).copied())
+    }
+
+    fn recent_tokens(&self) -> Result<Tokens> {
+        let newest = self.published().tree.size();
+        let mut tokens = Tokens::default();
+        let mut first = None;
+        for entry in self.read_log(newest.saturating_sub(REMEMBERED_TOKENS as u64) + 1, REMEMBERED_TOKENS)? {
+            let begin = *first.get_or_insert(entry.sequence);
+            if let Some(token) = entry.token {
+                tokens.remember(token, Committed { first: begin, last: entry.sequence, time: entry.time });
+            }
+            if entry.end_of_commit {
+                first = None;
+            }
+        }
+        Ok(tokens)
+    }
+
+    fn current(&self, overlay: &Overlay, kind: Kind, id: &str) -> Result<Current> {
+        // A lookup needs an owned key; groups of one commit, the usual case, have an empty overlay.
+        if !overlay.is_empty()
+            && let Some(current) = overlay.get(&(kind, id.to_owned()))
+        {
+            return Ok(current.clone());
+        }
+        let Some(head) = self.read_head(kind, id)? else { return Ok(Current::default()) };
+        if head.deleted {
+            return Ok(Current { head: Some(head), ..Current::default() });
+        }
+        let version = self.read_exact_version(kind, id, head.sequence)?;
+        let posting = codec::encode_posting(posting_time(&version), version.archived, id);
+        Ok(Current { head: Some(head), terms: version.terms, posting })
+    }
+
+    fn add_change(&self, group: &mut Group, change: Change, before: Current, stamp: &Stamp<'_>) -> Result<()> {
+        let sequence = group.tree.size() + 1;
+        let Change { kind, id, action, event, .. } = change;
+        let live = before.live().copied();
+        let (operation, session, agent, version) = match action {
+            Action::Put(prepared) => {
+                let operation = if live.is_some() { Operation::Update } else { Operation::Create };
+                let mut salt = [0; 16];
+                SystemIds.fill(&mut salt)?;
+                let mut terms = Vec::with_capacity(prepared.terms.len() + 1);
+                terms.push((codec::all_index(kind), Term::All));
+                terms.extend(prepared.terms);
+                let version = Version {
+                    sequence,
+                    birth: live.map_or(sequence, |head| head.birth),
+                    time: group.time,
+                    checksum: prepared.checksum,
+                    file: prepared.file,
+                    salt,
+                    lenient: prepared.lenient,
+                    deleted: false,
+                    archived: prepared.archived,
+                    terms,
+                    json: prepared.json,
+                };
+                (operation, prepared.session, prepared.agent, version)
+            }
+            Action::Delete => {
+                let birth = live.map_or(sequence, |head| head.birth);
+                (Operation::Delete, String::new(), String::new(), tombstone(sequence, birth, group.time))
+            }
+        };
+        let entry = LogEntry {
+            sequence,
+            time: group.time,
+            operation,
+            origin: stamp.origin,
+            event,
+            end_of_commit: stamp.last,
+            kind: Some(kind),
+            id,
+            session,
+            agent,
+            actor: stamp.actor.to_owned(),
+            commitment: version.commitment(),
+            token: stamp.token,
+            detail: String::new(),
+        };
+        self.put_entry(group, &entry)?;
+        let id = entry.id.as_str();
+        let database = &self.database;
+        group.batch.put_cf(database.cf(Cf::Versions)?, key::version(kind, id, sequence), codec::encode_version(&version));
+        let head = Head::from(&version);
+        group.batch.put_cf(database.cf(Cf::Heads)?, key::head(kind, id), codec::encode_head(&head));
+        let posting = if version.deleted {
+            Vec::new()
+        } else {
+            codec::encode_posting(posting_time(&version), version.archived, id)
+        };
+        self.move_postings(&mut group.batch, &before, &version, &posting)?;
+        let after = version.terms;
+        let current = Current { head: Some(head), terms: after.clone(), posting };
+        group.overlay.insert((kind, entry.id.clone()), current);
+        if !lock(&self.subscribers).is_empty() {
+            group.changed.push(Changed { entry, before: before.terms, after });
+        }
+        Ok(())
+    }
+
+    fn move_postings(&self, batch: &mut WriteBatch, before: &Current, after: &Version, posting: &[u8]) -> Result<()> {
+        let index = self.database.cf(Cf::Index)?;
+        let birth = before.live().map_or(after.birth, |head| head.birth);
+        for (number, term) in &before.terms {
+            if !after.terms.contains(&(*number, term.clone())) {
+                batch.delete_cf(index, key::posting(*number, term, birth));
+            }
+        }
+        for (number, term) in &after.terms {
+            if before.posting != posting || !before.terms.contains(&(*number, term.clone())) {
+                batch.put_cf(index, key::posting(*number, term, after.birth), posting);
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts an entry into the log and its leaf into the tree.
+    fn put_entry(&self, group: &mut Group, entry: &LogEntry) -> Result<()> {
+        let bytes = codec::encode_entry(entry);
+        let tiles = self.database.cf(Cf::Tiles)?;
+        let batch = &mut group.batch;
+        group.tree.append(merkle::leaf(&bytes), |tile| {
+            batch.put_cf(tiles, key::tile(tile.level, tile.index), tile.bytes());
+        });
+        group.batch.put_cf(self.database.cf(Cf::Log)?, key::log(entry.sequence), bytes);
+        Ok(())
+    }
+
+    /// Appends, durably, an entry that changes no record.
+    pub(super) fn append_bare(&self, operation: Operation, actor: &str, detail: String) -> Result<Sequence> {
+        let mut writer = lock(&self.writer);
+        let mut group = self.begin_group(&mut writer)?;
+        if operation == Operation::Epoch {
+            group.epoch += 1;
+        }
+        let mut entry = bare_entry(operation, actor, detail);
+        entry.sequence = group.tree.size() + 1;
+        entry.time = group.time;
+        group.sync = true;
+        self.put_entry(&mut group, &entry)?;
+        self.finish_group(&mut writer, group)?;
+        Ok(entry.sequence)
+    }
+
+    pub(super) fn append_epoch(&self, reason: &str, actor: &str) -> Result<()> {
+        let epoch = self.published().epoch + 1;
+        let detail = crate::record::object([("epoch", epoch.into()), ("reason", reason.into())]);
+        let detail = String::from_utf8_lossy(&crate::record::checksum::canonical(&detail)).into_owned();
+        self.append_bare(Operation::Epoch, actor, detail).map(|_| ())
+    }
+
+    pub(super) fn read_intent(&self) -> Result<Option<Intent>> {
+        let Some(bytes) = self.database.get(Cf::Meta, INTENT_KEY)? else { return Ok(None) };
+        let damaged = || StorageError::Corrupt { what: "the intent".into(), detail: "it cannot be read".into() };
+        let (kind, sequence) = bytes.split_first().ok_or_else(damaged)?;
+        let sequence = Sequence::from_le_bytes(sequence.try_into().map_err(|_| damaged())?);
+        match kind {
+            1 => Ok(Some(Intent::Restore { target: sequence })),
+            2 => Ok(Some(Intent::Import { since: sequence })),
+            _ => Err(damaged()),
+        }
+    }
+
+    pub(super) fn write_intent(&self, intent: Option<&Intent>) -> Result<()> {
+        let mut writer = lock(&self.writer);
+        self.mark_in_use(&mut writer)?;
+        let meta = self.database.cf(Cf::Meta)?;
+        let mut batch = WriteBatch::default();
+        let (kind, sequence) = match intent {
+            None => {
+                batch.delete_cf(meta, INTENT_KEY);
+                return self.database.write(batch, true);
+            }
+            Some(Intent::Restore { target }) => (1, *target),
+            Some(Intent::Import { since }) => (2, *since),
+        };
+        let mut value = vec![kind];
+        value.extend_from_slice(&sequence.to_le_bytes());
+        batch.put_cf(meta, INTENT_KEY, value);
+        self.database.write(batch, true)
+    }
+}
+
+/// What all entries of a commit share.
+struct Stamp<'a> {
+    actor: &'a str,
+    origin: Origin,
+    token: Option<[u8; 16]>,
+    last: bool,
+}
+
+/// The time that index entries of a version carry: the record's own, or that of its commit when it has none.
+pub(super) fn posting_time(version: &Version) -> Timestamp {
+    let own = version.terms.iter().find_map(|(_, term)| match term {
+        Term::Time(time) => Some(*time),
+        Term::All | Term::Text(_) => None,
+    });
+    own.unwrap_or(version.time)
+}
+
+fn tombstone(sequence: Sequence, birth: Sequence, time: Timestamp) -> Version {
+    Version {
+        sequence,
+        birth,
+        time,
+        checksum: Checksum([0; 32]),
+        file: RecordFile::NONE,
+        salt: [0; 16],
+        lenient: false,
+        deleted: true,
+        archived: false,
+        terms: Vec::new(),
+        json: Vec::new(),
+    }
+}
+
+fn expect(change: &Change, live: Option<&Head>) -> Result<()> {
+    let (kind, id) = (change.kind, change.id.clone());
+    let needs_record = matches!(change.action, Action::Delete);
+    match (change.expect, live) {
+        (Expect::Absent, Some(_)) => Err(StorageError::Exists { kind, id }),
+        (Expect::Present | Expect::At(_), None) => Err(StorageError::NotFound { kind, id }),
+        (Expect::Any, None) if needs_record => Err(StorageError::NotFound { kind, id }),
+        (Expect::At(expected), Some(head)) if head.sequence != expected => {
+            Err(StorageError::Stale { kind, id, expected, now: head.sequence })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn record_bytes(commit: &Commit) -> usize {
+    let bytes = |change: &Change| match &change.action {
+        Action::Put(prepared) => prepared.json.len(),
+        Action::Delete => 0,
+    };
+    commit.changes.iter().map(bytes).sum()
+}
+
+fn check_limits(commit: &Commit) -> Result<()> {
+    let limit = |what: &str, limit| Err(StorageError::Limit { what: what.to_owned(), limit });
+    if commit.changes.is_empty() {
+        return limit("a commit without changes", MAX_COMMIT_CHANGES);
+    }
+    if commit.changes.len() > MAX_COMMIT_CHANGES {
+        return limit("too many changes in one commit", MAX_COMMIT_CHANGES);
+    }
+    if record_bytes(commit) > MAX_COMMIT_BYTES {
+        return limit("too many bytes of records in one commit", MAX_COMMIT_BYTES);
+    }
+    if commit.actor.len() > crate::record::MAX_ID_BYTES {
+        return limit("the name of the actor is too long", crate::record::MAX_ID_BYTES);
+    }
+    Ok(())
+}
+
+/// Waits for an answer. None means that this thread leads now.
+fn wait(slot: &Slot) -> Option<Result<Committed>> {
+    let mut state = lock(&slot.state);
+    loop {
+        match std::mem::replace(&mut *state, SlotState::Taken) {
+            SlotState::Done(answer) => return Some(answer),
+            SlotState::Lead => {
+                *state = SlotState::Waiting;
+                return None;
+            }
+            waiting => *state = waiting,
+        }
+        state = slot.wake.wait(state).unwrap_or_else(std::sync::PoisonError::into_inner);
+    }
+}

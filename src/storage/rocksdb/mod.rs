@@ -1,0 +1,348 @@
+//! RocksDB behind the [`Storage`] trait.
+//!
+//! `open` opens and closes, `commit` writes, `read` and `select` read, `prune` drops, `check` proves, `rebuild` makes the
+//! derived column families again.
+
+mod check;
+mod commit;
+mod open;
+mod prune;
+mod read;
+mod rebuild;
+mod select;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+
+use ::rocksdb::{ColumnFamily, DB, WriteBatch, WriteOptions};
+
+use crate::record::time::Clock;
+use crate::record::{Checksum, Kind, Timestamp};
+
+use super::files::{FileAccess, HeadFile, LockFile, Marker};
+use super::merkle::Tree;
+use super::types::{
+    Commit, Committed, Head, LogEntry, LogState, Operation, Origin, Position, Posting, Selection, Sequence, Version,
+};
+use super::{CheckSink, Intent, Lease, PrunePolicy, Pruned, Result, Storage, StorageError, StorageStats, Subscriber};
+
+pub use open::OpenOptions;
+
+/// A column family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cf {
+    Meta,
+    Log,
+    Tiles,
+    Versions,
+    Heads,
+    Index,
+}
+
+impl Cf {
+    const ALL: [Self; 6] = [Self::Meta, Self::Log, Self::Tiles, Self::Versions, Self::Heads, Self::Index];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Meta => "meta",
+            Self::Log => "log",
+            Self::Tiles => "tiles",
+            Self::Versions => "versions",
+            Self::Heads => "heads",
+            Self::Index => "index",
+        }
+    }
+}
+
+/// The database and where it lies: the only place that talks to RocksDB's handles.
+struct Database {
+    db: DB,
+    path: PathBuf,
+}
+
+impl Database {
+    fn cf(&self, cf: Cf) -> Result<&ColumnFamily> {
+        self.db.cf_handle(cf.name()).ok_or_else(|| StorageError::Corrupt {
+            what: self.path.display().to_string(),
+            detail: format!("column family {} is missing", cf.name()),
+        })
+    }
+
+    fn get(&self, cf: Cf, key: &[u8]) -> Result<Option<::rocksdb::DBPinnableSlice<'_>>> {
+        self.db.get_pinned_cf(self.cf(cf)?, key).map_err(|error| self.failed(&error))
+    }
+
+    fn write(&self, batch: WriteBatch, sync: bool) -> Result<()> {
+        let mut options = WriteOptions::default();
+        options.set_sync(sync);
+        self.db.write_opt(batch, &options).map_err(|error| self.failed(&error))
+    }
+
+    fn failed(&self, error: &::rocksdb::Error) -> StorageError {
+        engine_error(&self.path, error)
+    }
+}
+
+/// Sorts an error of RocksDB into what a user can do about it. RocksDB tells the cause of an I/O error only in its text.
+fn engine_error(path: &Path, error: &::rocksdb::Error) -> StorageError {
+    use ::rocksdb::ErrorKind;
+    let message = error.to_string();
+    let path = path.to_owned();
+    if message.contains("No space left on device") || message.contains("Disk quota exceeded") {
+        return StorageError::NoSpace { path };
+    }
+    if message.contains("Permission denied") || message.contains("Read-only file system") {
+        return StorageError::Permission { path };
+    }
+    let missing_file = message.contains("No such file or directory") || message.contains("CURRENT");
+    if matches!(error.kind(), ErrorKind::Corruption) || missing_file {
+        return StorageError::Corrupt { what: path.display().to_string(), detail: message };
+    }
+    StorageError::Engine { path, message }
+}
+
+/// What readers see of the log: replaced as a whole after each batch.
+#[derive(Clone)]
+struct Published {
+    tree: Arc<Tree>,
+    time: Timestamp,
+    epoch: u64,
+}
+
+/// What only the committing thread touches.
+#[derive(Default)]
+struct Writer {
+    /// `HEAD` says that the vault is in use.
+    in_use: bool,
+    generation: u64,
+    /// Answers to the newest commits with tokens, once one was asked for.
+    tokens: Option<commit::Tokens>,
+}
+
+/// A storage in a directory of this machine.
+pub struct RocksStorage {
+    database: Database,
+    dir: PathBuf,
+    marker: Marker,
+    files: Arc<dyn FileAccess>,
+    clock: Arc<dyn Clock>,
+    read_only: bool,
+    /// Anomalies that opening found and could live with.
+    warnings: Vec<String>,
+    published: RwLock<Published>,
+    durable: AtomicU64,
+    queue: Mutex<commit::Queue>,
+    writer: Mutex<Writer>,
+    subscribers: Mutex<Vec<Weak<dyn Subscriber>>>,
+    leases: Mutex<Vec<Weak<Sequence>>>,
+    versions_read: AtomicU64,
+    closed: AtomicBool,
+    /// Dropped last, when nothing of this process touches the vault any more.
+    _lock: Option<LockFile>,
+}
+
+/// Locks a mutex whose data is sound at every moment, so that a panic elsewhere does not matter.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl RocksStorage {
+    fn published(&self) -> Published {
+        self.published.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn publish(&self, published: Published) {
+        *self.published.write().unwrap_or_else(PoisonError::into_inner) = published;
+    }
+
+    /// Anomalies that opening found and could live with, such as one of the two copies of `HEAD` being damaged.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// The directory of the vault.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Makes everything durable and notes in `HEAD` that the vault was closed cleanly. Dropping does the same, but cannot
+    /// say what went wrong.
+    ///
+    /// # Errors
+    /// Those of the engine and of writing `HEAD`; then the next opening recovers as after a crash.
+    pub fn close(self) -> Result<()> {
+        self.shut()
+    }
+
+    fn shut(&self) -> Result<()> {
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        let mut writer = lock(&self.writer);
+        if self.read_only || !writer.in_use {
+            return Ok(());
+        }
+        self.flush_memtables()?;
+        let published = self.published();
+        writer.generation += 1;
+        let head = HeadFile {
+            generation: writer.generation,
+            clean: true,
+            epoch: published.epoch,
+            sequence: published.tree.size(),
+            root: published.tree.root(),
+        };
+        head.write(&*self.files, &self.dir)?;
+        writer.in_use = false;
+        Ok(())
+    }
+
+    /// Writes the memtables out, so that the next opening has no write-ahead log to replay and a closed vault has none
+    /// whose damage could be mistaken for its end.
+    fn flush_memtables(&self) -> Result<()> {
+        let families = Cf::ALL.into_iter().map(|cf| self.database.cf(cf)).collect::<Result<Vec<_>>>()?;
+        let mut options = ::rocksdb::FlushOptions::default();
+        options.set_wait(true);
+        self.database.db.flush_cfs_opt(&families, &options).map_err(|error| self.database.failed(&error))
+    }
+}
+
+impl Drop for RocksStorage {
+    fn drop(&mut self) {
+        if let Err(error) = self.shut() {
+            tracing::error!(target: "mirrordna::storage", %error, "closing the vault failed; the next opening recovers it");
+        }
+    }
+}
+
+impl Storage for RocksStorage {
+    fn vault_id(&self) -> &str {
+        &self.marker.vault_id
+    }
+
+    fn commit(&self, commit: Commit) -> Result<Committed> {
+        self.enqueue(commit)
+    }
+
+    fn head(&self, kind: Kind, id: &str) -> Result<Option<Head>> {
+        self.read_head(kind, id)
+    }
+
+    fn version(&self, kind: Kind, id: &str, at: Sequence) -> Result<Option<Version>> {
+        self.read_version(kind, id, at)
+    }
+
+    fn history(&self, kind: Kind, id: &str, before: Sequence, limit: usize) -> Result<Vec<Version>> {
+        self.read_history(kind, id, before, limit)
+    }
+
+    fn heads(&self, kind: Kind, after: Option<&str>, limit: usize) -> Result<Vec<(String, Head)>> {
+        self.read_heads(kind, after, limit)
+    }
+
+    fn select(&self, selection: &Selection, after: Option<Position>, limit: usize) -> Result<Vec<Posting>> {
+        self.read_selection(selection, after, limit)
+    }
+
+    fn log(&self, from: Sequence, limit: usize) -> Result<Vec<LogEntry>> {
+        self.read_log(from, limit)
+    }
+
+    fn state(&self) -> LogState {
+        let published = self.published();
+        LogState {
+            sequence: published.tree.size(),
+            durable: self.durable.load(Ordering::Acquire),
+            root: published.tree.root(),
+            time: published.time,
+            epoch: published.epoch,
+        }
+    }
+
+    fn root(&self, size: Sequence) -> Result<Checksum> {
+        self.root_at(size)
+    }
+
+    fn sync(&self) -> Result<Sequence> {
+        let sequence = self.published().tree.size();
+        if self.durable.load(Ordering::Acquire) < sequence {
+            self.database.db.flush_wal(true).map_err(|error| self.database.failed(&error))?;
+            self.durable.fetch_max(sequence, Ordering::AcqRel);
+        }
+        Ok(sequence)
+    }
+
+    fn subscribe(&self, subscriber: &Arc<dyn Subscriber>) {
+        lock(&self.subscribers).push(Arc::downgrade(subscriber));
+    }
+
+    fn lease(&self, at: Sequence) -> Lease {
+        let held = Arc::new(at);
+        let mut leases = lock(&self.leases);
+        leases.retain(|lease| lease.strong_count() > 0);
+        leases.push(Arc::downgrade(&held));
+        Lease(held)
+    }
+
+    fn prune(&self, policy: PrunePolicy, pins: &[Sequence], actor: &str) -> Result<Pruned> {
+        self.prune_versions(policy, pins, actor)
+    }
+
+    fn intent(&self) -> Result<Option<Intent>> {
+        self.read_intent()
+    }
+
+    fn set_intent(&self, intent: Option<&Intent>) -> Result<()> {
+        self.write_intent(intent)
+    }
+
+    fn begin_epoch(&self, reason: &str, actor: &str) -> Result<()> {
+        self.append_epoch(reason, actor)
+    }
+
+    fn check(&self, pins: &[Sequence], sink: &mut dyn CheckSink) -> Result<()> {
+        self.check_all(pins, sink)
+    }
+
+    fn stats(&self) -> StorageStats {
+        let files = self.database.db.live_files().unwrap_or_default();
+        StorageStats {
+            versions_read: self.versions_read.load(Ordering::Relaxed),
+            disk_bytes: files.iter().map(|file| file.size as u64).sum(),
+        }
+    }
+}
+
+/// Newest first, what a record's key leads to while a batch is made.
+type Overlay = HashMap<(Kind, String), commit::Current>;
+
+/// An entry of the log that changes no record.
+fn bare_entry(operation: Operation, actor: &str, detail: String) -> LogEntry {
+    LogEntry {
+        sequence: 0,
+        time: Timestamp::default(),
+        operation,
+        origin: Origin::Direct,
+        event: None,
+        end_of_commit: true,
+        kind: None,
+        id: String::new(),
+        session: String::new(),
+        agent: String::new(),
+        actor: actor.to_owned(),
+        commitment: None,
+        token: None,
+        detail,
+    }
+}
+
+/// Wakes one thread that waits for its commit.
+#[derive(Default)]
+struct Slot {
+    state: Mutex<commit::SlotState>,
+    wake: Condvar,
+}

@@ -1,0 +1,299 @@
+//! Creating and opening a vault's storage, and what recovery must find.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::Duration;
+
+use ::rocksdb::{
+    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompressionType, DBRecoveryMode, LogLevel, Options,
+};
+
+use crate::record::Timestamp;
+use crate::record::id::IdSource;
+use crate::record::time::{Clock, SystemClock};
+
+use super::super::codec::{self, key};
+use super::super::files::{self, FileAccess, HeadFile, LockFile, Marker};
+use super::super::merkle::{self, TILE, Tree};
+use super::super::types::Sequence;
+use super::super::{Result, StorageError};
+use super::{Cf, Database, Published, RocksStorage, Writer, engine_error};
+
+/// Memory for blocks that were read: indexes, filters and data share it.
+const BLOCK_CACHE_BYTES: usize = 64 << 20;
+/// Memory for what is written and not yet in files, over all column families.
+const MEMTABLE_BYTES: usize = 64 << 20;
+
+/// How a storage is opened.
+#[derive(Clone)]
+pub struct OpenOptions {
+    /// How long to wait for another process to let go of the vault.
+    pub lock_timeout: Duration,
+    /// Where the time of commits comes from.
+    pub clock: Arc<dyn Clock>,
+    /// Access to the vault's own files.
+    pub files: Arc<dyn FileAccess>,
+    /// Change nothing, and open what can be opened even when it is damaged: for a check.
+    pub inspect: bool,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self {
+            lock_timeout: Duration::from_secs(5),
+            clock: Arc::new(SystemClock),
+            files: files::system_files(),
+            inspect: false,
+        }
+    }
+}
+
+impl RocksStorage {
+    /// Makes a new, empty storage in a directory that is new or empty.
+    ///
+    /// # Errors
+    /// [`StorageError::Occupied`] when something is there, and those of the operating system and the engine.
+    pub fn create(dir: &Path, options: &OpenOptions, ids: &dyn IdSource) -> Result<Self> {
+        files::create_dir(dir)?;
+        let lock = LockFile::take(dir, options.lock_timeout, options.clock.now())?;
+        let path = files::database_dir(dir);
+        let mut database_options = database_options(DBRecoveryMode::PointInTime);
+        database_options.create_if_missing(true);
+        database_options.create_missing_column_families(true);
+        drop(open_database(&path, &database_options)?);
+        let empty = Tree::default();
+        for generation in [0, 1] {
+            let head = HeadFile { generation, clean: true, epoch: 1, sequence: 0, root: empty.root() };
+            head.write(&*options.files, dir)?;
+        }
+        let mut id = [0; 8];
+        ids.fill(&mut id)?;
+        let marker = Marker {
+            vault_id: format!("vault_{:016x}", u64::from_be_bytes(id)),
+            created: options.clock.now().to_string(),
+            format: files::FORMAT,
+            compatible: 0,
+            read_only_compatible: 0,
+            incompatible: 0,
+        };
+        // The marker comes last: a directory without it is not a vault.
+        marker.write(&*options.files, dir)?;
+        drop(lock);
+        Self::open(dir, options)
+    }
+
+    /// Opens a storage.
+    ///
+    /// # Errors
+    /// [`StorageError::NotAVault`], [`StorageError::Locked`], [`StorageError::NewerFormat`],
+    /// [`StorageError::UnknownFeatures`], [`StorageError::Corrupt`], [`StorageError::Permission`],
+    /// [`StorageError::NoSpace`]: one for each way in which opening can fail.
+    pub fn open(dir: &Path, options: &OpenOptions) -> Result<Self> {
+        let marker = Marker::read(&*options.files, dir)?;
+        let lock = LockFile::take(dir, options.lock_timeout, options.clock.now())?;
+        let mut warnings = Vec::new();
+        let head = match HeadFile::read(&*options.files, dir) {
+            Ok((head, problem)) => {
+                warnings.extend(problem);
+                Some(head)
+            }
+            Err(error) if options.inspect => {
+                warnings.push(error.to_string());
+                None
+            }
+            Err(error) => return Err(error),
+        };
+        let path = files::database_dir(dir);
+        if !path.is_dir() {
+            return Err(StorageError::Corrupt {
+                what: path.display().to_string(),
+                detail: "the directory with the records is missing".to_owned(),
+            });
+        }
+        // After a clean close there is nothing to replay, so anything damaged there is damage and not a torn tail.
+        let clean = head.is_some_and(|head| head.clean);
+        let recovery = if clean { DBRecoveryMode::AbsoluteConsistency } else { DBRecoveryMode::PointInTime };
+        let database = if options.inspect {
+            inspect_database(&path, &database_options(DBRecoveryMode::PointInTime))?
+        } else {
+            open_database(&path, &database_options(recovery))?
+        };
+        let published = load_log(&database, head.map_or(1, |head| head.epoch))?;
+        let mut storage = Self {
+            database,
+            dir: dir.to_owned(),
+            marker,
+            files: Arc::clone(&options.files),
+            clock: Arc::clone(&options.clock),
+            read_only: options.inspect,
+            warnings,
+            durable: AtomicU64::new(published.tree.size()),
+            published: RwLock::new(published),
+            queue: Mutex::default(),
+            writer: Mutex::new(Writer { generation: head.map_or(0, |head| head.generation), ..Writer::default() }),
+            subscribers: Mutex::default(),
+            leases: Mutex::default(),
+            versions_read: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
+            _lock: Some(lock),
+        };
+        let Some(head) = head else { return Ok(storage) };
+        if let Err(error) = storage.compare_with_head(&head) {
+            if !options.inspect {
+                storage.closed.store(true, std::sync::atomic::Ordering::Release);
+                return Err(error);
+            }
+            storage.warnings.push(error.to_string());
+            return Ok(storage);
+        }
+        if !head.clean && !options.inspect {
+            tracing::warn!(target: "mirrordna::storage", dir = %dir.display(), "the vault was not closed cleanly; recovered");
+            storage.append_epoch("the vault was not closed cleanly", "system")?;
+        }
+        Ok(storage)
+    }
+
+    /// The log that was recovered must reach as far as `HEAD` says, and be the same log.
+    fn compare_with_head(&self, head: &HeadFile) -> Result<()> {
+        let found = self.published().tree.size();
+        let wrong = |detail: String| StorageError::Corrupt { what: format!("the log of {}", self.dir.display()), detail };
+        if found < head.sequence || (head.clean && found > head.sequence) {
+            return Err(wrong(format!("it ends at sequence {found}, but HEAD says {}", head.sequence)));
+        }
+        let root = self.root_at(head.sequence)?;
+        if root != head.root {
+            return Err(wrong(format!("at sequence {} its root is {root}, but HEAD says {}", head.sequence, head.root)));
+        }
+        Ok(())
+    }
+
+    /// Notes in `HEAD`, before the first change, that the vault is in use: if it stays so, the next opening recovers.
+    pub(super) fn mark_in_use(&self, writer: &mut Writer) -> Result<()> {
+        if writer.in_use {
+            return Ok(());
+        }
+        let published = self.published();
+        writer.generation += 1;
+        let head = HeadFile {
+            generation: writer.generation,
+            clean: false,
+            epoch: published.epoch,
+            sequence: published.tree.size(),
+            root: published.tree.root(),
+        };
+        head.write(&*self.files, &self.dir)?;
+        writer.in_use = true;
+        Ok(())
+    }
+}
+
+fn load_log(database: &Database, epoch: u64) -> Result<Published> {
+    let mut last = database.db.raw_iterator_cf(database.cf(Cf::Log)?);
+    last.seek_to_last();
+    let newest = match last.item() {
+        Some((key, value)) => {
+            let sequence = Sequence::from_be_bytes(key.try_into().unwrap_or_default());
+            Some(codec::decode_entry(sequence, value)?)
+        }
+        None => None,
+    };
+    last.status().map_err(|error| database.failed(&error))?;
+    let (size, time) = newest.map_or((0, Timestamp::default()), |entry| (entry.sequence, entry.time));
+    let tree = Tree::load(size, |level, range| database.hashes(level, range))?;
+    Ok(Published { tree: Arc::new(tree), time, epoch })
+}
+
+impl Database {
+    /// Hashes of one level of the Merkle tree: leaves from the log, others from the complete tiles below them.
+    pub(super) fn hashes(&self, level: u8, range: std::ops::Range<u64>) -> Result<Vec<crate::record::Checksum>> {
+        let Some(below) = level.checked_sub(1) else {
+            let keys = range.map(|n| key::log(n + 1));
+            return keys
+                .map(|key| {
+                    let entry = self.get(Cf::Log, &key)?.ok_or_else(|| StorageError::Corrupt {
+                        what: format!("log entry {}", Sequence::from_be_bytes(key)),
+                        detail: "it is missing".to_owned(),
+                    })?;
+                    Ok(merkle::leaf(&entry))
+                })
+                .collect();
+        };
+        range.map(|n| Ok(merkle::root_of(&self.tile(below, n)?))).collect()
+    }
+
+    /// A complete tile.
+    pub(super) fn tile(&self, level: u8, index: u64) -> Result<Vec<crate::record::Checksum>> {
+        let damaged = |detail: &str| StorageError::Corrupt {
+            what: format!("Merkle tile {level}/{index}"),
+            detail: detail.to_owned(),
+        };
+        let bytes = self.get(Cf::Tiles, &key::tile(level, index))?.ok_or_else(|| damaged("it is missing"))?;
+        merkle::tile_hashes(&bytes).filter(|hashes| hashes.len() == TILE).ok_or_else(|| damaged("it has a wrong length"))
+    }
+}
+
+pub(super) fn open_database(path: &Path, options: &Options) -> Result<Database> {
+    let db = DB::open_cf_descriptors(options, path, column_families()).map_err(|error| engine_error(path, &error))?;
+    Ok(Database { db, path: path.to_owned() })
+}
+
+/// Opens for reading alone: RocksDB replays its log in memory and writes nothing.
+fn inspect_database(path: &Path, options: &Options) -> Result<Database> {
+    let db = DB::open_cf_descriptors_read_only(options, path, column_families(), false)
+        .map_err(|error| engine_error(path, &error))?;
+    Ok(Database { db, path: PathBuf::from(path) })
+}
+
+pub(super) fn database_options(recovery: DBRecoveryMode) -> Options {
+    let mut options = Options::default();
+    options.set_wal_recovery_mode(recovery);
+    options.set_paranoid_checks(true);
+    // All column families are written out together, so that files lost at the end of the manifest lose a whole tail of
+    // commits and never a part of one.
+    options.set_atomic_flush(true);
+    options.set_db_write_buffer_size(MEMTABLE_BYTES);
+    options.set_max_total_wal_size(2 * MEMTABLE_BYTES as u64);
+    options.set_max_background_jobs(2);
+    options.set_max_open_files(256);
+    options.set_bytes_per_sync(1 << 20);
+    // What is logged is for the developers of RocksDB; the vault has its own log.
+    options.set_log_level(LogLevel::Warn);
+    options.set_keep_log_file_num(2);
+    options.set_max_log_file_size(1 << 20);
+    options.set_stats_dump_period_sec(0);
+    options.set_stats_persist_period_sec(0);
+    options
+}
+
+fn column_families() -> Vec<ColumnFamilyDescriptor> {
+    let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
+    let mut families: Vec<_> =
+        Cf::ALL.into_iter().map(|cf| ColumnFamilyDescriptor::new(cf.name(), family_options(cf, &cache))).collect();
+    families.push(ColumnFamilyDescriptor::new("default", family_options(Cf::Meta, &cache)));
+    families
+}
+
+fn family_options(cf: Cf, cache: &Cache) -> Options {
+    let mut blocks = BlockBasedOptions::default();
+    blocks.set_block_cache(cache);
+    blocks.set_cache_index_and_filter_blocks(true);
+    blocks.set_pin_l0_filter_and_index_blocks_in_cache(true);
+    blocks.set_format_version(6);
+    if matches!(cf, Cf::Heads | Cf::Versions) {
+        blocks.set_bloom_filter(10.0, false);
+        blocks.set_whole_key_filtering(true);
+    }
+    let mut options = Options::default();
+    options.set_block_based_table_factory(&blocks);
+    options.set_write_buffer_size(32 << 20);
+    options.set_target_file_size_base(32 << 20);
+    options.set_max_bytes_for_level_base(128 << 20);
+    options.set_level_compaction_dynamic_level_bytes(true);
+    // Hashes and salts do not compress, and heads are small and hot.
+    options.set_compression_type(match cf {
+        Cf::Versions | Cf::Index => DBCompressionType::Lz4,
+        Cf::Meta | Cf::Log | Cf::Tiles | Cf::Heads => DBCompressionType::None,
+    });
+    options
+}

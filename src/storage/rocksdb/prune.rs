@@ -1,0 +1,106 @@
+//! Dropping versions that nobody needs.
+//!
+//! What a prune may drop can be told from the log alone: a version is missing rightly if a newer version of its record,
+//! at or before the prune's horizon, is there, and no snapshot lies between the two. Deletions are kept, since they are
+//! what proves that the versions before them were not lost.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
+
+use ::rocksdb::WriteBatch;
+
+use crate::record::{Kind, checksum, object};
+
+use super::super::codec::{self, key};
+use super::super::types::{Operation, Sequence, Version};
+use super::super::{PrunePolicy, Pruned, Result};
+use super::{Cf, RocksStorage, lock};
+
+/// Versions dropped in one batch.
+const BATCH: usize = 4_096;
+
+impl RocksStorage {
+    pub(super) fn prune_versions(&self, policy: PrunePolicy, pins: &[Sequence], actor: &str) -> Result<Pruned> {
+        let mut needed: BTreeSet<Sequence> = pins.iter().copied().collect();
+        needed.extend(lock(&self.leases).iter().filter_map(std::sync::Weak::upgrade).map(|held| *held));
+        let horizon = self.published().tree.size();
+        if !policy.dry_run {
+            // The entry comes first: from here on, what is missing below the horizon was pruned and not lost.
+            let detail = object([
+                ("horizon", horizon.into()),
+                ("keep", u64::from(policy.keep.unwrap_or(1)).into()),
+                ("current_after", policy.current_after.map(|time| time.to_string()).into()),
+            ]);
+            let detail = String::from_utf8_lossy(&checksum::canonical(&detail)).into_owned();
+            self.append_bare(Operation::Prune, actor, detail)?;
+        }
+        let mut pruned = Pruned::default();
+        let mut batch = WriteBatch::default();
+        let mut record = Record::default();
+        let mut iterator = self.database.iterate(Cf::Versions, &[])?;
+        iterator.seek_to_first();
+        while let Some((stored_key, bytes)) = iterator.item() {
+            if let Some((kind, id, sequence)) = key::split_version(stored_key) {
+                let version = codec::decode_version(kind, id, sequence, bytes)?;
+                if record.needs(kind, id, &version, &policy, &needed, horizon) {
+                    pruned.kept += 1;
+                } else {
+                    pruned.versions += 1;
+                    pruned.bytes += version.json.len() as u64;
+                    if !policy.dry_run {
+                        batch.delete_cf(self.database.cf(Cf::Versions)?, stored_key);
+                    }
+                }
+            }
+            if batch.len() >= BATCH {
+                self.database.write(std::mem::take(&mut batch), false)?;
+            }
+            iterator.next();
+        }
+        self.database.finished(&iterator)?;
+        if !batch.is_empty() {
+            self.database.write(batch, true)?;
+        }
+        if !policy.dry_run && pruned.versions > 0 {
+            // Dropped versions take room until their files are written anew.
+            self.database.db.compact_range_cf(self.database.cf(Cf::Versions)?, None::<&[u8]>, None::<&[u8]>);
+        }
+        self.versions_read.fetch_add(pruned.kept + pruned.versions, Ordering::Relaxed);
+        Ok(pruned)
+    }
+}
+
+/// The record whose versions are walked, newest first.
+#[derive(Default)]
+struct Record {
+    key: Option<(Kind, String)>,
+    /// Versions seen of it.
+    seen: u32,
+    /// The version seen last, which comes after this one: its sequence and time.
+    successor: Option<(Sequence, crate::record::Timestamp)>,
+}
+
+impl Record {
+    fn needs(
+        &mut self,
+        kind: Kind,
+        id: &str,
+        version: &Version,
+        policy: &PrunePolicy,
+        pins: &BTreeSet<Sequence>,
+        horizon: Sequence,
+    ) -> bool {
+        if self.key.as_ref().is_none_or(|(k, i)| *k != kind || i != id) {
+            *self = Self { key: Some((kind, id.to_owned())), seen: 0, successor: None };
+        }
+        let successor = self.successor.replace((version.sequence, version.time));
+        self.seen = self.seen.saturating_add(1);
+        let Some((next, superseded)) = successor else { return true };
+        let keep = policy.keep.unwrap_or(if policy.current_after.is_some() { 0 } else { 1 });
+        version.deleted
+            || next > horizon
+            || self.seen <= keep
+            || policy.current_after.is_some_and(|after| superseded > after)
+            || pins.range(version.sequence..next).next().is_some()
+    }
+}

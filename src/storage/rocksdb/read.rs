@@ -1,0 +1,177 @@
+//! Reading records, their history and the log.
+
+use std::sync::atomic::Ordering;
+
+use ::rocksdb::{DBRawIterator, ReadOptions};
+
+use crate::record::{Checksum, Kind};
+
+use super::super::codec::{self, key};
+use super::super::merkle::Tree;
+use super::super::types::{Head, LogEntry, Sequence, Version};
+use super::super::{NOW, Result, StorageError};
+use super::{Cf, Database, RocksStorage};
+
+impl Database {
+    /// An iterator over the keys of a column family that begin with `prefix`.
+    pub(super) fn iterate(&self, cf: Cf, prefix: &[u8]) -> Result<DBRawIterator<'_>> {
+        let mut options = ReadOptions::default();
+        if let Some(end) = after_prefix(prefix) {
+            options.set_iterate_upper_bound(end);
+        }
+        if !prefix.is_empty() {
+            options.set_iterate_lower_bound(prefix);
+        }
+        Ok(self.db.raw_iterator_cf_opt(self.cf(cf)?, options))
+    }
+
+    /// The end of an iteration is an end only when the engine says that nothing failed.
+    pub(super) fn finished(&self, iterator: &DBRawIterator<'_>) -> Result<()> {
+        iterator.status().map_err(|error| self.failed(&error))
+    }
+}
+
+/// The first key after all those that begin with `prefix`.
+pub(super) fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
+    let mut end = prefix.to_vec();
+    while let Some(last) = end.last_mut() {
+        if *last < 0xff {
+            *last += 1;
+            return Some(end);
+        }
+        end.pop();
+    }
+    None
+}
+
+impl RocksStorage {
+    pub(super) fn read_head(&self, kind: Kind, id: &str) -> Result<Option<Head>> {
+        let head = self.database.get(Cf::Heads, &key::head(kind, id))?;
+        head.map(|bytes| codec::decode_head(kind, id, &bytes)).transpose()
+    }
+
+    /// A version that must be there, since a head or an index says so.
+    pub(super) fn read_exact_version(&self, kind: Kind, id: &str, sequence: Sequence) -> Result<Version> {
+        self.versions_read.fetch_add(1, Ordering::Relaxed);
+        let bytes = self.database.get(Cf::Versions, &key::version(kind, id, sequence))?;
+        let bytes = bytes.ok_or_else(|| StorageError::Corrupt {
+            what: format!("{kind} {id}"),
+            detail: format!("its version at sequence {sequence} is missing"),
+        })?;
+        codec::decode_version(kind, id, sequence, &bytes)
+    }
+
+    pub(super) fn read_version(&self, kind: Kind, id: &str, at: Sequence) -> Result<Option<Version>> {
+        let Some(head) = self.read_head(kind, id)? else { return Ok(None) };
+        if head.sequence <= at {
+            return self.read_exact_version(kind, id, head.sequence).map(Some);
+        }
+        Ok(self.read_history(kind, id, at.saturating_add(1), 1)?.pop())
+    }
+
+    pub(super) fn read_history(&self, kind: Kind, id: &str, before: Sequence, limit: usize) -> Result<Vec<Version>> {
+        let newest = if before == NOW { NOW } else { before.saturating_sub(1) };
+        let mut versions = Vec::new();
+        let mut iterator = self.database.iterate(Cf::Versions, &key::versions(kind, id))?;
+        iterator.seek(key::version(kind, id, newest));
+        while versions.len() < limit
+            && let Some((key, bytes)) = iterator.item()
+        {
+            if let Some((_, _, sequence)) = key::split_version(key) {
+                self.versions_read.fetch_add(1, Ordering::Relaxed);
+                versions.push(codec::decode_version(kind, id, sequence, bytes)?);
+            }
+            iterator.next();
+        }
+        self.database.finished(&iterator)?;
+        Ok(versions)
+    }
+
+    pub(super) fn read_heads(&self, kind: Kind, after: Option<&str>, limit: usize) -> Result<Vec<(String, Head)>> {
+        let mut heads = Vec::new();
+        let mut iterator = self.database.iterate(Cf::Heads, &[kind.number()])?;
+        match after {
+            None => iterator.seek_to_first(),
+            Some(id) => {
+                let key = key::head(kind, id);
+                iterator.seek(&key);
+                if iterator.key() == Some(&key) {
+                    iterator.next();
+                }
+            }
+        }
+        while heads.len() < limit
+            && let Some((key, bytes)) = iterator.item()
+        {
+            let (_, id) = key::split_head(key).ok_or_else(|| StorageError::Corrupt {
+                what: format!("the head under {key:02x?}"),
+                detail: "its key cannot be read".to_owned(),
+            })?;
+            heads.push((id.to_owned(), codec::decode_head(kind, id, bytes)?));
+            iterator.next();
+        }
+        self.database.finished(&iterator)?;
+        Ok(heads)
+    }
+
+    pub(super) fn read_log(&self, from: Sequence, limit: usize) -> Result<Vec<LogEntry>> {
+        let mut entries = Vec::new();
+        let newest = self.published().tree.size();
+        let mut iterator = self.database.iterate(Cf::Log, &[])?;
+        iterator.seek(key::log(from.max(1)));
+        while entries.len() < limit
+            && let Some((key, bytes)) = iterator.item()
+        {
+            let sequence = Sequence::from_be_bytes(key.try_into().unwrap_or_default());
+            if sequence > newest {
+                break;
+            }
+            let expected = from.max(1) + entries.len() as u64;
+            if sequence != expected {
+                return Err(StorageError::Corrupt {
+                    what: format!("log entry {expected}"),
+                    detail: "it is missing".to_owned(),
+                });
+            }
+            entries.push(codec::decode_entry(sequence, bytes)?);
+            iterator.next();
+        }
+        self.database.finished(&iterator)?;
+        Ok(entries)
+    }
+
+    pub(super) fn root_at(&self, size: Sequence) -> Result<Checksum> {
+        let published = self.published();
+        if size == published.tree.size() {
+            return Ok(published.tree.root());
+        }
+        if size > published.tree.size() {
+            let what = format!("a root at sequence {size}, beyond the end of the log");
+            return Err(StorageError::Limit { what, limit: usize::try_from(published.tree.size()).unwrap_or(usize::MAX) });
+        }
+        let tree = Tree::load(size, |level, range| {
+            // Hashes of a level may lie in a tile that has become complete since.
+            range
+                .map(|n| {
+                    let tile = n / super::super::merkle::TILE as u64;
+                    let complete = published.tree.size() >> (8 * (u32::from(level) + 1)) > tile;
+                    if complete {
+                        let hashes = self.database.tile(level, tile)?;
+                        let at = usize::try_from(n % super::super::merkle::TILE as u64).unwrap_or(0);
+                        hashes.get(at).copied().ok_or_else(|| StorageError::Corrupt {
+                            what: format!("Merkle tile {level}/{tile}"),
+                            detail: "it has a wrong length".to_owned(),
+                        })
+                    } else {
+                        let mut hash = self.database.hashes(level, n..n + 1)?;
+                        hash.pop().ok_or_else(|| StorageError::Corrupt {
+                            what: format!("Merkle hash {level}/{n}"),
+                            detail: "it is missing".to_owned(),
+                        })
+                    }
+                })
+                .collect::<Result<Vec<_>>>()
+        })?;
+        Ok(tree.root())
+    }
+}

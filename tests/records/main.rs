@@ -1,0 +1,9 @@
+//! Records and signatures, held against the golden data of the reference and against Python itself.
+
+mod checksums;
+mod fuzz;
+mod golden;
+mod identities;
+mod ids;
+mod python;
+mod schemas;
