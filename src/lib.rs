@@ -5,3 +5,6 @@
 pub mod crypto;
 pub mod record;
 pub mod storage;
+pub mod vault;
+
+pub use vault::{Error, Result, Vault, VaultOptions};

@@ -191,49 +191,57 @@ impl Kind {
     pub const fn indexes(self) -> &'static [Index] {
         match self {
             Self::Identity => const { &[text(0x0101, "identity_type")] },
-            Self::Session => const {
-                &[
-                    text(0x0201, "agent_id"),
-                    text(0x0202, "user_id"),
-                    text(0x0203, "parent_session_id"),
-                    time(0x0204, "started_at"),
-                    text(0x0205, "ended_at"),
-                ]
-            },
-            Self::Memory => const {
-                &[
-                    text(0x0301, "tier"),
-                    text(0x0302, "source.session_id"),
-                    text(0x0303, "source.agent_id"),
-                    text(0x0304, "source.user_id"),
-                    each(0x0305, "metadata.tags"),
-                    time(0x0306, "source.timestamp"),
-                ]
-            },
+            Self::Session => {
+                const {
+                    &[
+                        text(0x0201, "agent_id"),
+                        text(0x0202, "user_id"),
+                        text(0x0203, "parent_session_id"),
+                        time(0x0204, "started_at"),
+                        text(0x0205, "ended_at"),
+                    ]
+                }
+            }
+            Self::Memory => {
+                const {
+                    &[
+                        text(0x0301, "tier"),
+                        text(0x0302, "source.session_id"),
+                        text(0x0303, "source.agent_id"),
+                        text(0x0304, "source.user_id"),
+                        each(0x0305, "metadata.tags"),
+                        time(0x0306, "source.timestamp"),
+                    ]
+                }
+            }
             Self::AgentDna => const { &[text(0x0401, "agent_id")] },
-            Self::Event => const {
-                &[
-                    text(0x0501, "event_type"),
-                    text(0x0502, "actor"),
-                    text(0x0503, "related_session_id"),
-                    time(0x0504, "timestamp"),
-                ]
-            },
+            Self::Event => {
+                const {
+                    &[
+                        text(0x0501, "event_type"),
+                        text(0x0502, "actor"),
+                        text(0x0503, "related_session_id"),
+                        time(0x0504, "timestamp"),
+                    ]
+                }
+            }
             Self::Snapshot => const { &[] },
-            Self::Reflection => const {
-                &[text(0x0701, "agent_id"), text(0x0702, "reflection_type"), time(0x0703, "timestamp")]
-            },
+            Self::Reflection => {
+                const { &[text(0x0701, "agent_id"), text(0x0702, "reflection_type"), time(0x0703, "timestamp")] }
+            }
             Self::Citation => const { &[text(0x0801, "vault_id"), text(0x0802, "predecessor"), each(0x0803, "tags")] },
             Self::Entry => const { &[text(0x0901, "vault_id"), text(0x0902, "type"), each(0x0903, "tags")] },
             Self::AgentLink => const { &[text(0x0a01, "mirrordna_identity_id")] },
-            Self::Glyph => const {
-                &[
-                    text(0x0b01, "source.actor_id"),
-                    text(0x0b02, "predecessor"),
-                    text(0x0b03, "context.session_id"),
-                    time(0x0b04, "timestamp"),
-                ]
-            },
+            Self::Glyph => {
+                const {
+                    &[
+                        text(0x0b01, "source.actor_id"),
+                        text(0x0b02, "predecessor"),
+                        text(0x0b03, "context.session_id"),
+                        time(0x0b04, "timestamp"),
+                    ]
+                }
+            }
         }
     }
 }

@@ -443,7 +443,10 @@ mod tests {
         for at in 0..bytes.len() * 8 {
             let mut bytes = bytes.clone();
             bytes[at / 8] ^= 1 << (at % 8);
-            assert!(matches!(decode_version(Kind::Memory, "m", 7, &bytes), Err(StorageError::Corrupt { .. })), "bit {at}");
+            assert!(
+                matches!(decode_version(Kind::Memory, "m", 7, &bytes), Err(StorageError::Corrupt { .. })),
+                "bit {at}"
+            );
         }
     }
 

@@ -107,7 +107,9 @@ pub enum StorageError {
         id: String,
     },
     /// A record was changed by somebody else in the meantime.
-    #[error("{kind} {id} was changed in the meantime (now at sequence {now}, expected {expected}): read it again and retry")]
+    #[error(
+        "{kind} {id} was changed in the meantime (now at sequence {now}, expected {expected}): read it again and retry"
+    )]
     Stale {
         /// Which kind of record.
         kind: Kind,

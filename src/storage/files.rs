@@ -130,8 +130,8 @@ impl Marker {
         if marker.format > FORMAT {
             return Err(StorageError::NewerFormat { path: dir.to_owned(), found: marker.format, supported: FORMAT });
         }
-        let unknown = (marker.incompatible & !KNOWN_INCOMPATIBLE)
-            | (marker.read_only_compatible & !KNOWN_READ_ONLY_COMPATIBLE);
+        let unknown =
+            (marker.incompatible & !KNOWN_INCOMPATIBLE) | (marker.read_only_compatible & !KNOWN_READ_ONLY_COMPATIBLE);
         if unknown != 0 {
             return Err(StorageError::UnknownFeatures { path: dir.to_owned(), bits: unknown });
         }
@@ -198,7 +198,9 @@ impl HeadFile {
             let path = dir.join(name);
             match files.read(&path) {
                 Ok(bytes) => match Self::decode(&bytes) {
-                    Some(head) if newest.is_none_or(|newest| head.generation > newest.generation) => newest = Some(head),
+                    Some(head) if newest.is_none_or(|newest| head.generation > newest.generation) => {
+                        newest = Some(head)
+                    }
                     Some(_) => {}
                     None => problem = Some(format!("{name} does not match its checksum")),
                 },
@@ -342,7 +344,8 @@ mod tests {
     #[test]
     fn head_files_are_written_in_turn_and_one_is_enough() {
         let dir = tempfile::tempdir().unwrap();
-        let head = |generation| HeadFile { generation, clean: true, epoch: 1, sequence: generation, root: Checksum([7; 32]) };
+        let head =
+            |generation| HeadFile { generation, clean: true, epoch: 1, sequence: generation, root: Checksum([7; 32]) };
         for generation in 1..=4 {
             head(generation).write(&SystemFiles, dir.path()).unwrap();
         }

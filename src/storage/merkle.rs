@@ -191,9 +191,7 @@ mod tests {
             });
         }
         let loaded = Tree::load(70_000, |level, range| -> Result<_, ()> {
-            Ok(range
-                .map(|n| if level == 0 { leaves[n as usize] } else { root_of(&stored[&(level - 1, n)]) })
-                .collect())
+            Ok(range.map(|n| if level == 0 { leaves[n as usize] } else { root_of(&stored[&(level - 1, n)]) }).collect())
         })
         .unwrap();
         assert_eq!(loaded.root(), tree.root());

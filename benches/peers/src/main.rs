@@ -1,2 +1,2 @@
 //! peers
-fn main(){}
+fn main() {}

@@ -118,7 +118,11 @@ impl Check<'_> {
             match codec::decode_entry(sequence, &bytes) {
                 Ok(entry) => {
                     if entry.time < time {
-                        self.fault(format!("log entry {sequence}"), "its time lies before that of the entry before it", false);
+                        self.fault(
+                            format!("log entry {sequence}"),
+                            "its time lies before that of the entry before it",
+                            false,
+                        );
                     }
                     time = entry.time;
                     ended = entry.end_of_commit;
@@ -168,7 +172,8 @@ impl Check<'_> {
             let Ok(entry) = codec::decode_entry(sequence, &bytes) else { continue };
             if entry.operation == Operation::Prune {
                 let detail = json::parse(entry.detail.as_bytes()).unwrap_or_default();
-                let horizon = detail.get("horizon").and_then(Value::as_i64).and_then(|n| n.try_into().ok()).unwrap_or(0);
+                let horizon =
+                    detail.get("horizon").and_then(Value::as_i64).and_then(|n| n.try_into().ok()).unwrap_or(0);
                 self.horizon = self.horizon.max(horizon);
             }
         }
@@ -201,11 +206,14 @@ impl Check<'_> {
     fn missing_versions(&mut self) -> Result<()> {
         for (kind, id, sequence) in std::mem::take(&mut self.missing) {
             let successor = self.successor(kind, &id, sequence)?;
-            let pruned = successor.is_some_and(|next| {
-                next <= self.horizon && self.pins.range(sequence..next).next().is_none()
-            });
+            let pruned =
+                successor.is_some_and(|next| next <= self.horizon && self.pins.range(sequence..next).next().is_none());
             if !pruned {
-                self.fault(format!("{kind} {id} at sequence {sequence}"), "it is in the log, but its content is lost", false);
+                self.fault(
+                    format!("{kind} {id} at sequence {sequence}"),
+                    "it is in the log, but its content is lost",
+                    false,
+                );
             }
         }
         Ok(())
@@ -385,7 +393,9 @@ impl Check<'_> {
 
     fn posting_is_right(&self, key: &[u8], value: &[u8]) -> bool {
         let kind = key.first().copied().and_then(Kind::from_number);
-        let Some((kind, Ok(posting))) = kind.map(|kind| (kind, codec::decode_posting(key, value))) else { return false };
+        let Some((kind, Ok(posting))) = kind.map(|kind| (kind, codec::decode_posting(key, value))) else {
+            return false;
+        };
         let Ok(Some(version)) = self.storage.read_version(kind, &posting.id, super::super::NOW) else { return false };
         postings(&posting.id, &version).any(|(k, v)| k == key && v == value)
     }

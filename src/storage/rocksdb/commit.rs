@@ -109,10 +109,9 @@ impl RocksStorage {
         self.lead();
         match std::mem::replace(&mut *lock(&slot.state), SlotState::Taken) {
             SlotState::Done(answer) => answer,
-            SlotState::Waiting | SlotState::Lead | SlotState::Taken => Err(StorageError::Engine {
-                path: self.dir.clone(),
-                message: "a commit got no answer".to_owned(),
-            }),
+            SlotState::Waiting | SlotState::Lead | SlotState::Taken => {
+                Err(StorageError::Engine { path: self.dir.clone(), message: "a commit got no answer".to_owned() })
+            }
         }
     }
 
@@ -356,7 +355,11 @@ impl RocksStorage {
         self.put_entry(group, &entry)?;
         let id = entry.id.as_str();
         let database = &self.database;
-        group.batch.put_cf(database.cf(Cf::Versions)?, key::version(kind, id, sequence), codec::encode_version(&version));
+        group.batch.put_cf(
+            database.cf(Cf::Versions)?,
+            key::version(kind, id, sequence),
+            codec::encode_version(&version),
+        );
         let head = Head::from(&version);
         group.batch.put_cf(database.cf(Cf::Heads)?, key::head(kind, id), codec::encode_head(&head));
         let posting = if version.deleted {

@@ -157,13 +157,17 @@ impl RocksStorage {
     /// The log that was recovered must reach as far as `HEAD` says, and be the same log.
     fn compare_with_head(&self, head: &HeadFile) -> Result<()> {
         let found = self.published().tree.size();
-        let wrong = |detail: String| StorageError::Corrupt { what: format!("the log of {}", self.dir.display()), detail };
+        let wrong =
+            |detail: String| StorageError::Corrupt { what: format!("the log of {}", self.dir.display()), detail };
         if found < head.sequence || (head.clean && found > head.sequence) {
             return Err(wrong(format!("it ends at sequence {found}, but HEAD says {}", head.sequence)));
         }
         let root = self.root_at(head.sequence)?;
         if root != head.root {
-            return Err(wrong(format!("at sequence {} its root is {root}, but HEAD says {}", head.sequence, head.root)));
+            return Err(wrong(format!(
+                "at sequence {} its root is {root}, but HEAD says {}",
+                head.sequence, head.root
+            )));
         }
         Ok(())
     }
@@ -229,7 +233,9 @@ impl Database {
             detail: detail.to_owned(),
         };
         let bytes = self.get(Cf::Tiles, &key::tile(level, index))?.ok_or_else(|| damaged("it is missing"))?;
-        merkle::tile_hashes(&bytes).filter(|hashes| hashes.len() == TILE).ok_or_else(|| damaged("it has a wrong length"))
+        merkle::tile_hashes(&bytes)
+            .filter(|hashes| hashes.len() == TILE)
+            .ok_or_else(|| damaged("it has a wrong length"))
     }
 }
 

@@ -147,7 +147,10 @@ impl RocksStorage {
         }
         if size > published.tree.size() {
             let what = format!("a root at sequence {size}, beyond the end of the log");
-            return Err(StorageError::Limit { what, limit: usize::try_from(published.tree.size()).unwrap_or(usize::MAX) });
+            return Err(StorageError::Limit {
+                what,
+                limit: usize::try_from(published.tree.size()).unwrap_or(usize::MAX),
+            });
         }
         let tree = Tree::load(size, |level, range| {
             // Hashes of a level may lie in a tile that has become complete since.

@@ -58,7 +58,10 @@ fn rebuild_tiles(database: &Database) -> Result<Tree> {
     while let Some((stored, bytes)) = log.item() {
         let expected = tree.size() + 1;
         if stored != key::log(expected) {
-            return Err(StorageError::Corrupt { what: format!("log entry {expected}"), detail: "it is missing".to_owned() });
+            return Err(StorageError::Corrupt {
+                what: format!("log entry {expected}"),
+                detail: "it is missing".to_owned(),
+            });
         }
         let tiles = database.cf(Cf::Tiles)?;
         tree.append(merkle::leaf(bytes), |tile| batch.put_cf(tiles, key::tile(tile.level, tile.index), tile.bytes()));

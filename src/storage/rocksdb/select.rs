@@ -41,14 +41,22 @@ impl<'a> List<'a> {
         if let Some(at) = self.at
             && (if self.reversed { at > target } else { at < target })
         {
-            if self.reversed { self.iterator.prev() } else { self.iterator.next() }
+            if self.reversed {
+                self.iterator.prev()
+            } else {
+                self.iterator.next()
+            }
             self.read()?;
         }
         let beyond = self.at.is_some_and(|at| if self.reversed { at > target } else { at < target });
         if self.at.is_none() || beyond {
             let mut key = self.prefix.clone();
             key.extend_from_slice(&target.to_be_bytes());
-            if self.reversed { self.iterator.seek_for_prev(&key) } else { self.iterator.seek(&key) }
+            if self.reversed {
+                self.iterator.seek_for_prev(&key)
+            } else {
+                self.iterator.seek(&key)
+            }
             self.read()?;
         }
         Ok(self.at)
@@ -90,7 +98,9 @@ impl RocksStorage {
                 found.reverse();
             }
             let behind = |posting: &Posting| {
-                after.is_none_or(|after| if reversed { posting.birth < after.birth } else { posting.birth > after.birth })
+                after.is_none_or(
+                    |after| if reversed { posting.birth < after.birth } else { posting.birth > after.birth },
+                )
             };
             found.retain(behind);
             found.truncate(limit);
@@ -102,7 +112,13 @@ impl RocksStorage {
                 None => return Ok(Vec::new()),
             },
             Some(after) => after.birth + 1,
-            None => if reversed { NOW } else { 0 },
+            None => {
+                if reversed {
+                    NOW
+                } else {
+                    0
+                }
+            }
         };
         let mut found = Vec::new();
         self.leap(selection, start, reversed, |posting| {

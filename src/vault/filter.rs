@@ -1,0 +1,162 @@
+//! Listing records: filters, order, and reading one page after the other.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use crate::record::kind::IndexForm;
+use crate::record::{Kind, Timestamp, Value, json};
+use crate::storage::{Order, Position, Posting, Selection, text_term};
+
+use super::{Error, Record, Result, Vault};
+
+/// Index entries read at once.
+const PAGE: usize = 512;
+
+/// Which records are listed, and in which order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Filter {
+    /// Paths of fields (keys with dots between them) and what must stand there. A list fits when it holds the value.
+    /// Fields that are indexed are found without reading other records; the others are compared one by one.
+    pub fields: Vec<(String, String)>,
+    /// The record's own time lies in this range.
+    pub time: Option<Range<Timestamp>>,
+    /// Only archived records, or only those that are not.
+    pub archived: Option<bool>,
+    /// In which order.
+    pub order: Order,
+    /// At most this many.
+    pub limit: Option<usize>,
+    /// Behind this place, where an earlier listing stopped.
+    pub after: Option<Position>,
+}
+
+impl Filter {
+    /// The filter that also asks for a value at the path of a field.
+    #[must_use]
+    pub fn with(mut self, path: &str, value: &str) -> Self {
+        self.fields.push((path.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The filter that asks for a value at the path of a field when there is one to ask for.
+    #[must_use]
+    pub fn with_some(self, path: &str, value: Option<&str>) -> Self {
+        match value {
+            Some(value) => self.with(path, value),
+            None => self,
+        }
+    }
+
+    /// The filter that stops after `limit` records.
+    #[must_use]
+    pub fn limit(mut self, limit: usize) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
+    /// The filter in another order.
+    #[must_use]
+    pub fn order(mut self, order: Order) -> Self {
+        self.order = order;
+        self
+    }
+}
+
+/// Records of a kind that fit a filter, read page by page. A record that is deleted meanwhile is left out.
+pub struct Records {
+    vault: Vault,
+    kind: Kind,
+    selection: Selection,
+    residual: Vec<(String, String)>,
+    page: VecDeque<Posting>,
+    position: Option<Position>,
+    exhausted: bool,
+    left: usize,
+}
+
+impl Records {
+    pub(super) fn new(vault: Vault, kind: Kind, filter: &Filter) -> Result<Self> {
+        let mut selection = Selection { archived: filter.archived, order: filter.order, ..Selection::all(kind) };
+        selection.time.clone_from(&filter.time);
+        let mut residual = Vec::new();
+        for (path, value) in &filter.fields {
+            if path.is_empty() {
+                return Err(Error::argument("a filter", "the path of its field is empty"));
+            }
+            let index = kind.indexes().iter().find(|index| index.path == path && index.form != IndexForm::Time);
+            match index {
+                Some(index) => selection.terms.push((index.number, text_term(value))),
+                None => residual.push((path.clone(), value.clone())),
+            }
+        }
+        Ok(Self {
+            vault,
+            kind,
+            selection,
+            residual,
+            page: VecDeque::new(),
+            position: filter.after,
+            exhausted: false,
+            left: filter.limit.unwrap_or(usize::MAX),
+        })
+    }
+
+    /// Where the listing stands: a filter with this `after` goes on from here.
+    #[must_use]
+    pub fn position(&self) -> Option<Position> {
+        self.position
+    }
+
+    fn fetch(&mut self) -> Result<Option<Record>> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        loop {
+            if self.page.is_empty() {
+                if self.exhausted {
+                    return Ok(None);
+                }
+                let page = self.vault.storage().select(&self.selection, self.position, PAGE.min(self.left.max(16)))?;
+                self.exhausted = page.is_empty();
+                self.page = page.into();
+            }
+            let Some(posting) = self.page.pop_front() else { continue };
+            self.position = Some(Position::from(&posting));
+            let Some(record) = self.vault.find(self.kind, &posting.id)? else { continue };
+            if self.residual.iter().all(|(path, value)| holds(&record.value, path, value)) {
+                self.left -= 1;
+                return Ok(Some(record));
+            }
+        }
+    }
+}
+
+impl Iterator for Records {
+    type Item = Result<Record>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let result = self.fetch();
+        if result.is_err() {
+            // What cannot be read is said once; going on would say it for ever.
+            self.exhausted = true;
+            self.page.clear();
+        }
+        result.transpose()
+    }
+}
+
+/// Whether a record holds a value at a path. Text is compared as it is, anything else by its JSON text.
+fn holds(record: &Value, path: &str, wanted: &str) -> bool {
+    let equal = |value: &Value| match value {
+        Value::String(text) => text == wanted,
+        Value::Null | Value::Bool(_) | Value::Number(_) => {
+            json::to_vec(value, json::Layout::Compact, json::Charset::Unicode) == wanted.as_bytes()
+        }
+        Value::Array(_) | Value::Object(_) => false,
+    };
+    match record.at(path) {
+        Some(Value::Array(items)) => items.iter().any(equal),
+        Some(value) => equal(value),
+        None => false,
+    }
+}

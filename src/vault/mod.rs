@@ -1,0 +1,544 @@
+//! The vault: records of every kind over a storage.
+//!
+//! [`Vault`] has what all kinds share: put, get, list, history, delete, at present or at a sequence. Each kind has a file
+//! here with the rules of its records and the operations of its own.
+
+mod agent_dna;
+mod citations;
+mod error;
+mod filter;
+mod identities;
+mod memories;
+mod recovery;
+mod reflections;
+mod rules;
+mod sessions;
+mod snapshots;
+mod timeline;
+mod view;
+
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use crate::record::id::{self, IdSource, SystemIds};
+use crate::record::time::{Clock, SystemClock};
+use crate::record::{Checksum, Kind, RecordError, Timestamp, Value, json, schema};
+use crate::storage::{
+    Action, Change, Commit, Committed, Durability, Event, Expect, Head, LogEntry, LogState, NOW, OpenOptions, Origin,
+    PrunePolicy, Pruned, RocksStorage, Sequence, Storage, StorageError, Subscriber, Version, prepare,
+};
+
+pub use agent_dna::AgentDna;
+pub use citations::{Chain, Citations, Glyphtrail};
+pub use error::{Error, Result};
+pub use filter::{Filter, Records};
+pub use identities::{Identities, NewIdentity};
+pub use memories::{Memories, MemoryUpdate, NewMemory, Tier};
+pub use reflections::{NewReflection, ReflectionType, Reflections};
+pub use sessions::{Lineage, NewSession, Sessions};
+pub use snapshots::{Difference, DifferenceKind, NewSnapshot, Pin, Restored, Snapshots};
+pub use timeline::{EventQuery, NewEvent, Timeline};
+pub use view::View;
+
+/// Who the log names when nobody is named.
+pub const DEFAULT_ACTOR: &str = "system";
+
+/// How often a change is tried again when somebody else changed the record in the meantime.
+const RETRIES: usize = 16;
+/// Log entries read at once.
+pub(crate) const LOG_PAGE: usize = 4_096;
+
+/// A record and what the vault knows of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// Which kind of record.
+    pub kind: Kind,
+    /// Its id.
+    pub id: String,
+    /// The record.
+    pub value: Value,
+    /// Its protocol checksum.
+    pub checksum: Checksum,
+    /// The log entry that brought this version.
+    pub sequence: Sequence,
+    /// When this version was committed.
+    pub time: Timestamp,
+    /// It breaks its schema and was imported all the same.
+    pub lenient: bool,
+}
+
+impl Record {
+    fn new(kind: Kind, id: &str, version: &Version) -> Result<Self> {
+        let value = json::parse(&version.json).map_err(RecordError::from)?;
+        Ok(Self {
+            kind,
+            id: id.to_owned(),
+            value,
+            checksum: version.checksum,
+            sequence: version.sequence,
+            time: version.time,
+            lenient: version.lenient,
+        })
+    }
+}
+
+/// One entry of a record's history.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Past {
+    /// The record as it was from a sequence on.
+    Version(Record),
+    /// The record was deleted.
+    Deleted {
+        /// The log entry that deleted it.
+        sequence: Sequence,
+        /// When.
+        time: Timestamp,
+    },
+}
+
+/// How a vault is opened or created.
+#[derive(Clone)]
+pub struct VaultOptions {
+    /// How long to wait for another process to let go of the vault.
+    pub lock_timeout: Duration,
+    /// When changes count as done, unless a handle says otherwise.
+    pub durability: Durability,
+    /// Who the log names.
+    pub actor: String,
+    /// Where the time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// Where generated ids come from.
+    pub ids: Arc<dyn IdSource>,
+}
+
+impl Default for VaultOptions {
+    fn default() -> Self {
+        Self {
+            lock_timeout: Duration::from_secs(5),
+            durability: Durability::Sync,
+            actor: DEFAULT_ACTOR.to_owned(),
+            clock: Arc::new(SystemClock),
+            ids: Arc::new(SystemIds),
+        }
+    }
+}
+
+impl VaultOptions {
+    fn storage(&self) -> OpenOptions {
+        OpenOptions { lock_timeout: self.lock_timeout, clock: Arc::clone(&self.clock), ..OpenOptions::default() }
+    }
+}
+
+struct Shared {
+    storage: Arc<dyn Storage>,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdSource>,
+    /// Changes hold it for reading; a restore holds it for writing, so that nothing else changes while it works.
+    gate: RwLock<()>,
+}
+
+/// An open vault. Clones are handles on the same vault; the last one to be dropped closes it.
+#[derive(Clone)]
+pub struct Vault {
+    shared: Arc<Shared>,
+    actor: Arc<str>,
+    durability: Durability,
+}
+
+impl Vault {
+    /// Makes a new vault in a directory that is new or empty, and opens it.
+    ///
+    /// # Errors
+    /// [`StorageError::Occupied`] when something is there, and those of the operating system.
+    pub fn create(dir: &Path, options: &VaultOptions) -> Result<Self> {
+        let storage = RocksStorage::create(dir, &options.storage(), &*options.ids)?;
+        tracing::info!(target: "mirrordna::audit", action = "create", dir = %dir.display(), vault = storage.vault_id(), actor = options.actor);
+        Ok(Self::over(Arc::new(storage), options))
+    }
+
+    /// Opens a vault, and finishes or undoes what a crash interrupted.
+    ///
+    /// # Errors
+    /// Those of [`RocksStorage::open`].
+    pub fn open(dir: &Path, options: &VaultOptions) -> Result<Self> {
+        let storage = RocksStorage::open(dir, &options.storage())?;
+        for warning in storage.warnings() {
+            tracing::warn!(target: "mirrordna::storage", dir = %dir.display(), "{warning}");
+        }
+        let vault = Self::over(Arc::new(storage), options);
+        vault.recover()?;
+        Ok(vault)
+    }
+
+    /// A vault over any storage.
+    #[must_use]
+    pub fn over(storage: Arc<dyn Storage>, options: &VaultOptions) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                storage,
+                clock: Arc::clone(&options.clock),
+                ids: Arc::clone(&options.ids),
+                gate: RwLock::new(()),
+            }),
+            actor: options.actor.as_str().into(),
+            durability: options.durability,
+        }
+    }
+
+    /// A handle on the same vault in whose name the log speaks.
+    #[must_use]
+    pub fn as_actor(&self, actor: &str) -> Self {
+        Self { actor: actor.into(), ..self.clone() }
+    }
+
+    /// A handle on the same vault whose changes count as done at another point.
+    #[must_use]
+    pub fn with_durability(&self, durability: Durability) -> Self {
+        Self { durability, ..self.clone() }
+    }
+
+    /// The vault's id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        self.shared.storage.vault_id()
+    }
+
+    /// The storage below.
+    #[must_use]
+    pub fn storage(&self) -> &dyn Storage {
+        &*self.shared.storage
+    }
+
+    /// Who the log names.
+    #[must_use]
+    pub fn actor(&self) -> &str {
+        &self.actor
+    }
+
+    /// The present, by the vault's clock.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+
+    pub(crate) fn ids(&self) -> &dyn IdSource {
+        &*self.shared.ids
+    }
+
+    /// Where the log stands.
+    #[must_use]
+    pub fn state(&self) -> LogState {
+        self.shared.storage.state()
+    }
+
+    /// Makes everything durable that was changed, and returns the sequence up to which it is.
+    ///
+    /// # Errors
+    /// Those of the storage.
+    pub fn flush(&self) -> Result<Sequence> {
+        Ok(self.storage().sync()?)
+    }
+
+    /// From now on tells `subscriber` of every change, before the call that makes it returns.
+    pub fn subscribe(&self, subscriber: &Arc<dyn Subscriber>) {
+        self.storage().subscribe(subscriber);
+    }
+
+    /// Log entries from a sequence on, at most `limit`.
+    ///
+    /// # Errors
+    /// Those of the storage.
+    pub fn log(&self, from: Sequence, limit: usize) -> Result<Vec<LogEntry>> {
+        Ok(self.storage().log(from, limit)?)
+    }
+
+    /// The vault as it is now.
+    #[must_use]
+    pub fn present(&self) -> View {
+        View::present(self)
+    }
+
+    /// The vault as it was at a sequence; what is needed to read it stays until the view is dropped.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a sequence beyond the end of the log.
+    pub fn at(&self, sequence: Sequence) -> Result<View> {
+        View::past(self, sequence)
+    }
+
+    /// Identities.
+    #[must_use]
+    pub fn identities(&self) -> Identities<'_> {
+        Identities(self)
+    }
+
+    /// Sessions.
+    #[must_use]
+    pub fn sessions(&self) -> Sessions<'_> {
+        Sessions(self)
+    }
+
+    /// Memories.
+    #[must_use]
+    pub fn memories(&self) -> Memories<'_> {
+        Memories(self)
+    }
+
+    /// Agent DNA.
+    #[must_use]
+    pub fn agent_dna(&self) -> AgentDna<'_> {
+        AgentDna(self)
+    }
+
+    /// Reflections.
+    #[must_use]
+    pub fn reflections(&self) -> Reflections<'_> {
+        Reflections(self)
+    }
+
+    /// The timeline.
+    #[must_use]
+    pub fn timeline(&self) -> Timeline<'_> {
+        Timeline(self)
+    }
+
+    /// Master citations.
+    #[must_use]
+    pub fn citations(&self) -> Citations<'_> {
+        Citations(self)
+    }
+
+    /// The glyphtrail.
+    #[must_use]
+    pub fn glyphtrail(&self) -> Glyphtrail<'_> {
+        Glyphtrail(self)
+    }
+
+    /// Snapshots.
+    #[must_use]
+    pub fn snapshots(&self) -> Snapshots<'_> {
+        Snapshots(self)
+    }
+
+    /// Stores a record of any kind: creates it, or adds a version when its id is there.
+    ///
+    /// # Errors
+    /// [`RecordError`] when it breaks its schema; [`Error::Immutable`], [`Error::Cycle`], [`Error::UnknownParent`] by the
+    /// rules of its kind; those of the storage. After an error nothing is changed.
+    pub fn put(&self, kind: Kind, record: Value) -> Result<Record> {
+        let id = record.str_at(kind.id_field()).unwrap_or_default().to_owned();
+        self.audited("put", kind, &id, || {
+            self.retry(|| {
+                let old = self.find(kind, &id)?;
+                let expect = old.as_ref().map_or(Expect::Absent, |old| Expect::At(old.sequence));
+                match self.store(kind, record.clone(), old.as_ref(), expect, None) {
+                    // It came, or went, between looking and storing: look again.
+                    Err(Error::Storage(StorageError::Exists { .. } | StorageError::NotFound { .. })) => {
+                        Err(Error::Storage(StorageError::Stale { kind, id: id.clone(), expected: 0, now: 0 }))
+                    }
+                    other => other,
+                }
+            })
+        })
+    }
+
+    /// Stores a record of any kind that is not there yet.
+    ///
+    /// # Errors
+    /// As [`Vault::put`], and [`StorageError::Exists`].
+    pub fn create_record(&self, kind: Kind, record: Value) -> Result<Record> {
+        let id = record.str_at(kind.id_field()).unwrap_or_default().to_owned();
+        self.audited("create", kind, &id, || self.store(kind, record, None, Expect::Absent, None))
+    }
+
+    /// The newest version of a record.
+    ///
+    /// # Errors
+    /// [`StorageError::NotFound`], and [`StorageError::Corrupt`] when what is stored is
+    /// not what was stored.
+    pub fn get(&self, kind: Kind, id: &str) -> Result<Record> {
+        self.find(kind, id)?.ok_or_else(|| Error::not_found(kind, id))
+    }
+
+    /// The newest version of a record, if it is there.
+    ///
+    /// # Errors
+    /// As [`Vault::get`], but for `NotFound`.
+    pub fn find(&self, kind: Kind, id: &str) -> Result<Option<Record>> {
+        if !may_be_stored(kind, id) {
+            return Ok(None);
+        }
+        let version = self.storage().version(kind, id, NOW)?.filter(|version| !version.deleted);
+        version.map(|version| Record::new(kind, id, &version)).transpose()
+    }
+
+    /// The records that fit a filter, one after the other.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] when the filter asks for what the kind does not have.
+    pub fn list(&self, kind: Kind, filter: &Filter) -> Result<Records> {
+        Records::new(self.clone(), kind, filter)
+    }
+
+    /// What a record was, newest first: all of its versions, at most `limit`, before a sequence ([`NOW`] for all).
+    ///
+    /// # Errors
+    /// [`StorageError::NotFound`] for a record that never was, and those of the storage.
+    pub fn history(&self, kind: Kind, id: &str, before: Sequence, limit: usize) -> Result<Vec<Past>> {
+        if !may_be_stored(kind, id) || self.storage().head(kind, id)?.is_none() {
+            return Err(Error::not_found(kind, id));
+        }
+        let versions = self.storage().history(kind, id, before, limit)?;
+        versions
+            .iter()
+            .map(|version| {
+                if version.deleted {
+                    Ok(Past::Deleted { sequence: version.sequence, time: version.time })
+                } else {
+                    Record::new(kind, id, version).map(Past::Version)
+                }
+            })
+            .collect()
+    }
+
+    /// Deletes a record; its history stays.
+    ///
+    /// # Errors
+    /// [`StorageError::NotFound`], and those of the storage.
+    pub fn delete(&self, kind: Kind, id: &str) -> Result<Committed> {
+        self.audited("delete", kind, id, || {
+            if !may_be_stored(kind, id) {
+                return Err(Error::not_found(kind, id));
+            }
+            let change =
+                Change { kind, id: id.to_owned(), action: Action::Delete, expect: Expect::Present, event: None };
+            self.commit(vec![change], Origin::Direct)
+        })
+    }
+
+    /// Drops versions that neither `policy` nor a snapshot needs.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a policy that keeps nothing, and those of the storage.
+    pub fn prune(&self, policy: PrunePolicy) -> Result<Pruned> {
+        if policy.keep == Some(0) {
+            return Err(Error::argument("keep", "at least 1: the newest version of a record is never dropped"));
+        }
+        let pins = self.snapshots().pins()?;
+        let pruned = self.storage().prune(policy, &pins, &self.actor)?;
+        if !policy.dry_run {
+            tracing::info!(target: "mirrordna::audit", action = "prune", versions = pruned.versions, actor = &*self.actor);
+        }
+        Ok(pruned)
+    }
+
+    /// Reads a record, changes it and stores it, again and again until nobody came between.
+    pub(crate) fn modify(
+        &self,
+        kind: Kind,
+        id: &str,
+        event: Option<Event>,
+        change: impl Fn(&mut Value) -> Result<()>,
+    ) -> Result<Record> {
+        self.retry(|| {
+            let old = self.get(kind, id)?;
+            let mut value = old.value.clone();
+            change(&mut value)?;
+            self.store(kind, value, Some(&old), Expect::At(old.sequence), event)
+        })
+    }
+
+    /// Tries again what failed because somebody else changed the record between reading and storing.
+    fn retry<T>(&self, attempt: impl Fn() -> Result<T>) -> Result<T> {
+        let mut tries = 0;
+        loop {
+            match attempt() {
+                Err(Error::Storage(StorageError::Stale { .. })) if tries < RETRIES => tries += 1,
+                other => return other,
+            }
+        }
+    }
+
+    /// Checks a record by its schema and the rules of its kind, and commits it.
+    pub(crate) fn store(
+        &self,
+        kind: Kind,
+        record: Value,
+        old: Option<&Record>,
+        expect: Expect,
+        event: Option<Event>,
+    ) -> Result<Record> {
+        schema::validate(kind, &record)?;
+        let id = record.str_at(kind.id_field()).unwrap_or_default().to_owned();
+        id::check(kind, &id)?;
+        rules::check(self, kind, &id, &record, old)?;
+        let prepared = prepare(kind, &id, &record, false)?;
+        let checksum = prepared.checksum;
+        let event = event.or_else(|| rules::event(kind, &record, old.map(|old| &old.value)));
+        let change = Change { kind, id: id.clone(), action: Action::Put(Box::new(prepared)), expect, event };
+        let committed = self.commit(vec![change], Origin::Direct)?;
+        Ok(Record { kind, id, value: record, checksum, sequence: committed.last, time: committed.time, lenient: false })
+    }
+
+    /// Commits in the name of this handle's actor, and leaves an audit event for each change.
+    pub(crate) fn commit(&self, changes: Vec<Change>, origin: Origin) -> Result<Committed> {
+        let _gate = self.shared.gate.read().unwrap_or_else(PoisonError::into_inner);
+        self.commit_through(changes, origin, self.durability)
+    }
+
+    /// As [`Vault::commit`], for who holds the gate.
+    fn commit_through(&self, changes: Vec<Change>, origin: Origin, durability: Durability) -> Result<Committed> {
+        let audit: Option<Vec<_>> = tracing::enabled!(target: "mirrordna::audit", tracing::Level::INFO).then(|| {
+            changes.iter().map(|change| (change.kind, change.id.clone(), action_name(&change.action))).collect()
+        });
+        let actor = self.actor.to_string();
+        let committed = self.storage().commit(Commit { changes, actor, origin, token: None, durability })?;
+        for ((kind, id, action), sequence) in audit.into_iter().flatten().zip(committed.first..) {
+            tracing::info!(
+                target: "mirrordna::audit",
+                action,
+                collection = kind.collection(),
+                id,
+                sequence,
+                origin = origin.name(),
+                actor = &*self.actor,
+            );
+        }
+        Ok(committed)
+    }
+
+    /// Leaves an audit event when a change is refused.
+    pub(crate) fn audited<T>(&self, action: &str, kind: Kind, id: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        work().inspect_err(|error| {
+            tracing::warn!(
+                target: "mirrordna::audit",
+                action,
+                collection = kind.collection(),
+                id,
+                actor = &*self.actor,
+                refused = %error,
+            );
+        })
+    }
+
+    /// The newest version in short, if the record is there.
+    pub(crate) fn live_head(&self, kind: Kind, id: &str) -> Result<Option<Head>> {
+        if !may_be_stored(kind, id) {
+            return Ok(None);
+        }
+        Ok(self.storage().head(kind, id)?.filter(|head| !head.deleted))
+    }
+}
+
+fn action_name(action: &Action) -> &'static str {
+    match action {
+        Action::Put(_) => "put",
+        Action::Delete => "delete",
+    }
+}
+
+/// An id that cannot be a key leads to no record.
+fn may_be_stored(kind: Kind, id: &str) -> bool {
+    id::check_storable(kind, id).is_ok()
+}

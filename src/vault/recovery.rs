@@ -1,0 +1,135 @@
+//! Work in many commits that must not be left half done: a restore is finished, an import is undone.
+
+use std::sync::PoisonError;
+
+use crate::record::{Kind, RecordError, json};
+use crate::storage::{
+    Action, Change, Expect, Intent, LogEntry, MAX_COMMIT_BYTES, Operation, Origin, Sequence, Version, prepare,
+};
+
+use super::{LOG_PAGE, Result, Vault};
+
+/// Changes in one commit of a restore.
+const BATCH: usize = 500;
+
+impl Vault {
+    /// Finishes or undoes what a crash interrupted.
+    pub(super) fn recover(&self) -> Result<()> {
+        let Some(intent) = self.storage().intent()? else { return Ok(()) };
+        match intent {
+            Intent::Restore { target } => {
+                tracing::warn!(target: "mirrordna::vault", target, "finishing a restore that was interrupted");
+                self.bring_to(target)?;
+            }
+            Intent::Import { since } => {
+                tracing::warn!(target: "mirrordna::vault", since, "undoing an import that was interrupted");
+                self.undo_import(since)?;
+            }
+        }
+        Ok(self.storage().set_intent(None)?)
+    }
+
+    /// Brings the present to a sequence, in bounded commits that are finished after a crash, while nothing else changes.
+    /// Returns how many records were put back and how many deleted.
+    pub(super) fn restore_to(&self, target: Sequence, reason: &str) -> Result<(u64, u64)> {
+        let _gate = self.shared.gate.write().unwrap_or_else(PoisonError::into_inner);
+        let _lease = self.storage().lease(target);
+        self.storage().set_intent(Some(&Intent::Restore { target }))?;
+        let done = self.bring_to(target)?;
+        self.storage().begin_epoch(reason, &self.actor)?;
+        self.storage().set_intent(None)?;
+        Ok(done)
+    }
+
+    fn bring_to(&self, target: Sequence) -> Result<(u64, u64)> {
+        let mut batch = Batch { vault: self, changes: Vec::new(), bytes: 0 };
+        let (mut put, mut deleted) = (0, 0);
+        // Snapshots are about the past and stay, whatever the present becomes.
+        for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Snapshot) {
+            let mut after: Option<String> = None;
+            loop {
+                let page = self.storage().heads(kind, after.as_deref(), BATCH)?;
+                let Some((last, _)) = page.last() else { break };
+                after = Some(last.clone());
+                for (id, head) in page.into_iter().filter(|(_, head)| head.sequence > target) {
+                    let now = self.storage().version(kind, &id, head.sequence)?;
+                    let then = self.storage().version(kind, &id, target)?.filter(|version| !version.deleted);
+                    let action = match (now.filter(|version| !version.deleted), then) {
+                        (Some(now), Some(then)) if now.checksum == then.checksum => continue,
+                        (None, None) => continue,
+                        (Some(_), None) => {
+                            deleted += 1;
+                            Action::Delete
+                        }
+                        (_, Some(then)) => {
+                            put += 1;
+                            put_back(kind, &id, &then)?
+                        }
+                    };
+                    batch.add(Change { kind, id, action, expect: Expect::Any, event: None })?;
+                }
+            }
+        }
+        batch.commit()?;
+        Ok((put, deleted))
+    }
+
+    /// Deletes what an import created since a sequence. An import only creates; what it brought and somebody changed
+    /// since is theirs and stays.
+    fn undo_import(&self, since: Sequence) -> Result<()> {
+        let imported = |entry: &LogEntry| entry.origin == Origin::Import && entry.operation == Operation::Create;
+        let mut next = since + 1;
+        loop {
+            let page = self.log(next, LOG_PAGE)?;
+            if page.is_empty() {
+                return Ok(());
+            }
+            next += page.len() as u64;
+            let mut changes = Vec::new();
+            for entry in page.into_iter().filter(imported) {
+                let Some(kind) = entry.kind else { continue };
+                let head = self.storage().head(kind, &entry.id)?;
+                if head.is_some_and(|head| !head.deleted && head.sequence == entry.sequence) {
+                    let expect = Expect::At(entry.sequence);
+                    changes.push(Change { kind, id: entry.id, action: Action::Delete, expect, event: None });
+                }
+            }
+            if !changes.is_empty() {
+                self.commit_through(changes, Origin::Rollback, self.durability)?;
+            }
+        }
+    }
+}
+
+fn put_back(kind: Kind, id: &str, then: &Version) -> Result<Action> {
+    let record = json::parse(&then.json).map_err(RecordError::from)?;
+    Ok(Action::Put(Box::new(prepare(kind, id, &record, then.lenient)?)))
+}
+
+struct Batch<'a> {
+    vault: &'a Vault,
+    changes: Vec<Change>,
+    bytes: usize,
+}
+
+impl Batch<'_> {
+    fn add(&mut self, change: Change) -> Result<()> {
+        if let Action::Put(prepared) = &change.action {
+            if self.bytes + prepared.json.len() > MAX_COMMIT_BYTES / 4 {
+                self.commit()?;
+            }
+            self.bytes += prepared.json.len();
+        }
+        self.changes.push(change);
+        if self.changes.len() >= BATCH { self.commit() } else { Ok(()) }
+    }
+
+    fn commit(&mut self) -> Result<()> {
+        self.bytes = 0;
+        let changes = std::mem::take(&mut self.changes);
+        if !changes.is_empty() {
+            self.vault.commit_through(changes, Origin::Restore, self.vault.durability)?;
+        }
+        Ok(())
+    }
+}

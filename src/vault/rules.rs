@@ -1,0 +1,59 @@
+//! What the rules of each kind say of a record before it is stored, beyond its schema.
+
+use crate::record::{Kind, Value};
+use crate::storage::Event;
+
+use super::{Error, Record, Result, Vault, citations, identities, sessions};
+
+/// Checks a record against the rules of its kind. `old` is the version that is there.
+pub(super) fn check(vault: &Vault, kind: Kind, id: &str, new: &Value, old: Option<&Record>) -> Result<()> {
+    match kind {
+        Kind::Identity => identities::check(id, new, old.map(|old| &old.value)),
+        Kind::Session => sessions::check(vault, id, new),
+        Kind::Citation => citations::check(vault, id, new),
+        Kind::Glyph => citations::check_glyph(vault, id, new),
+        Kind::Event | Kind::Snapshot if old.is_some() => {
+            Err(Error::Immutable { kind, id: id.to_owned(), what: "once it is there, it" })
+        }
+        Kind::Event
+        | Kind::Snapshot
+        | Kind::Memory
+        | Kind::AgentDna
+        | Kind::Reflection
+        | Kind::Entry
+        | Kind::AgentLink => Ok(()),
+    }
+}
+
+/// The timeline event that storing a record projects.
+pub(super) fn event(kind: Kind, new: &Value, old: Option<&Value>) -> Option<Event> {
+    let ended = |value: &Value| value.str_at("ended_at").is_some();
+    match (kind, old) {
+        (Kind::Session, None) => Some(Event::SessionStart),
+        (Kind::Session, Some(old)) if ended(new) && !ended(old) => Some(Event::SessionEnd),
+        (Kind::Memory, None) => Some(Event::MemoryCreated),
+        (Kind::Citation, None) => Some(Event::CitationCreated),
+        (Kind::Citation, Some(_)) => Some(Event::CitationUpdated),
+        (Kind::Snapshot, None) => Some(Event::StateSnapshot),
+        (Kind::Reflection, None) => Some(Event::ReflectionRecorded),
+        _ => None,
+    }
+}
+
+/// Follows a reference from record to record and refuses one that leads back to `id`.
+pub(super) fn refuse_cycle(vault: &Vault, kind: Kind, id: &str, new: &Value, field: &'static str) -> Result<()> {
+    let mut next = new.str_at(field).map(str::to_owned);
+    let first = next.clone().unwrap_or_default();
+    let mut seen = std::collections::HashSet::new();
+    while let Some(reference) = next {
+        if reference == id {
+            return Err(Error::Cycle { kind, id: id.to_owned(), field, reference: first });
+        }
+        // A cycle that does not hold `id` was imported, and is not this record's fault.
+        if !seen.insert(reference.clone()) {
+            return Ok(());
+        }
+        next = vault.find(kind, &reference)?.and_then(|record| record.value.str_at(field).map(str::to_owned));
+    }
+    Ok(())
+}

@@ -1,0 +1,138 @@
+//! The vault at one sequence: the present, or a past that stays readable as long as the view is there.
+
+use crate::record::Kind;
+use crate::storage::{Head, Lease, NOW, Sequence, Version};
+
+use super::{Error, Record, Result, Vault};
+
+/// Heads read at once.
+const PAGE: usize = 1_024;
+
+/// The vault at one sequence.
+#[derive(Clone)]
+pub struct View {
+    vault: Vault,
+    at: Sequence,
+    _lease: Option<Lease>,
+}
+
+impl View {
+    pub(super) fn present(vault: &Vault) -> Self {
+        Self { vault: vault.clone(), at: NOW, _lease: None }
+    }
+
+    pub(super) fn past(vault: &Vault, at: Sequence) -> Result<Self> {
+        let end = vault.state().sequence;
+        if at > end {
+            return Err(Error::argument(format!("sequence {at}"), format!("the log ends at {end}")));
+        }
+        Ok(Self { vault: vault.clone(), at, _lease: Some(vault.storage().lease(at)) })
+    }
+
+    /// The vault that is viewed.
+    #[must_use]
+    pub fn vault(&self) -> &Vault {
+        &self.vault
+    }
+
+    /// The sequence that is viewed; `None` for the present, whatever that is.
+    #[must_use]
+    pub fn sequence(&self) -> Option<Sequence> {
+        (self.at != NOW).then_some(self.at)
+    }
+
+    /// The version of a record in this view, if the record is there.
+    ///
+    /// # Errors
+    /// Those of the storage.
+    pub fn version(&self, kind: Kind, id: &str) -> Result<Option<Version>> {
+        if !super::may_be_stored(kind, id) {
+            return Ok(None);
+        }
+        Ok(self.vault.storage().version(kind, id, self.at)?.filter(|version| !version.deleted))
+    }
+
+    /// A record in this view, if it is there.
+    ///
+    /// # Errors
+    /// Those of the storage.
+    pub fn find(&self, kind: Kind, id: &str) -> Result<Option<Record>> {
+        self.version(kind, id)?.map(|version| Record::new(kind, id, &version)).transpose()
+    }
+
+    /// What listing needs to know of a record in this view, if it is there. In the present its content is not read.
+    ///
+    /// # Errors
+    /// Those of the storage.
+    pub fn head(&self, kind: Kind, id: &str) -> Result<Option<Head>> {
+        let Some(head) =
+            super::may_be_stored(kind, id).then(|| self.vault.storage().head(kind, id)).transpose()?.flatten()
+        else {
+            return Ok(None);
+        };
+        self.resolve(kind, id, head)
+    }
+
+    fn resolve(&self, kind: Kind, id: &str, head: Head) -> Result<Option<Head>> {
+        if head.sequence <= self.at {
+            return Ok((!head.deleted).then_some(head));
+        }
+        Ok(self.version(kind, id)?.map(|version| Head::from(&version)))
+    }
+
+    /// Ids and heads of a kind in order of the id, after `after`, at most about `limit`; empty only at the end.
+    ///
+    /// # Errors
+    /// Those of the storage.
+    pub fn heads(&self, kind: Kind, after: Option<&str>, limit: usize) -> Result<Vec<(String, Head)>> {
+        let mut found = Vec::new();
+        let mut after = after.map(str::to_owned);
+        while found.len() < limit {
+            let page = self.vault.storage().heads(kind, after.as_deref(), PAGE.min(limit))?;
+            let Some((last, _)) = page.last() else { break };
+            after = Some(last.clone());
+            for (id, head) in page {
+                if let Some(head) = self.resolve(kind, &id, head)? {
+                    found.push((id, head));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// All ids and heads of a kind in order of the id, read page by page.
+    pub fn iter(&self, kind: Kind) -> impl Iterator<Item = Result<(String, Head)>> + '_ {
+        let mut page = Vec::new().into_iter();
+        let mut after: Option<String> = None;
+        let mut ended = false;
+        std::iter::from_fn(move || {
+            loop {
+                if let Some((id, head)) = page.next() {
+                    after = Some(String::clone(&id));
+                    return Some(Ok((id, head)));
+                }
+                if ended {
+                    return None;
+                }
+                match self.heads(kind, after.as_deref(), PAGE) {
+                    Ok(next) => {
+                        ended = next.is_empty();
+                        page = next.into_iter();
+                    }
+                    Err(error) => {
+                        ended = true;
+                        return Some(Err(error));
+                    }
+                }
+            }
+        })
+    }
+
+    /// All records of a kind in order of the id, read page by page.
+    pub fn records(&self, kind: Kind) -> impl Iterator<Item = Result<Record>> + '_ {
+        self.iter(kind).filter_map(move |item| match item {
+            Ok((id, _)) => self.find(kind, &id).transpose(),
+            Err(error) => Some(Err(error)),
+        })
+    }
+}
