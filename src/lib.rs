@@ -6,5 +6,6 @@ pub mod crypto;
 pub mod record;
 pub mod storage;
 pub mod vault;
+pub mod verify;
 
 pub use vault::{Error, Result, Vault, VaultOptions};

@@ -90,7 +90,6 @@ impl Memories<'_> {
             }
         };
         let mut record = Map::new();
-        record.insert("memory_id".into(), id::memory(vault.ids(), now)?.into());
         record.insert("tier".into(), new.tier.name().into());
         record.insert("content".into(), new.content);
         record.insert(
@@ -105,7 +104,7 @@ impl Memories<'_> {
         if let Some(metadata) = new.metadata {
             record.insert("metadata".into(), metadata);
         }
-        vault.create_record(Kind::Memory, record.into())
+        vault.create_fresh(Kind::Memory, record, || id::memory(vault.ids(), now))
     }
 
     /// Writes a memory that is already a record; `memory_id` and `source.timestamp` are made when they are missing.
@@ -116,11 +115,11 @@ impl Memories<'_> {
         let vault = self.0;
         if let Some(map) = record.as_object_mut() {
             let now = vault.now();
-            if !map.contains_key("memory_id") {
-                map.insert("memory_id".into(), id::memory(vault.ids(), now)?.into());
-            }
             if let Some(source) = map.get_mut("source").and_then(Value::as_object_mut) {
                 source.entry("timestamp".into()).or_insert_with(|| now.to_string().into());
+            }
+            if !map.contains_key("memory_id") {
+                return vault.create_fresh(Kind::Memory, std::mem::take(map), || id::memory(vault.ids(), now));
             }
         }
         vault.create_record(Kind::Memory, record)

@@ -21,9 +21,9 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use crate::record::id::{self, IdSource, SystemIds};
+use crate::record::id::{self, IdSource, NoRandomness, SystemIds};
 use crate::record::time::{Clock, SystemClock};
-use crate::record::{Checksum, Kind, RecordError, Timestamp, Value, json, schema};
+use crate::record::{Checksum, Kind, Map, RecordError, Timestamp, Value, json, schema};
 use crate::storage::{
     Action, Change, Commit, Committed, Durability, Event, Expect, Head, LogEntry, LogState, NOW, OpenOptions, Origin,
     PrunePolicy, Pruned, RocksStorage, Sequence, Storage, StorageError, Subscriber, Version, prepare,
@@ -350,6 +350,27 @@ impl Vault {
     pub fn create_record(&self, kind: Kind, record: Value) -> Result<Record> {
         let id = record.str_at(kind.id_field()).unwrap_or_default().to_owned();
         self.audited("create", kind, &id, || self.store(kind, record, None, Expect::Absent, None))
+    }
+
+    /// Stores a new record under an id that is made for it. Generated ids are short enough to meet by chance (eight hex
+    /// digits a second), so one that is taken is made again.
+    pub(crate) fn create_fresh(
+        &self,
+        kind: Kind,
+        record: Map,
+        new_id: impl Fn() -> std::result::Result<String, NoRandomness>,
+    ) -> Result<Record> {
+        self.audited("create", kind, "", || {
+            let mut tries = 0;
+            loop {
+                let mut record = record.clone();
+                record.insert(kind.id_field().to_owned(), new_id()?.into());
+                match self.store(kind, record.into(), None, Expect::Absent, None) {
+                    Err(Error::Storage(StorageError::Exists { .. })) if tries < RETRIES => tries += 1,
+                    other => return other,
+                }
+            }
+        })
     }
 
     /// The newest version of a record.

@@ -38,7 +38,6 @@ impl Sessions<'_> {
         let vault = self.0;
         let now = vault.now();
         let mut record = Map::new();
-        record.insert("session_id".into(), id::session(vault.ids(), now)?.into());
         record.insert("parent_session_id".into(), new.parent_session_id.into());
         record.insert("agent_id".into(), new.agent_id.into());
         record.insert("user_id".into(), new.user_id.into());
@@ -47,7 +46,7 @@ impl Sessions<'_> {
         if let Some(context) = new.context {
             record.insert("context_metadata".into(), context);
         }
-        vault.create_record(Kind::Session, record.into())
+        vault.create_fresh(Kind::Session, record, || id::session(vault.ids(), now))
     }
 
     /// Ends a session, with a final state that is merged into `context_metadata.final_state`.
