@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use ::rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompressionType, DBRecoveryMode, LogLevel, Options,
+    BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompressionType, DBRecoveryMode,
+    LogLevel, Options,
 };
 
 use crate::record::Timestamp;
@@ -284,7 +285,12 @@ fn family_options(cf: Cf, cache: &Cache) -> Options {
     let mut blocks = BlockBasedOptions::default();
     blocks.set_block_cache(cache);
     blocks.set_cache_index_and_filter_blocks(true);
-    blocks.set_pin_l0_filter_and_index_blocks_in_cache(true);
+    // Indexes and filters are cut into small blocks too. Whole ones have half a megabyte a file, and a few of them in one
+    // shard of the cache push each other out at every read.
+    blocks.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
+    blocks.set_partition_filters(true);
+    blocks.set_metadata_block_size(4_096);
+    blocks.set_pin_top_level_index_and_filter(true);
     blocks.set_format_version(6);
     if matches!(cf, Cf::Heads | Cf::Versions) {
         blocks.set_bloom_filter(10.0, false);

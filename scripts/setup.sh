@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Installs what building and running need: a C++ compiler and clang for RocksDB, fuse3 for the mount, and with `tests` the
+# programs that the tests drive. Debian packages only; does nothing that is already done.
+set -euo pipefail
+
+packages=(build-essential clang libclang-dev fuse3 pkg-config)
+if [[ "${1:-}" == tests ]]; then
+    packages+=(jq ripgrep rsync attr python3 python3-yaml)
+fi
+
+missing=()
+for package in "${packages[@]}"; do
+    dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
+done
+if ((${#missing[@]})); then
+    echo "installing: ${missing[*]}" >&2
+    as_root=()
+    [[ $(id -u) -eq 0 ]] || as_root=(sudo)
+    export DEBIAN_FRONTEND=noninteractive
+    "${as_root[@]}" apt-get update -qq
+    "${as_root[@]}" apt-get install -y -qq "${missing[@]}" >/dev/null
+fi
+
+command -v cargo >/dev/null || { echo "Rust is missing: install it (1.89 or newer), then run this again" >&2; exit 1; }
