@@ -2,15 +2,11 @@
 
 use std::path::Path;
 
-use agentfs_sdk::filesystem::FileSystem;
 use agentfs_sdk::{AgentFS, AgentFSOptions};
 
 use crate::measure::{Figures, Timer, Walk, rate};
 use crate::workload::Memory;
 use crate::{Failure, Plan};
-
-/// The root directory's inode.
-const ROOT: i64 = 1;
 
 pub(crate) fn run(dir: &Path, plan: &Plan) -> Result<Figures, Failure> {
     let mut figures = Figures::default();
@@ -37,7 +33,7 @@ pub(crate) fn run(dir: &Path, plan: &Plan) -> Result<Figures, Failure> {
     figures.files = Some(rate(plan.durable, |n| -> Result<(), Failure> {
         let memory = Memory::new(n);
         runtime.block_on(async {
-            let (_, file) = agent.fs.create_file(ROOT, &memory.id, 0o644, 0, 0).await?;
+            let (_, file) = agent.fs.create_file(&format!("/{}", memory.id), 0o644, 0, 0).await?;
             file.pwrite(0, memory.json.as_bytes()).await?;
             file.fsync().await?;
             Ok::<(), Failure>(())

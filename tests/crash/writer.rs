@@ -1,0 +1,100 @@
+//! The process that writes until it dies: this test binary itself, started again with an environment variable.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+
+use mirrordna::record::Kind;
+use mirrordna::storage::Durability;
+use mirrordna::vault::{MemoryUpdate, NewMemory, NewSnapshot, Record, Tier};
+use mirrordna::{Vault, VaultOptions};
+
+use crate::ledger::Ack;
+
+const DIR: &str = "MIRRORDNA_CRASH_DIR";
+const BUFFERED: &str = "MIRRORDNA_CRASH_BUFFERED";
+
+/// A writer that runs.
+pub(crate) struct Writer {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Writer {
+    /// Starts a writer on the vault in `dir`; with `buffered` only every eighth of its writes is durable.
+    pub(crate) fn start(dir: &Path, buffered: bool) -> Self {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "writer::writes_until_it_dies", "--nocapture", "--test-threads=1"]);
+        command.env(DIR, dir).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        if buffered {
+            command.env(BUFFERED, "1");
+        }
+        let mut child = command.spawn().unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let (send, lines) = channel();
+        std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| send.send(line)));
+        Self { child, lines }
+    }
+
+    /// Waits until it has said that the vault is open, on a line that the test harness began.
+    pub(crate) fn wait_open(&mut self) -> bool {
+        self.lines.iter().any(|line| line.ends_with("open"))
+    }
+
+    /// Kills it and returns what it was told.
+    pub(crate) fn kill(mut self) -> Vec<Ack> {
+        // It may have died by itself of the power cut.
+        let _ = self.child.kill();
+        self.child.wait().unwrap();
+        self.lines.iter().filter_map(|line| Ack::parse(&line)).collect()
+    }
+}
+
+fn say(line: &str) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = writeln!(stdout, "{line}");
+    let _ = stdout.flush();
+}
+
+fn acknowledge(sync: bool, record: &Record) {
+    let Record { kind, id, sequence, checksum, .. } = record.clone();
+    say(&Ack { sync, kind, id, sequence, checksum }.line());
+}
+
+/// Not a test: what [`Writer::start`] runs. Without the variable there is nothing to do.
+#[test]
+fn writes_until_it_dies() {
+    let Some(dir) = std::env::var_os(DIR) else { return };
+    // When the power is cut every call fails, and the process has nothing more to say.
+    let _ = write(Path::new(&dir), std::env::var_os(BUFFERED).is_some());
+}
+
+fn write(dir: &Path, buffered: bool) -> Result<(), mirrordna::Error> {
+    let vault = Vault::open(dir, &VaultOptions::default())?;
+    say("open");
+    let fast = vault.with_durability(Durability::Buffered);
+    for n in 0_u64.. {
+        let sync = !buffered || n.is_multiple_of(8);
+        let handle = if sync { &vault } else { &fast };
+        let memory = handle.memories().add(NewMemory {
+            tier: Tier::Episodic,
+            content: format!("memory {n} of process {} {}", std::process::id(), "x".repeat((n % 13) as usize * 40)).into(),
+            session_id: "sess_20250301_080000_00000000".into(),
+            agent_id: Some("mdna_agt_390c8c7d7247342c".into()),
+            user_id: Some("mdna_usr_d8100f2f6f770d65".into()),
+            timestamp: None,
+            metadata: None,
+        })?;
+        acknowledge(sync, &memory);
+        if n % 5 == 1 {
+            let update = MemoryUpdate { content: Some(format!("changed {n}").into()), ..MemoryUpdate::default() };
+            acknowledge(sync, &handle.memories().update(&memory.id, &update)?);
+        }
+        if n % 40 == 39 {
+            let pin = vault.snapshots().create(NewSnapshot::default())?;
+            acknowledge(true, &vault.get(Kind::Snapshot, &pin.id)?);
+        }
+    }
+    Ok(())
+}
