@@ -45,7 +45,9 @@ impl Report {
     /// Everything that is wrong is derived data, so that a repair helps.
     #[must_use]
     pub fn is_repairable(&self) -> bool {
-        !self.is_clean() && self.fault_count == self.faults.len() as u64 && self.faults.iter().all(|fault| fault.derived)
+        !self.is_clean()
+            && self.fault_count == self.faults.len() as u64
+            && self.faults.iter().all(|fault| fault.derived)
     }
 
     /// The report as JSON.
