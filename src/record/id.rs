@@ -295,7 +295,7 @@ fn refused(kind: Kind, id: &str, reason: &'static str) -> RecordError {
 }
 
 /// `text` cut to a length that an error can repeat.
-pub(super) fn readable(text: &str) -> String {
+pub(crate) fn readable(text: &str) -> String {
     match text.char_indices().nth(READABLE_CHARS) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
         None => text.to_owned(),

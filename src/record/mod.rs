@@ -6,6 +6,7 @@ pub mod checksum;
 pub mod document;
 pub mod id;
 pub mod json;
+pub mod json_stream;
 pub mod kind;
 pub mod schema;
 pub mod time;

@@ -11,11 +11,14 @@ use super::{Error, Record, Result, Vault};
 
 /// Index entries read at once.
 const PAGE: usize = 512;
+/// What a filter asks for where nothing should stand.
+const MISSING: &str = "null";
 
 /// Which records are listed, and in which order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Filter {
-    /// Paths of fields (keys with dots between them) and what must stand there. A list fits when it holds the value.
+    /// Paths of fields (keys with dots between them) and what must stand there. A list fits when it holds the value, and
+    /// `null` fits a field that is missing too.
     /// Fields that are indexed are found without reading other records; the others are compared one by one.
     pub fields: Vec<(String, String)>,
     /// The record's own time lies in this range.
@@ -85,8 +88,9 @@ impl Records {
             }
             let index = kind.indexes().iter().find(|index| index.path == path && index.form != IndexForm::Time);
             match index {
-                Some(index) => selection.terms.push((index.number, text_term(value))),
-                None => residual.push((path.clone(), value.clone())),
+                // An index holds texts only, so it does not know what is missing.
+                Some(index) if value != MISSING => selection.terms.push((index.number, text_term(value))),
+                _ => residual.push((path.clone(), value.clone())),
             }
         }
         Ok(Self {
@@ -157,6 +161,6 @@ fn holds(record: &Value, path: &str, wanted: &str) -> bool {
     match record.at(path) {
         Some(Value::Array(items)) => items.iter().any(equal),
         Some(value) => equal(value),
-        None => false,
+        None => wanted == MISSING,
     }
 }

@@ -104,7 +104,7 @@ impl Memories<'_> {
         if let Some(metadata) = new.metadata {
             record.insert("metadata".into(), metadata);
         }
-        vault.create_fresh(Kind::Memory, record, || id::memory(vault.ids(), now))
+        vault.create_fresh(Kind::Memory, &record, || id::memory(vault.ids(), now))
     }
 
     /// Writes a memory that is already a record; `memory_id` and `source.timestamp` are made when they are missing.
@@ -119,27 +119,25 @@ impl Memories<'_> {
                 source.entry("timestamp".into()).or_insert_with(|| now.to_string().into());
             }
             if !map.contains_key("memory_id") {
-                return vault.create_fresh(Kind::Memory, std::mem::take(map), || id::memory(vault.ids(), now));
+                return vault.create_fresh(Kind::Memory, map, || id::memory(vault.ids(), now));
             }
         }
         vault.create_record(Kind::Memory, record)
     }
 
     /// Memories that hold a text, without regard to case, in their text or in keys and values of structured content:
-    /// newest `source.timestamp` first, equal ones in order of the log.
+    /// newest `source.timestamp` first, equal ones in order of the log. Every memory holds the empty text.
     ///
     /// # Errors
-    /// [`Error::Argument`] for an empty query or a filter that cannot be used.
+    /// [`Error::Argument`] for a filter that cannot be used.
     pub fn search(&self, query: &str, filter: &Filter) -> Result<impl Iterator<Item = Result<Record>> + use<>> {
-        if query.is_empty() {
-            return Err(Error::argument("the search text", "it is empty; `list` shows all memories"));
-        }
         let query = query.to_lowercase();
         let limit = filter.limit.unwrap_or(usize::MAX);
         let filter = Filter { limit: None, order: Order::NewestTime, ..filter.clone() };
         let records = self.0.list(Kind::Memory, &filter)?;
-        let matches =
-            move |record: &Record| record.value.get("content").is_some_and(|content| contains(content, &query));
+        let matches = move |record: &Record| {
+            query.is_empty() || record.value.get("content").is_some_and(|content| contains(content, &query))
+        };
         Ok(records.filter(move |record| record.as_ref().map_or(true, &matches)).take(limit))
     }
 

@@ -8,6 +8,7 @@ mod citations;
 mod error;
 mod filter;
 mod identities;
+mod import;
 mod memories;
 mod recovery;
 mod reflections;
@@ -18,7 +19,7 @@ mod timeline;
 mod view;
 
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use crate::record::id::{self, IdSource, NoRandomness, SystemIds};
@@ -34,6 +35,7 @@ pub use citations::{Chain, Citations, Glyphtrail};
 pub use error::{Error, Result};
 pub use filter::{Filter, Records};
 pub use identities::{Identities, NewIdentity};
+pub(crate) use import::{Import, Taken};
 pub use memories::{Memories, MemoryUpdate, NewMemory, Tier};
 pub use reflections::{NewReflection, ReflectionType, Reflections};
 pub use sessions::{Lineage, NewSession, Sessions};
@@ -136,6 +138,8 @@ struct Shared {
     ids: Arc<dyn IdSource>,
     /// Changes hold it for reading; a restore holds it for writing, so that nothing else changes while it works.
     gate: RwLock<()>,
+    /// Held by an import or a restore: the storage notes one intent at a time. Taken before the gate.
+    job: Mutex<()>,
 }
 
 /// An open vault. Clones are handles on the same vault; the last one to be dropped closes it.
@@ -180,6 +184,7 @@ impl Vault {
                 clock: Arc::clone(&options.clock),
                 ids: Arc::clone(&options.ids),
                 gate: RwLock::new(()),
+                job: Mutex::new(()),
             }),
             actor: options.actor.as_str().into(),
             durability: options.durability,
@@ -326,10 +331,11 @@ impl Vault {
     /// # Errors
     /// [`RecordError`] when it breaks its schema; [`Error::Immutable`], [`Error::Cycle`], [`Error::UnknownParent`] by the
     /// rules of its kind; those of the storage. After an error nothing is changed.
+    #[expect(clippy::needless_pass_by_value, reason = "the vault takes the record over, as in `create_record`")]
     pub fn put(&self, kind: Kind, record: Value) -> Result<Record> {
         let id = record.str_at(kind.id_field()).unwrap_or_default().to_owned();
         self.audited("put", kind, &id, || {
-            self.retry(|| {
+            retry(|| {
                 let old = self.find(kind, &id)?;
                 let expect = old.as_ref().map_or(Expect::Absent, |old| Expect::At(old.sequence));
                 match self.store(kind, record.clone(), old.as_ref(), expect, None) {
@@ -357,7 +363,7 @@ impl Vault {
     pub(crate) fn create_fresh(
         &self,
         kind: Kind,
-        record: Map,
+        record: &Map,
         new_id: impl Fn() -> std::result::Result<String, NoRandomness>,
     ) -> Result<Record> {
         self.audited("create", kind, "", || {
@@ -462,23 +468,12 @@ impl Vault {
         event: Option<Event>,
         change: impl Fn(&mut Value) -> Result<()>,
     ) -> Result<Record> {
-        self.retry(|| {
+        retry(|| {
             let old = self.get(kind, id)?;
             let mut value = old.value.clone();
             change(&mut value)?;
             self.store(kind, value, Some(&old), Expect::At(old.sequence), event)
         })
-    }
-
-    /// Tries again what failed because somebody else changed the record between reading and storing.
-    fn retry<T>(&self, attempt: impl Fn() -> Result<T>) -> Result<T> {
-        let mut tries = 0;
-        loop {
-            match attempt() {
-                Err(Error::Storage(StorageError::Stale { .. })) if tries < RETRIES => tries += 1,
-                other => return other,
-            }
-        }
     }
 
     /// Checks a record by its schema and the rules of its kind, and commits it.
@@ -549,6 +544,17 @@ impl Vault {
             return Ok(None);
         }
         Ok(self.storage().head(kind, id)?.filter(|head| !head.deleted))
+    }
+}
+
+/// Tries again what failed because somebody else changed the record between reading and storing.
+fn retry<T>(attempt: impl Fn() -> Result<T>) -> Result<T> {
+    let mut tries = 0;
+    loop {
+        match attempt() {
+            Err(Error::Storage(StorageError::Stale { .. })) if tries < RETRIES => tries += 1,
+            other => return other,
+        }
     }
 }
 

@@ -32,6 +32,7 @@ impl Vault {
     /// Brings the present to a sequence, in bounded commits that are finished after a crash, while nothing else changes.
     /// Returns how many records were put back and how many deleted.
     pub(super) fn restore_to(&self, target: Sequence, reason: &str) -> Result<(u64, u64)> {
+        let _job = self.shared.job.lock().unwrap_or_else(PoisonError::into_inner);
         let _gate = self.shared.gate.write().unwrap_or_else(PoisonError::into_inner);
         let _lease = self.storage().lease(target);
         self.storage().set_intent(Some(&Intent::Restore { target }))?;
@@ -76,7 +77,7 @@ impl Vault {
 
     /// Deletes what an import created since a sequence. An import only creates; what it brought and somebody changed
     /// since is theirs and stays.
-    fn undo_import(&self, since: Sequence) -> Result<()> {
+    pub(super) fn undo_import(&self, since: Sequence) -> Result<()> {
         let imported = |entry: &LogEntry| entry.origin == Origin::Import && entry.operation == Operation::Create;
         let mut next = since + 1;
         loop {

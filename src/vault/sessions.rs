@@ -46,7 +46,7 @@ impl Sessions<'_> {
         if let Some(context) = new.context {
             record.insert("context_metadata".into(), context);
         }
-        vault.create_fresh(Kind::Session, record, || id::session(vault.ids(), now))
+        vault.create_fresh(Kind::Session, &record, || id::session(vault.ids(), now))
     }
 
     /// Ends a session, with a final state that is merged into `context_metadata.final_state`.
@@ -103,13 +103,11 @@ impl Sessions<'_> {
                     reference: parent,
                 });
             }
-            match vault.find(Kind::Session, &parent)? {
-                Some(session) => sessions.push(session),
-                None => {
-                    missing_parent = Some(parent);
-                    break;
-                }
-            }
+            let Some(session) = vault.find(Kind::Session, &parent)? else {
+                missing_parent = Some(parent);
+                break;
+            };
+            sessions.push(session);
         }
         sessions.reverse();
         Ok(Lineage { sessions, missing_parent })

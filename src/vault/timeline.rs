@@ -104,6 +104,20 @@ impl Timeline<'_> {
         .take(limit))
     }
 
+    /// The event that the log tells under an id, if it tells one.
+    ///
+    /// # Errors
+    /// Those of the storage.
+    pub(crate) fn told(&self, id: &str) -> Result<Option<Value>> {
+        // The counter of such an id is the sequence of its entry.
+        let sequence = id.rsplit_once('_').and_then(|(_, counter)| counter.parse::<Sequence>().ok());
+        let Some(sequence) = sequence.filter(|sequence| (1..=self.0.state().sequence).contains(sequence)) else {
+            return Ok(None);
+        };
+        let told = self.0.log(sequence, 1)?.first().and_then(told_event);
+        Ok(told.filter(|event| event.str_at(Kind::Event.id_field()) == Some(id)))
+    }
+
     /// The summary of all events: their number, types, actors, and the first and last time.
     ///
     /// # Errors

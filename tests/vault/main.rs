@@ -1,0 +1,12 @@
+//! The vault and each kind of record, with a repeatable clock and ids.
+
+mod agent_dna;
+mod chains;
+mod identities;
+mod memories;
+mod records;
+mod reflections;
+mod sessions;
+mod snapshots;
+mod support;
+mod timeline;

@@ -1,0 +1,104 @@
+//! What all kinds of record share: put, get, history, delete, views of the past.
+
+use mirrordna::record::{Checksum, Kind, RecordError, Value};
+use mirrordna::storage::{NOW, StorageError};
+use mirrordna::vault::{Past, Tier};
+use mirrordna::{Error, Vault};
+
+use crate::support::{Fixture, options, parse};
+
+fn entry(path: &str) -> Value {
+    parse(&format!(
+        r#"{{"id":"entry_0000000000000001","vault_id":"vault_0000000000000001","path":"{path}","type":"config",
+        "created_at":"2025-01-01T00:00:00Z","checksum":"{}"}}"#,
+        "0".repeat(64)
+    ))
+}
+
+const ENTRY: &str = "entry_0000000000000001";
+
+#[test]
+fn history_has_every_version_newest_first_with_deletions() {
+    let fixture = Fixture::new();
+    let vault = &fixture.vault;
+    let put = |path: &str| vault.put(Kind::Entry, entry(path)).unwrap();
+    let (first, second) = (put("a"), put("b"));
+    vault.delete(Kind::Entry, ENTRY).unwrap();
+    let third = put("c");
+    let history = vault.history(Kind::Entry, ENTRY, NOW, 10).unwrap();
+    assert_eq!(history.len(), 4);
+    assert_eq!(history[0], Past::Version(third.clone()));
+    assert!(matches!(history[1], Past::Deleted { sequence: 3, .. }));
+    assert_eq!((&history[2], &history[3]), (&Past::Version(second.clone()), &Past::Version(first.clone())));
+    assert_eq!(vault.history(Kind::Entry, ENTRY, third.sequence, 2).unwrap().len(), 2);
+    assert!(vault.history(Kind::Entry, "entry_0000000000000009", NOW, 10).is_err());
+    let at = |sequence| vault.at(sequence).unwrap().find(Kind::Entry, ENTRY).unwrap();
+    assert_eq!([at(0), at(1), at(2), at(3), at(4)], [None, Some(first), Some(second), None, Some(third)]);
+    assert!(matches!(vault.at(5).err(), Some(Error::Argument { .. })));
+}
+
+#[test]
+fn a_record_is_checked_before_and_proven_after() {
+    let fixture = Fixture::new();
+    let stored = fixture.vault.put(Kind::Entry, entry("a")).unwrap();
+    assert_eq!(stored.checksum, Checksum::of_value(&stored.value));
+    let mut broken = entry("b");
+    broken.as_object_mut().unwrap().insert("type".into(), "nothing".into());
+    let error = fixture.vault.put(Kind::Entry, broken).unwrap_err();
+    assert!(error.to_string().contains("/type: must be one of identity, memory"), "{error}");
+    for id in ["", "entry_1", "../../x", "entry_000000000000000A"] {
+        let mut other = entry("b");
+        other.as_object_mut().unwrap().insert("id".into(), id.into());
+        assert!(matches!(
+            fixture.vault.put(Kind::Entry, other).unwrap_err(),
+            Error::Record(RecordError::Schema { .. })
+        ));
+        assert!(matches!(fixture.vault.get(Kind::Entry, id), Err(Error::Storage(StorageError::NotFound { .. }))));
+        assert!(matches!(fixture.vault.delete(Kind::Entry, id), Err(Error::Storage(StorageError::NotFound { .. }))));
+    }
+    let large = parse(&format!(r#"{{"text":"{}"}}"#, "x".repeat(17 << 20)));
+    let error = fixture.vault.memories().add(crate::support::new_memory(Tier::ShortTerm, large, None)).unwrap_err();
+    assert!(matches!(error, Error::Record(RecordError::TooLarge { .. })));
+    assert!(matches!(
+        fixture.vault.create_record(Kind::Entry, entry("b")),
+        Err(Error::Storage(StorageError::Exists { .. }))
+    ));
+    assert_eq!(fixture.vault.state().sequence, 1);
+}
+
+#[test]
+fn the_same_steps_make_the_same_records_and_reopening_keeps_them() {
+    let steps = || {
+        let fixture = Fixture::new();
+        let session = fixture.session(None);
+        fixture.memory(Tier::ShortTerm, "x", None);
+        fixture.vault.sessions().end(&session.id, None).unwrap();
+        fixture
+    };
+    let shown = |vault: &Vault| -> Vec<_> {
+        let view = vault.present();
+        let records = Kind::ALL.into_iter().flat_map(|kind| view.records(kind).collect::<Vec<_>>());
+        records
+            .map(|record| record.unwrap())
+            .map(|record| (record.id, record.checksum, record.sequence, record.time))
+            .collect()
+    };
+    let (one, other) = (steps(), steps());
+    let records = shown(&one.vault);
+    assert_eq!(records.len(), 2);
+    assert_eq!(shown(&other.vault), records);
+    let Fixture { dir, vault } = one;
+    let root = vault.state().root;
+    drop(vault);
+    let vault = Vault::open(&dir.path().join("vault"), &options()).unwrap();
+    assert_eq!((shown(&vault), vault.state().root), (records, root));
+}
+
+#[test]
+fn the_log_names_who_did_it() {
+    let fixture = Fixture::new();
+    fixture.vault.as_actor("alice").put(Kind::Entry, entry("a")).unwrap();
+    fixture.vault.put(Kind::Entry, entry("b")).unwrap();
+    let actors: Vec<_> = fixture.vault.log(1, 10).unwrap().into_iter().map(|entry| entry.actor).collect();
+    assert_eq!(actors, ["alice", "system"]);
+}
