@@ -95,6 +95,7 @@ fn every_way_to_walk_a_long_list_finds_what_fits_in_its_order() {
     let gone: Vec<_> = gone.into_iter().map(|posting| delete(Kind::Memory, &posting.id, Expect::Present)).collect();
     storage.commit(commit(gone, Durability::Buffered)).unwrap();
     all.retain(|posting| !number(posting).is_multiple_of(11));
+    let read = storage.stats().versions_read;
     let term = |index: u16, text: &str| (index, text.to_owned());
     let term_sets = [
         vec![],
@@ -117,7 +118,7 @@ fn every_way_to_walk_a_long_list_finds_what_fits_in_its_order() {
             }
         }
     }
-    assert_eq!(storage.stats().versions_read, 0, "no record is read to list records");
+    assert_eq!(storage.stats().versions_read, read, "no record is read to list records");
 }
 
 #[test]
