@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
-use crate::record::{Kind, Value, json};
+use crate::record::{Checksum, Kind, Value, json};
 
 use super::super::codec::{self, key};
 use super::super::files::HeadFile;
 use super::super::merkle::{self, Tree};
 use super::super::types::{Head, LogEntry, Operation, Sequence, Version};
 use super::super::{CheckSink, Fault, Result, StorageError};
-use super::{Cf, RocksStorage};
+use super::read::View;
+use super::{Cf, RocksStorage, lock};
 
 /// Tells the sink of progress after this many steps.
 const STEP: u64 = 4_096;
@@ -39,6 +40,9 @@ impl SetHash {
 /// A check in progress.
 struct Check<'a> {
     storage: &'a RocksStorage,
+    /// The database as it was when the log ended at `root`, whatever is written meanwhile.
+    view: &'a View<'a>,
+    root: Checksum,
     sink: &'a mut dyn CheckSink,
     pins: BTreeSet<Sequence>,
     /// The furthest horizon of all prunes.
@@ -53,9 +57,15 @@ struct Check<'a> {
 
 impl RocksStorage {
     pub(super) fn check_all(&self, pins: &[Sequence], sink: &mut dyn CheckSink) -> Result<()> {
-        let size = self.published().tree.size();
+        let (view, published) = {
+            let _nobody_writes = lock(&self.writer);
+            (self.database.view(), self.published())
+        };
+        let size = published.tree.size();
         let mut check = Check {
             storage: self,
+            view: &view,
+            root: published.tree.root(),
             sink,
             pins: pins.iter().copied().collect(),
             horizon: 0,
@@ -103,7 +113,7 @@ impl Check<'_> {
         // Prunes are known before the versions they dropped are missed.
         self.find_horizon(size)?;
         for sequence in 1..=size {
-            let bytes = match self.storage.database.get(Cf::Log, &key::log(sequence)) {
+            let bytes = match self.view.get(Cf::Log, &key::log(sequence)) {
                 Ok(Some(bytes)) => bytes.to_vec(),
                 Ok(None) => {
                     self.fault(format!("log entry {sequence}"), "it is missing", false);
@@ -150,7 +160,7 @@ impl Check<'_> {
     }
 
     fn roots(&mut self, tree: &Tree, size: Sequence) -> Result<()> {
-        let root = self.storage.published().tree.root();
+        let root = self.root;
         if tree.size() == size && tree.root() != root {
             let problem = format!("the root of its entries is {}, the vault says {root}", tree.root());
             self.fault("the log", problem, true);
@@ -168,7 +178,7 @@ impl Check<'_> {
 
     fn find_horizon(&mut self, size: Sequence) -> Result<()> {
         for sequence in 1..=size {
-            let Ok(Some(bytes)) = self.storage.database.get(Cf::Log, &key::log(sequence)) else { continue };
+            let Ok(Some(bytes)) = self.view.get(Cf::Log, &key::log(sequence)) else { continue };
             let Ok(entry) = codec::decode_entry(sequence, &bytes) else { continue };
             if entry.operation == Operation::Prune {
                 let detail = json::parse(entry.detail.as_bytes()).unwrap_or_default();
@@ -184,7 +194,7 @@ impl Check<'_> {
         let Some(kind) = entry.kind else { return };
         let (id, sequence) = (entry.id.as_str(), entry.sequence);
         let subject = || format!("{kind} {id} at sequence {sequence}");
-        let bytes = match self.storage.database.get(Cf::Versions, &key::version(kind, id, sequence)) {
+        let bytes = match self.view.get(Cf::Versions, &key::version(kind, id, sequence)) {
             Ok(Some(bytes)) => bytes,
             Ok(None) => return self.missing.push((kind, id.to_owned(), sequence)),
             Err(error) => return self.fault(subject(), format!("it cannot be read: {error}"), false),
@@ -221,23 +231,22 @@ impl Check<'_> {
 
     /// The next version of a record after a sequence.
     fn successor(&self, kind: Kind, id: &str, sequence: Sequence) -> Result<Option<Sequence>> {
-        let database = &self.storage.database;
-        let mut iterator = database.iterate(Cf::Versions, &key::versions(kind, id))?;
+        let view = self.view;
+        let mut iterator = view.iterate(Cf::Versions, &key::versions(kind, id))?;
         iterator.seek_for_prev(key::version(kind, id, sequence));
         let next = iterator.key().and_then(key::split_version).map(|(_, _, next)| next);
-        database.finished(&iterator)?;
+        view.finished(&iterator)?;
         Ok(next)
     }
 
     /// Heads and index entries against the versions they are derived from.
     fn heads_and_index(&mut self) -> Result<()> {
-        let database = &self.storage.database;
-        let mut heads = database.iterate(Cf::Heads, &[])?;
+        let view = self.view;
+        let mut heads = view.iterate(Cf::Heads, &[])?;
         heads.seek_to_first();
-        let mut versions = database.iterate(Cf::Versions, &[])?;
+        let mut versions = view.iterate(Cf::Versions, &[])?;
         versions.seek_to_first();
         let mut expected = SetHash::default();
-        let mut live: Vec<(Kind, String)> = Vec::new();
         let mut newest: Option<(Kind, String)> = None;
         let mut count = 0;
         while let Some((stored, bytes)) = versions.item() {
@@ -256,22 +265,18 @@ impl Check<'_> {
                     for (key, value) in postings(id, &version) {
                         expected.add(&key, &value);
                     }
-                    live.push((kind, id.to_owned()));
-                    if live.len() > 1 << 16 {
-                        live.clear();
-                    }
                 }
             }
             versions.next();
         }
-        if let Err(error) = database.finished(&versions) {
+        if let Err(error) = view.finished(&versions) {
             self.corrupt(error, false);
         }
         while let Some((stored, _)) = heads.item() {
             self.head_without_version(stored);
             heads.next();
         }
-        if let Err(error) = database.finished(&heads) {
+        if let Err(error) = view.finished(&heads) {
             self.corrupt(error, true);
         }
         if count != self.found {
@@ -316,12 +321,12 @@ impl Check<'_> {
 
     /// Versions that no log entry brought.
     fn versions_without_entry(&mut self) -> Result<()> {
-        let database = &self.storage.database;
-        let mut versions = database.iterate(Cf::Versions, &[])?;
+        let view = self.view;
+        let mut versions = view.iterate(Cf::Versions, &[])?;
         versions.seek_to_first();
         while let Some(stored) = versions.key() {
             if let Some((kind, id, sequence)) = key::split_version(stored) {
-                let entry = database.get(Cf::Log, &key::log(sequence)).ok().flatten();
+                let entry = view.get(Cf::Log, &key::log(sequence)).ok().flatten();
                 let entry = entry.and_then(|bytes| codec::decode_entry(sequence, &bytes).ok());
                 if entry.is_none_or(|entry| entry.kind != Some(kind) || entry.id != id) {
                     self.fault(format!("{kind} {id} at sequence {sequence}"), "no log entry brought it", false);
@@ -334,15 +339,15 @@ impl Check<'_> {
 
     /// All index entries against what they should be: first their sums, and only if these differ one by one.
     fn index(&mut self, expected: SetHash) -> Result<()> {
-        let database = &self.storage.database;
+        let view = self.view;
         let mut found = SetHash::default();
-        let mut iterator = database.iterate(Cf::Index, &[])?;
+        let mut iterator = view.iterate(Cf::Index, &[])?;
         iterator.seek_to_first();
         while let Some((key, value)) = iterator.item() {
             found.add(key, value);
             iterator.next();
         }
-        if let Err(error) = database.finished(&iterator) {
+        if let Err(error) = view.finished(&iterator) {
             self.corrupt(error, true);
             return Ok(());
         }
@@ -356,19 +361,19 @@ impl Check<'_> {
     }
 
     fn index_one_by_one(&mut self) -> Result<()> {
-        let database = &self.storage.database;
+        let view = self.view;
         let mut wrong: BTreeMap<Vec<u8>, String> = BTreeMap::new();
         // Entries that should be there.
-        let mut heads = database.iterate(Cf::Heads, &[])?;
+        let mut heads = view.iterate(Cf::Heads, &[])?;
         heads.seek_to_first();
         while let Some((stored, bytes)) = heads.item() {
             if let Some((kind, id)) = key::split_head(stored)
                 && let Ok(head) = codec::decode_head(kind, id, bytes)
                 && !head.deleted
-                && let Ok(version) = self.storage.read_exact_version(kind, id, head.sequence)
+                && let Ok(Some(version)) = view.newest(kind, id)
             {
                 for (key, value) in postings(id, &version) {
-                    if database.get(Cf::Index, &key)?.is_none_or(|found| *found != *value) {
+                    if view.get(Cf::Index, &key)?.is_none_or(|found| *found != *value) {
                         wrong.insert(key, format!("the index entries of {kind} {id}"));
                     }
                 }
@@ -376,7 +381,7 @@ impl Check<'_> {
             heads.next();
         }
         // Entries that should not.
-        let mut iterator = database.iterate(Cf::Index, &[])?;
+        let mut iterator = view.iterate(Cf::Index, &[])?;
         iterator.seek_to_first();
         while let Some((key, value)) = iterator.item() {
             if !self.posting_is_right(key, value) {
@@ -396,7 +401,7 @@ impl Check<'_> {
         let Some((kind, Ok(posting))) = kind.map(|kind| (kind, codec::decode_posting(key, value))) else {
             return false;
         };
-        let Ok(Some(version)) = self.storage.read_version(kind, &posting.id, super::super::NOW) else { return false };
+        let Ok(Some(version)) = self.view.newest(kind, &posting.id) else { return false };
         postings(&posting.id, &version).any(|(k, v)| k == key && v == value)
     }
 }

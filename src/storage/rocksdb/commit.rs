@@ -8,7 +8,8 @@ use std::sync::atomic::Ordering;
 use ::rocksdb::WriteBatch;
 
 use crate::record::id::{IdSource, SystemIds};
-use crate::record::{Checksum, Kind, Timestamp};
+use crate::record::kind::IndexForm;
+use crate::record::{Checksum, Kind, MAX_ID_BYTES, Timestamp};
 
 use super::super::codec::{self, key};
 use super::super::merkle::{self, Tree};
@@ -16,7 +17,7 @@ use super::super::types::{
     Action, Change, Commit, Committed, Durability, Expect, Head, LogEntry, Operation, Origin, RecordFile, Sequence,
     Term, Version,
 };
-use super::super::{Changed, Intent, MAX_COMMIT_BYTES, MAX_COMMIT_CHANGES, Result, StorageError, Subscriber};
+use super::super::{Changed, Intent, MAX_COMMIT_BYTES, MAX_COMMIT_CHANGES, Result, Storage, StorageError, Subscriber};
 use super::{Cf, Overlay, Published, RocksStorage, Slot, Writer, bare_entry, lock};
 
 /// A group takes no further commit once it has this many bytes of records.
@@ -150,9 +151,8 @@ impl RocksStorage {
         let mut group = match self.begin_group(&mut writer) {
             Ok(group) => group,
             Err(error) => {
-                let text = error.to_string();
+                answers.extend((1..count).map(|_| Err(self.same_again(&error))));
                 answers.push(Err(error));
-                answers.extend((1..count).map(|_| Err(self.group_failed(&text))));
                 return answers;
             }
         };
@@ -160,18 +160,30 @@ impl RocksStorage {
             answers.push(self.add_commit(&mut writer, &mut group, commit));
         }
         if let Err(error) = self.finish_group(&mut writer, group) {
-            // The first one carries the cause as it is, the others its text.
-            let text = error.to_string();
-            let mut cause = Some(error);
             for answer in answers.iter_mut().filter(|answer| answer.is_ok()) {
-                *answer = Err(cause.take().unwrap_or_else(|| self.group_failed(&text)));
+                *answer = Err(self.same_again(&error));
             }
         }
         answers
     }
 
-    fn group_failed(&self, message: &str) -> StorageError {
-        StorageError::Engine { path: self.dir.clone(), message: message.to_owned() }
+    /// The error that all commits of a group get.
+    fn same_again(&self, error: &StorageError) -> StorageError {
+        match error {
+            StorageError::NoSpace { path } => StorageError::NoSpace { path: path.clone() },
+            StorageError::Permission { path } => StorageError::Permission { path: path.clone() },
+            StorageError::Io { path, source } => {
+                let source = std::io::Error::new(source.kind(), source.to_string());
+                StorageError::Io { path: path.clone(), source }
+            }
+            StorageError::Corrupt { what, detail } => {
+                StorageError::Corrupt { what: what.clone(), detail: detail.clone() }
+            }
+            StorageError::Engine { path, message } => {
+                StorageError::Engine { path: path.clone(), message: message.clone() }
+            }
+            other => StorageError::Engine { path: self.dir.clone(), message: other.to_string() },
+        }
     }
 
     fn begin_group(&self, writer: &mut Writer) -> Result<Group> {
@@ -221,7 +233,11 @@ impl RocksStorage {
             subscribers.iter().filter_map(std::sync::Weak::upgrade).collect()
         };
         for subscriber in subscribers {
-            subscriber.changed(changed);
+            // The commits are made, and others wait for their answers: a subscriber's own fault must not take those away.
+            let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| subscriber.changed(changed)));
+            if told.is_err() {
+                tracing::error!(target: "mirrordna::storage", "a subscriber to changes panicked");
+            }
         }
     }
 
@@ -229,6 +245,9 @@ impl RocksStorage {
         if let Some(token) = commit.token
             && let Some(answer) = self.seen(writer, group, token)?
         {
+            if commit.durability == Durability::Sync {
+                self.make_durable(group, answer.last)?;
+            }
             return Ok(answer);
         }
         // First look at all changes, then write: a commit that cannot be made leaves nothing in the batch.
@@ -245,10 +264,12 @@ impl RocksStorage {
         }
         let first = group.tree.size() + 1;
         let count = commit.changes.len();
+        let mut salts = vec![[0; 16]; count];
+        SystemIds.fill(salts.as_flattened_mut())?;
         let token = commit.token;
-        for (n, (change, before)) in commit.changes.into_iter().zip(before).enumerate() {
+        for (n, ((change, before), salt)) in commit.changes.into_iter().zip(before).zip(salts).enumerate() {
             let last = n + 1 == count;
-            let stamp = Stamp { actor: &commit.actor, origin: commit.origin, token: token.filter(|_| last), last };
+            let stamp = Stamp { actor: &commit.actor, origin: commit.origin, token: token.filter(|_| last), last, salt };
             self.add_change(group, change, before, &stamp)?;
         }
         let answer = Committed { first, last: group.tree.size(), time: group.time };
@@ -272,11 +293,27 @@ impl RocksStorage {
         Ok(writer.tokens.as_ref().and_then(|tokens| tokens.answers.get(&token)).copied())
     }
 
+    /// A commit that was made before may have been content with less than its repetition asks for.
+    fn make_durable(&self, group: &mut Group, sequence: Sequence) -> Result<()> {
+        let written = self.published().tree.size();
+        if sequence > written {
+            group.sync = true;
+        } else if sequence > self.durable.load(Ordering::Acquire) {
+            Storage::sync(self)?;
+        }
+        Ok(())
+    }
+
     fn recent_tokens(&self) -> Result<Tokens> {
         let newest = self.published().tree.size();
         let mut tokens = Tokens::default();
         let mut first = None;
-        for entry in self.read_log(newest.saturating_sub(REMEMBERED_TOKENS as u64) + 1, REMEMBERED_TOKENS)? {
+        let mut from = newest.saturating_sub(REMEMBERED_TOKENS as u64) + 1;
+        // The oldest commit that is remembered is remembered from its first entry on.
+        while from > 1 && self.read_log(from - 1, 1)?.first().is_some_and(|entry| !entry.end_of_commit) {
+            from -= 1;
+        }
+        for entry in self.read_log(from, usize::MAX)? {
             let begin = *first.get_or_insert(entry.sequence);
             if let Some(token) = entry.token {
                 tokens.remember(token, Committed { first: begin, last: entry.sequence, time: entry.time });
@@ -311,18 +348,17 @@ impl RocksStorage {
         let (operation, session, agent, version) = match action {
             Action::Put(prepared) => {
                 let operation = if live.is_some() { Operation::Update } else { Operation::Create };
-                let mut salt = [0; 16];
-                SystemIds.fill(&mut salt)?;
-                let mut terms = Vec::with_capacity(prepared.terms.len() + 1);
+                let mut terms = Vec::with_capacity(prepared.terms.len() + 2);
                 terms.push((codec::all_index(kind), Term::All));
                 terms.extend(prepared.terms);
+                terms.extend(missing_time(kind, &terms, group.time));
                 let version = Version {
                     sequence,
                     birth: live.map_or(sequence, |head| head.birth),
                     time: group.time,
                     checksum: prepared.checksum,
                     file: prepared.file,
-                    salt,
+                    salt: stamp.salt,
                     lenient: prepared.lenient,
                     deleted: false,
                     archived: prepared.archived,
@@ -371,9 +407,8 @@ impl RocksStorage {
         let after = version.terms;
         let current = Current { head: Some(head), terms: after.clone(), posting };
         group.overlay.insert((kind, entry.id.clone()), current);
-        if !lock(&self.subscribers).is_empty() {
-            group.changed.push(Changed { entry, before: before.terms, after });
-        }
+        // Also while nobody listens: who subscribes before the group is written must hear of all of it.
+        group.changed.push(Changed { entry, before: before.terms, after });
         Ok(())
     }
 
@@ -405,27 +440,35 @@ impl RocksStorage {
         Ok(())
     }
 
-    /// Appends, durably, an entry that changes no record.
-    pub(super) fn append_bare(&self, operation: Operation, actor: &str, detail: String) -> Result<Sequence> {
+    /// Appends, durably, the entry of a prune.
+    pub(super) fn append_prune(&self, actor: &str, detail: String) -> Result<()> {
+        check_name("the name of the actor", actor)?;
+        let mut writer = lock(&self.writer);
+        let group = self.begin_group(&mut writer)?;
+        self.append_bare(&mut writer, group, bare_entry(Operation::Prune, actor, detail))
+    }
+
+    pub(super) fn append_epoch(&self, reason: &str, actor: &str) -> Result<()> {
+        check_name("the name of the actor", actor)?;
+        check_name("the reason", reason)?;
         let mut writer = lock(&self.writer);
         let mut group = self.begin_group(&mut writer)?;
-        if operation == Operation::Epoch {
-            group.epoch += 1;
-        }
-        let mut entry = bare_entry(operation, actor, detail);
+        group.epoch += 1;
+        // HEAD learns of the epoch before the log does: after a crash in between, a number is left out; the other way
+        // round, the next epoch would get the same one. What HEAD says of the log must be durable.
+        self.sync()?;
+        self.write_head(&mut writer, false, group.epoch)?;
+        let detail = crate::record::object([("epoch", group.epoch.into()), ("reason", reason.into())]);
+        let detail = String::from_utf8_lossy(&crate::record::checksum::canonical(&detail)).into_owned();
+        self.append_bare(&mut writer, group, bare_entry(Operation::Epoch, actor, detail))
+    }
+
+    fn append_bare(&self, writer: &mut Writer, mut group: Group, mut entry: LogEntry) -> Result<()> {
         entry.sequence = group.tree.size() + 1;
         entry.time = group.time;
         group.sync = true;
         self.put_entry(&mut group, &entry)?;
-        self.finish_group(&mut writer, group)?;
-        Ok(entry.sequence)
-    }
-
-    pub(super) fn append_epoch(&self, reason: &str, actor: &str) -> Result<()> {
-        let epoch = self.published().epoch + 1;
-        let detail = crate::record::object([("epoch", epoch.into()), ("reason", reason.into())]);
-        let detail = String::from_utf8_lossy(&crate::record::checksum::canonical(&detail)).into_owned();
-        self.append_bare(Operation::Epoch, actor, detail).map(|_| ())
+        self.finish_group(writer, group)
     }
 
     pub(super) fn read_intent(&self) -> Result<Option<Intent>> {
@@ -442,7 +485,7 @@ impl RocksStorage {
 
     pub(super) fn write_intent(&self, intent: Option<&Intent>) -> Result<()> {
         let mut writer = lock(&self.writer);
-        self.mark_in_use(&mut writer)?;
+        self.begin_group(&mut writer)?;
         let meta = self.database.cf(Cf::Meta)?;
         let mut batch = WriteBatch::default();
         let (kind, sequence) = match intent {
@@ -460,12 +503,20 @@ impl RocksStorage {
     }
 }
 
-/// What all entries of a commit share.
+/// What an entry has from its commit.
 struct Stamp<'a> {
     actor: &'a str,
     origin: Origin,
     token: Option<[u8; 16]>,
     last: bool,
+    salt: [u8; 16],
+}
+
+/// The index entry by time of a record that should say its time and does not: that of its commit, so that listings by
+/// time leave nothing out.
+fn missing_time(kind: Kind, terms: &[(u16, Term)], time: Timestamp) -> Option<(u16, Term)> {
+    let index = kind.indexes().iter().find(|index| index.form == IndexForm::Time)?;
+    (!terms.iter().any(|(number, _)| *number == index.number)).then_some((index.number, Term::Time(time)))
 }
 
 /// The time that index entries of a version carry: the record's own, or that of its commit when it has none.
@@ -499,7 +550,7 @@ fn expect(change: &Change, live: Option<&Head>) -> Result<()> {
     match (change.expect, live) {
         (Expect::Absent, Some(_)) => Err(StorageError::Exists { kind, id }),
         (Expect::Present | Expect::At(_), None) => Err(StorageError::NotFound { kind, id }),
-        (Expect::Any, None) if needs_record => Err(StorageError::NotFound { kind, id }),
+        (_, None) if needs_record => Err(StorageError::NotFound { kind, id }),
         (Expect::At(expected), Some(head)) if head.sequence != expected => {
             Err(StorageError::Stale { kind, id, expected, now: head.sequence })
         }
@@ -526,8 +577,25 @@ fn check_limits(commit: &Commit) -> Result<()> {
     if record_bytes(commit) > MAX_COMMIT_BYTES {
         return limit("too many bytes of records in one commit", MAX_COMMIT_BYTES);
     }
-    if commit.actor.len() > crate::record::MAX_ID_BYTES {
-        return limit("the name of the actor is too long", crate::record::MAX_ID_BYTES);
+    check_name("the name of the actor", &commit.actor)?;
+    for change in &commit.changes {
+        // A zero byte ends the id in the keys of versions.
+        if change.id.is_empty() || change.id.contains('\0') {
+            return limit("an id that is empty or contains NUL", MAX_ID_BYTES);
+        }
+        check_name("an id", &change.id)?;
+        if let Action::Put(prepared) = &change.action {
+            check_name("the session of a record", &prepared.session)?;
+            check_name("the agent of a record", &prepared.agent)?;
+        }
+    }
+    Ok(())
+}
+
+/// Names stand in log entries, which have room for no more.
+fn check_name(what: &str, name: &str) -> Result<()> {
+    if name.len() > MAX_ID_BYTES {
+        return Err(StorageError::Limit { what: format!("{what} is too long"), limit: MAX_ID_BYTES });
     }
     Ok(())
 }

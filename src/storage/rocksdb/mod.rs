@@ -21,7 +21,7 @@ use ::rocksdb::{ColumnFamily, DB, WriteBatch, WriteOptions};
 use crate::record::time::Clock;
 use crate::record::{Checksum, Kind, Timestamp};
 
-use super::files::{FileAccess, HeadFile, LockFile, Marker};
+use super::files::{FileAccess, LockFile, Marker};
 use super::merkle::Tree;
 use super::types::{
     Commit, Committed, Head, LogEntry, LogState, Operation, Origin, Position, Posting, Selection, Sequence, Version,
@@ -187,18 +187,7 @@ impl RocksStorage {
             return Ok(());
         }
         self.flush_memtables()?;
-        let published = self.published();
-        writer.generation += 1;
-        let head = HeadFile {
-            generation: writer.generation,
-            clean: true,
-            epoch: published.epoch,
-            sequence: published.tree.size(),
-            root: published.tree.root(),
-        };
-        head.write(&*self.files, &self.dir)?;
-        writer.in_use = false;
-        Ok(())
+        self.write_head(&mut writer, true, self.published().epoch)
     }
 
     /// Writes the memtables out, so that the next opening has no write-ahead log to replay and a closed vault has none

@@ -26,6 +26,9 @@ const BLOCK_CACHE_BYTES: usize = 128 << 20;
 /// Memory for what is written and not yet in files, over all column families.
 const MEMTABLE_BYTES: usize = 64 << 20;
 
+/// More missing entries of the log in a row than can be meant seriously.
+const LARGEST_HOLE: u64 = 1 << 24;
+
 /// How a storage is opened.
 #[derive(Clone)]
 pub struct OpenOptions {
@@ -120,7 +123,12 @@ impl RocksStorage {
         } else {
             open_database(&path, &database_options(recovery))?
         };
-        let published = load_log(&database, head.map_or(1, |head| head.epoch))?;
+        let epoch = head.map_or(1, |head| head.epoch);
+        let published = match load_log(&database, epoch) {
+            // The check will meet what is damaged here again, and name it.
+            Err(StorageError::Corrupt { .. }) if options.inspect => load_entries(&database, epoch)?,
+            loaded => loaded?,
+        };
         let mut storage = Self {
             database,
             dir: dir.to_owned(),
@@ -178,17 +186,17 @@ impl RocksStorage {
         if writer.in_use {
             return Ok(());
         }
+        self.write_head(writer, false, self.published().epoch)
+    }
+
+    /// Writes the older copy of `HEAD` anew. Everything that was committed must be durable.
+    pub(super) fn write_head(&self, writer: &mut Writer, clean: bool, epoch: u64) -> Result<()> {
         let published = self.published();
-        writer.generation += 1;
-        let head = HeadFile {
-            generation: writer.generation,
-            clean: false,
-            epoch: published.epoch,
-            sequence: published.tree.size(),
-            root: published.tree.root(),
-        };
+        let (sequence, root) = (published.tree.size(), published.tree.root());
+        let head = HeadFile { generation: writer.generation + 1, clean, epoch, sequence, root };
         head.write(&*self.files, &self.dir)?;
-        writer.in_use = true;
+        writer.generation = head.generation;
+        writer.in_use = !clean;
         Ok(())
     }
 }
@@ -206,6 +214,29 @@ fn load_log(database: &Database, epoch: u64) -> Result<Published> {
     last.status().map_err(|error| database.failed(&error))?;
     let (size, time) = newest.map_or((0, Timestamp::default()), |entry| (entry.sequence, entry.time));
     let tree = Tree::load(size, |level, range| database.hashes(level, range))?;
+    Ok(Published { tree: Arc::new(tree), time, epoch })
+}
+
+/// What the entries of the log say by themselves, for an inspection when its end or the tiles over it are damaged. In the
+/// place of a missing entry stands nothing, which the check then names.
+fn load_entries(database: &Database, epoch: u64) -> Result<Published> {
+    let mut tree = Tree::default();
+    let mut time = Timestamp::default();
+    let mut log = database.iterate(Cf::Log, &[])?;
+    log.seek_to_first();
+    while let Some((stored, bytes)) = log.item() {
+        let sequence = Sequence::from_be_bytes(stored.try_into().unwrap_or_default());
+        // Behind a hole as large as this it is the key that is damaged.
+        if sequence <= tree.size() || sequence - tree.size() > LARGEST_HOLE {
+            break;
+        }
+        while tree.size() + 1 < sequence {
+            tree.append(merkle::leaf(&[]), |_| {});
+        }
+        tree.append(merkle::leaf(bytes), |_| {});
+        time = codec::decode_entry(sequence, bytes).map_or(time, |entry| entry.time);
+        log.next();
+    }
     Ok(Published { tree: Arc::new(tree), time, epoch })
 }
 

@@ -12,7 +12,7 @@ use ::rocksdb::WriteBatch;
 use crate::record::{Kind, checksum, object};
 
 use super::super::codec::{self, key};
-use super::super::types::{Operation, Sequence, Version};
+use super::super::types::{Sequence, Version};
 use super::super::{PrunePolicy, Pruned, Result};
 use super::{Cf, RocksStorage, lock};
 
@@ -21,8 +21,6 @@ const BATCH: usize = 4_096;
 
 impl RocksStorage {
     pub(super) fn prune_versions(&self, policy: PrunePolicy, pins: &[Sequence], actor: &str) -> Result<Pruned> {
-        let mut needed: BTreeSet<Sequence> = pins.iter().copied().collect();
-        needed.extend(lock(&self.leases).iter().filter_map(std::sync::Weak::upgrade).map(|held| *held));
         let horizon = self.published().tree.size();
         if !policy.dry_run {
             // The entry comes first: from here on, what is missing below the horizon was pruned and not lost.
@@ -32,8 +30,10 @@ impl RocksStorage {
                 ("current_after", policy.current_after.map(|time| time.to_string()).into()),
             ]);
             let detail = String::from_utf8_lossy(&checksum::canonical(&detail)).into_owned();
-            self.append_bare(Operation::Prune, actor, detail)?;
+            self.append_prune(actor, detail)?;
         }
+        let mut needed: BTreeSet<Sequence> = pins.iter().copied().collect();
+        needed.extend(lock(&self.leases).iter().filter_map(std::sync::Weak::upgrade).map(|held| *held));
         let mut pruned = Pruned::default();
         let mut batch = WriteBatch::default();
         let mut record = Record::default();

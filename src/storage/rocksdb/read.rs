@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use ::rocksdb::{DBRawIterator, ReadOptions};
+use ::rocksdb::{DBPinnableSlice, DBRawIterator, ReadOptions, Snapshot};
 
 use crate::record::{Checksum, Kind};
 
@@ -15,20 +15,60 @@ use super::{Cf, Database, RocksStorage};
 impl Database {
     /// An iterator over the keys of a column family that begin with `prefix`.
     pub(super) fn iterate(&self, cf: Cf, prefix: &[u8]) -> Result<DBRawIterator<'_>> {
-        let mut options = ReadOptions::default();
-        if let Some(end) = after_prefix(prefix) {
-            options.set_iterate_upper_bound(end);
-        }
-        if !prefix.is_empty() {
-            options.set_iterate_lower_bound(prefix);
-        }
-        Ok(self.db.raw_iterator_cf_opt(self.cf(cf)?, options))
+        Ok(self.db.raw_iterator_cf_opt(self.cf(cf)?, range_of(prefix)))
+    }
+
+    /// The database as it is at this moment.
+    pub(super) fn view(&self) -> View<'_> {
+        View { database: self, snapshot: self.db.snapshot() }
     }
 
     /// The end of an iteration is an end only when the engine says that nothing failed.
     pub(super) fn finished(&self, iterator: &DBRawIterator<'_>) -> Result<()> {
         iterator.status().map_err(|error| self.failed(&error))
     }
+}
+
+/// The database as it was at one moment, for reads that must agree with each other.
+pub(super) struct View<'a> {
+    database: &'a Database,
+    snapshot: Snapshot<'a>,
+}
+
+impl View<'_> {
+    pub(super) fn get(&self, cf: Cf, key: &[u8]) -> Result<Option<DBPinnableSlice<'_>>> {
+        let found = self.snapshot.get_pinned_cf(self.database.cf(cf)?, key);
+        found.map_err(|error| self.database.failed(&error))
+    }
+
+    /// See [`Database::iterate`].
+    pub(super) fn iterate(&self, cf: Cf, prefix: &[u8]) -> Result<DBRawIterator<'_>> {
+        Ok(self.snapshot.raw_iterator_cf_opt(self.database.cf(cf)?, range_of(prefix)))
+    }
+
+    /// See [`Database::finished`].
+    pub(super) fn finished(&self, iterator: &DBRawIterator<'_>) -> Result<()> {
+        self.database.finished(iterator)
+    }
+
+    /// The newest version of a record, by its head.
+    pub(super) fn newest(&self, kind: Kind, id: &str) -> Result<Option<Version>> {
+        let Some(bytes) = self.get(Cf::Heads, &key::head(kind, id))? else { return Ok(None) };
+        let sequence = codec::decode_head(kind, id, &bytes)?.sequence;
+        let bytes = self.get(Cf::Versions, &key::version(kind, id, sequence))?;
+        bytes.map(|bytes| codec::decode_version(kind, id, sequence, &bytes)).transpose()
+    }
+}
+
+fn range_of(prefix: &[u8]) -> ReadOptions {
+    let mut options = ReadOptions::default();
+    if let Some(end) = after_prefix(prefix) {
+        options.set_iterate_upper_bound(end);
+    }
+    if !prefix.is_empty() {
+        options.set_iterate_lower_bound(prefix);
+    }
+    options
 }
 
 /// The first key after all those that begin with `prefix`.
@@ -62,9 +102,21 @@ impl RocksStorage {
     }
 
     pub(super) fn read_version(&self, kind: Kind, id: &str, at: Sequence) -> Result<Option<Version>> {
-        let Some(head) = self.read_head(kind, id)? else { return Ok(None) };
-        if head.sequence <= at {
-            return self.read_exact_version(kind, id, head.sequence).map(Some);
+        let mut head = self.read_head(kind, id)?;
+        while let Some(newest) = head.filter(|newest| newest.sequence <= at) {
+            match self.read_exact_version(kind, id, newest.sequence) {
+                // A version can only be pruned in between after a newer one took its place.
+                Err(StorageError::Corrupt { what, detail }) => {
+                    head = self.read_head(kind, id)?;
+                    if head == Some(newest) {
+                        return Err(StorageError::Corrupt { what, detail });
+                    }
+                }
+                found => return found.map(Some),
+            }
+        }
+        if head.is_none() {
+            return Ok(None);
         }
         Ok(self.read_history(kind, id, at.saturating_add(1), 1)?.pop())
     }

@@ -7,7 +7,7 @@ use ::rocksdb::{DBRecoveryMode, WriteBatch};
 use super::super::codec::{self, key};
 use super::super::files::{self, FileAccess, HeadFile, LockFile, Marker};
 use super::super::merkle::{self, Tree};
-use super::super::types::{Head, Sequence};
+use super::super::types::Head;
 use super::super::{Result, StorageError};
 use super::check::postings;
 use super::open::{OpenOptions, database_options, open_database};
@@ -18,8 +18,8 @@ const BATCH: usize = 4_096;
 
 impl RocksStorage {
     /// Drops heads, index and Merkle tiles, and makes them again from the log and the versions, which are not touched. The
-    /// copies of `HEAD` are written anew when they agree with the log. A crash in the middle leaves a vault that only has
-    /// to be repaired again.
+    /// copies of `HEAD` are written anew when they agree with the log. Nothing is dropped before it is certain that it can
+    /// be made again, and a crash in the middle leaves a vault that only has to be repaired again.
     ///
     /// # Errors
     /// [`StorageError::Corrupt`] when the log or the versions themselves are damaged, and the errors of opening.
@@ -27,7 +27,10 @@ impl RocksStorage {
         Marker::read(&*options.files, dir)?;
         let _lock = LockFile::take(dir, options.lock_timeout, options.clock.now())?;
         let path = files::database_dir(dir);
+        let (head, _) = HeadFile::read(&*options.files, dir)?;
         let mut database = open_database(&path, &database_options(DBRecoveryMode::PointInTime))?;
+        rebuild_tiles(&database, &head, &mut Dry)?;
+        rebuild_records(&database, &mut Dry)?;
         for cf in [Cf::Heads, Cf::Index, Cf::Tiles] {
             database.db.drop_cf(cf.name()).map_err(|error| database.failed(&error))?;
         }
@@ -35,10 +38,45 @@ impl RocksStorage {
         let mut open = database_options(DBRecoveryMode::PointInTime);
         open.create_missing_column_families(true);
         let database = open_database(&path, &open)?;
-        let tree = rebuild_tiles(&database)?;
-        rebuild_records(&database)?;
+        let mut batches = Batches { database: &database, batch: WriteBatch::default() };
+        let tree = rebuild_tiles(&database, &head, &mut batches)?;
+        rebuild_records(&database, &mut batches)?;
+        batches.write(true)?;
         database.flush()?;
-        confirm_head(&*options.files, dir, &tree)
+        confirm_head(&*options.files, dir, &head, &tree)
+    }
+}
+
+/// Where rows go that are made again.
+trait Rows {
+    fn put(&mut self, cf: Cf, key: &[u8], value: &[u8]) -> Result<()>;
+}
+
+/// Nowhere: to see whether they can be made at all.
+struct Dry;
+
+impl Rows for Dry {
+    fn put(&mut self, _: Cf, _: &[u8], _: &[u8]) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Into the database, in batches.
+struct Batches<'a> {
+    database: &'a Database,
+    batch: WriteBatch,
+}
+
+impl Batches<'_> {
+    fn write(&mut self, sync: bool) -> Result<()> {
+        self.database.write(std::mem::take(&mut self.batch), sync)
+    }
+}
+
+impl Rows for Batches<'_> {
+    fn put(&mut self, cf: Cf, key: &[u8], value: &[u8]) -> Result<()> {
+        self.batch.put_cf(self.database.cf(cf)?, key, value);
+        if self.batch.len() >= BATCH { self.write(false) } else { Ok(()) }
     }
 }
 
@@ -50,33 +88,39 @@ impl Database {
     }
 }
 
-fn rebuild_tiles(database: &Database) -> Result<Tree> {
+/// The tree over the log, which must be the one that `HEAD` knows.
+fn rebuild_tiles(database: &Database, head: &HeadFile, rows: &mut impl Rows) -> Result<Tree> {
+    let corrupt = |what: String, detail: String| StorageError::Corrupt { what, detail };
     let mut tree = Tree::default();
-    let mut batch = WriteBatch::default();
+    let mut root_at_head = (head.sequence == 0).then(|| tree.root());
+    let mut completed = Vec::new();
     let mut log = database.iterate(Cf::Log, &[])?;
     log.seek_to_first();
     while let Some((stored, bytes)) = log.item() {
         let expected = tree.size() + 1;
         if stored != key::log(expected) {
-            return Err(StorageError::Corrupt {
-                what: format!("log entry {expected}"),
-                detail: "it is missing".to_owned(),
-            });
+            return Err(corrupt(format!("log entry {expected}"), "it is missing".to_owned()));
         }
-        let tiles = database.cf(Cf::Tiles)?;
-        tree.append(merkle::leaf(bytes), |tile| batch.put_cf(tiles, key::tile(tile.level, tile.index), tile.bytes()));
-        if batch.len() >= BATCH {
-            database.write(std::mem::take(&mut batch), false)?;
+        codec::decode_entry(expected, bytes)?;
+        tree.append(merkle::leaf(bytes), |tile| completed.push(tile));
+        for tile in completed.drain(..) {
+            rows.put(Cf::Tiles, &key::tile(tile.level, tile.index), &tile.bytes())?;
+        }
+        if tree.size() == head.sequence {
+            root_at_head = Some(tree.root());
         }
         log.next();
     }
     database.finished(&log)?;
-    database.write(batch, true)?;
+    let found = tree.size();
+    if root_at_head != Some(head.root) || (head.clean && found != head.sequence) {
+        let detail = format!("its {found} entries are not what HEAD says of the first {}", head.sequence);
+        return Err(corrupt("the log".to_owned(), detail));
+    }
     Ok(tree)
 }
 
-fn rebuild_records(database: &Database) -> Result<()> {
-    let mut batch = WriteBatch::default();
+fn rebuild_records(database: &Database, rows: &mut impl Rows) -> Result<()> {
     let mut versions = database.iterate(Cf::Versions, &[])?;
     versions.seek_to_first();
     let mut last: Option<Vec<u8>> = None;
@@ -86,29 +130,23 @@ fn rebuild_records(database: &Database) -> Result<()> {
             // The newest version of a record comes first.
             if last.as_ref() != Some(&head_key) {
                 let version = codec::decode_version(kind, id, sequence, bytes)?;
-                batch.put_cf(database.cf(Cf::Heads)?, &head_key, codec::encode_head(&Head::from(&version)));
+                rows.put(Cf::Heads, &head_key, &codec::encode_head(&Head::from(&version)))?;
                 for (key, value) in postings(id, &version) {
-                    batch.put_cf(database.cf(Cf::Index)?, key, value);
+                    rows.put(Cf::Index, &key, &value)?;
                 }
                 last = Some(head_key);
             }
         }
-        if batch.len() >= BATCH {
-            database.write(std::mem::take(&mut batch), false)?;
-        }
         versions.next();
     }
-    database.finished(&versions)?;
-    database.write(batch, true)
+    database.finished(&versions)
 }
 
-/// Writes both copies of `HEAD` anew if one of them is left and agrees with the log; `HEAD` itself is never made up.
-fn confirm_head(files: &dyn FileAccess, dir: &Path, tree: &Tree) -> Result<()> {
-    let (head, _) = HeadFile::read(files, dir)?;
-    let whole = |size: Sequence| size == tree.size() && head.root == tree.root();
-    if head.clean && whole(head.sequence) {
+/// Writes both copies of `HEAD` anew if the vault was closed; of one that was not, opening it makes a new one.
+fn confirm_head(files: &dyn FileAccess, dir: &Path, head: &HeadFile, tree: &Tree) -> Result<()> {
+    if head.clean && head.sequence == tree.size() {
         for generation in [head.generation + 1, head.generation + 2] {
-            HeadFile { generation, ..head }.write(files, dir)?;
+            HeadFile { generation, ..*head }.write(files, dir)?;
         }
     }
     Ok(())

@@ -14,14 +14,15 @@ use crate::record::{Kind, Timestamp};
 use super::super::codec::{self, all_index, key};
 use super::super::types::{Order, Position, Posting, Selection, Sequence, Term};
 use super::super::{NOW, Result};
-use super::{Cf, Database, RocksStorage};
+use super::read::View;
+use super::{Cf, RocksStorage};
 
 /// A list of at most this many entries is gathered and sorted; a longer one is walked in an order that it has.
 const GATHER: usize = 4_096;
 
 /// The entries of one term, walked in order of the log or against it.
 struct List<'a> {
-    database: &'a Database,
+    view: &'a View<'a>,
     iterator: DBRawIterator<'a>,
     prefix: Vec<u8>,
     reversed: bool,
@@ -29,10 +30,10 @@ struct List<'a> {
 }
 
 impl<'a> List<'a> {
-    fn open(database: &'a Database, index: u16, term: &Term, reversed: bool) -> Result<Self> {
+    fn open(view: &'a View<'a>, index: u16, term: &Term, reversed: bool) -> Result<Self> {
         let prefix = key::term(index, term);
-        let iterator = database.iterate(Cf::Index, &prefix)?;
-        Ok(Self { database, iterator, prefix, reversed, at: None })
+        let iterator = view.iterate(Cf::Index, &prefix)?;
+        Ok(Self { view, iterator, prefix, reversed, at: None })
     }
 
     /// Moves to the first entry at `target` or behind it, and gives its place. None at the end.
@@ -65,7 +66,7 @@ impl<'a> List<'a> {
     fn read(&mut self) -> Result<()> {
         self.at = self.iterator.key().and_then(|key| key.split_last_chunk::<8>()).map(|(_, b)| u64::from_be_bytes(*b));
         if self.at.is_none() {
-            self.database.finished(&self.iterator)?;
+            self.view.finished(&self.iterator)?;
         }
         Ok(())
     }
@@ -82,6 +83,22 @@ impl RocksStorage {
         after: Option<Position>,
         limit: usize,
     ) -> Result<Vec<Posting>> {
+        // All lists are read as of one moment: a record that changes meanwhile fits as it was or as it is, and is never
+        // found by one term of the old and one of the new.
+        Finder { view: &self.database.view() }.find(selection, after, limit)
+    }
+}
+
+/// Finds records in a view of the database.
+struct Finder<'a> {
+    view: &'a View<'a>,
+}
+
+impl Finder<'_> {
+    fn find(&self, selection: &Selection, after: Option<Position>, limit: usize) -> Result<Vec<Posting>> {
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
         match selection.order {
             Order::Log | Order::LogReversed => self.in_log_order(selection, after, limit),
             Order::NewestTime => self.newest_first(selection, after, limit),
@@ -111,14 +128,9 @@ impl RocksStorage {
                 Some(start) => start,
                 None => return Ok(Vec::new()),
             },
-            Some(after) => after.birth + 1,
-            None => {
-                if reversed {
-                    NOW
-                } else {
-                    0
-                }
-            }
+            Some(after) => after.birth.saturating_add(1),
+            None if reversed => NOW,
+            None => 0,
         };
         let mut found = Vec::new();
         self.leap(selection, start, reversed, |posting| {
@@ -136,14 +148,13 @@ impl RocksStorage {
         reversed: bool,
         mut each: impl FnMut(Posting) -> bool,
     ) -> Result<()> {
-        let database = &self.database;
         let mut lists = selection
             .terms
             .iter()
-            .map(|(index, term)| List::open(database, *index, &Term::Text(term.clone()), reversed))
+            .map(|(index, term)| List::open(self.view, *index, &Term::Text(term.clone()), reversed))
             .collect::<Result<Vec<_>>>()?;
         if lists.is_empty() {
-            lists.push(List::open(database, all_index(selection.kind), &Term::All, reversed)?);
+            lists.push(List::open(self.view, all_index(selection.kind), &Term::All, reversed)?);
         }
         let mut target = start;
         'records: loop {
@@ -233,10 +244,10 @@ impl RocksStorage {
         after: Option<Position>,
         mut each: impl FnMut(Posting) -> Result<bool>,
     ) -> Result<()> {
-        let mut iterator = self.database.iterate(Cf::Index, &index.to_be_bytes())?;
+        let mut iterator = self.view.iterate(Cf::Index, &index.to_be_bytes())?;
         let newest = range.map(|range| range.end.plus_micros(-1));
         let (time, birth) = match (after, newest) {
-            (Some(after), _) => (after.time, after.birth + 1),
+            (Some(after), _) => (after.time, after.birth.saturating_add(1)),
             (None, Some(newest)) => (newest, 0),
             (None, None) => (Timestamp::from_micros(i64::MAX), 0),
         };
@@ -248,7 +259,7 @@ impl RocksStorage {
             }
             iterator.next();
         }
-        self.database.finished(&iterator)
+        self.view.finished(&iterator)
     }
 
     /// Whether an entry fits everything that is said, its terms looked up one by one.
@@ -258,7 +269,7 @@ impl RocksStorage {
         }
         for (index, term) in &selection.terms {
             let key = key::posting(*index, &Term::Text(term.clone()), posting.birth);
-            if self.database.get(Cf::Index, &key)?.is_none() {
+            if self.view.get(Cf::Index, &key)?.is_none() {
                 return Ok(false);
             }
         }

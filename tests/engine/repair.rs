@@ -1,0 +1,221 @@
+//! What is derived is made again from the log and the versions, which are never touched.
+
+use std::path::Path;
+
+use mirrordna::record::Kind;
+use mirrordna::storage::{Durability, Expect, NOW, OpenOptions, RocksStorage, Selection, Storage, StorageError, Version};
+use rocksdb::{DB, IteratorMode, Options};
+
+use super::support::{Found, assert_clean, check, commit, create, delete, open, options, put_memory, scratch};
+
+const FAMILIES: [&str; 7] = ["default", "meta", "log", "tiles", "versions", "heads", "index"];
+
+/// Changes rows behind the storage's back.
+fn tamper(dir: &Path, change: impl FnOnce(&DB)) {
+    let db = DB::open_cf(&Options::default(), dir.join("db"), FAMILIES).unwrap();
+    change(&db);
+    for family in FAMILIES {
+        db.flush_cf(db.cf_handle(family).unwrap()).unwrap();
+    }
+}
+
+fn rows(db: &DB, family: &str) -> Vec<(Box<[u8]>, Box<[u8]>)> {
+    db.iterator_cf(db.cf_handle(family).unwrap(), IteratorMode::Start).map(Result::unwrap).collect()
+}
+
+fn build(dir: &Path) {
+    let storage = create(dir);
+    for n in 0..700 {
+        storage.commit(commit(vec![put_memory(&format!("mem_{n}"), "x", Expect::Absent)], Durability::Buffered)).unwrap();
+    }
+    for n in (0..700).step_by(3) {
+        storage.commit(commit(vec![put_memory(&format!("mem_{n}"), "y", Expect::Present)], Durability::Buffered)).unwrap();
+    }
+    let gone = (0..700).step_by(10).map(|n| delete(Kind::Memory, &format!("mem_{n}"), Expect::Present)).collect();
+    storage.commit(commit(gone, Durability::Buffered)).unwrap();
+    assert_clean(&storage, &[]);
+}
+
+fn all_versions(storage: &RocksStorage) -> Vec<Version> {
+    let ids = (0..700).map(|n| format!("mem_{n}"));
+    ids.flat_map(|id| storage.history(Kind::Memory, &id, NOW, usize::MAX).unwrap()).collect()
+}
+
+fn inspect(dir: &Path) -> Found {
+    let storage = RocksStorage::open(dir, &OpenOptions { inspect: true, ..options() }).unwrap();
+    check(&storage, &[])
+}
+
+/// Damages a derived family in one way, and sees that it is named as derived, repaired, and nothing else is touched.
+fn heals(family: &str, word: &str, change: impl FnOnce(&DB, &rocksdb::ColumnFamily)) {
+    let dir = scratch();
+    build(dir.path());
+    let (versions, list, root) = {
+        let storage = open(dir.path());
+        let list = storage.select(&Selection::all(Kind::Memory), None, usize::MAX).unwrap();
+        (all_versions(&storage), list, storage.state().root)
+    };
+    tamper(dir.path(), |db| change(db, db.cf_handle(family).unwrap()));
+    let found = inspect(dir.path());
+    assert!(!found.faults.is_empty(), "{family} {word}: nothing found");
+    assert!(found.faults.iter().all(|fault| fault.derived), "{:#?}", found.faults);
+    assert!(found.faults.iter().any(|fault| fault.subject.contains(word)), "{word}: {:#?}", found.faults);
+    RocksStorage::repair(dir.path(), &options()).unwrap();
+    let storage = open(dir.path());
+    assert_clean(&storage, &[]);
+    assert_eq!(all_versions(&storage), versions);
+    assert_eq!(storage.select(&Selection::all(Kind::Memory), None, usize::MAX).unwrap(), list);
+    assert_eq!(storage.state().root, root);
+    assert_eq!(storage.state().epoch, 1, "a repair is no crash");
+}
+
+#[test]
+fn lost_heads_are_made_again() {
+    heals("heads", "the head of memory mem_5", |db, heads| db.delete_cf(heads, b"\x03mem_5").unwrap());
+    heals("heads", "the head of memory mem_", |db, heads| {
+        for (key, _) in rows(db, "heads").into_iter().step_by(2) {
+            db.delete_cf(heads, key).unwrap();
+        }
+    });
+}
+
+#[test]
+fn altered_heads_are_made_again() {
+    heals("heads", "the head of memory mem_6", |db, heads| {
+        let old = db.get_cf(heads, b"\x03mem_5").unwrap().unwrap();
+        db.put_cf(heads, b"\x03mem_6", old).unwrap();
+    });
+    heals("heads", "the head of memory mem_6", |db, heads| db.put_cf(heads, b"\x03mem_6", b"?").unwrap());
+    heals("heads", "the head of memory mem_none", |db, heads| {
+        let old = db.get_cf(heads, b"\x03mem_5").unwrap().unwrap();
+        db.put_cf(heads, b"\x03mem_none", old).unwrap();
+    });
+}
+
+#[test]
+fn index_entries_lost_altered_or_added_are_made_again() {
+    heals("index", "the index entries of", |db, index| {
+        for (key, _) in rows(db, "index").into_iter().step_by(5) {
+            db.delete_cf(index, key).unwrap();
+        }
+    });
+    heals("index", "the index entries of", |db, index| {
+        let (key, mut value) = rows(db, "index").remove(9);
+        value[8] ^= 4;
+        db.put_cf(index, key, value).unwrap();
+    });
+    heals("index", "the index entries of", |db, index| {
+        let (mut key, value) = rows(db, "index").remove(9);
+        let last = key.len() - 1;
+        key[last - 2] ^= 0x80;
+        db.put_cf(index, key, value).unwrap();
+    });
+    heals("index", "the index entries of", |db, index| db.put_cf(index, b"??", b"??").unwrap());
+}
+
+#[test]
+fn tiles_lost_or_altered_are_made_again() {
+    heals("tiles", "tile 0/1", |db, tiles| db.delete_cf(tiles, &rows(db, "tiles")[1].0).unwrap());
+    heals("tiles", "tile 0/0", |db, tiles| {
+        let (key, mut value) = rows(db, "tiles").remove(0);
+        value[77] ^= 1;
+        db.put_cf(tiles, key, value).unwrap();
+    });
+    heals("tiles", "tile 0/2", |db, tiles| db.put_cf(tiles, &rows(db, "tiles")[2].0, b"short").unwrap());
+}
+
+/// Damages what is not derived, and sees that it is named as such and that a repair does not make it worse.
+fn stays_named(subject: &str, change: impl FnOnce(&DB)) {
+    let dir = scratch();
+    build(dir.path());
+    tamper(dir.path(), change);
+    let before = inspect(dir.path());
+    let named = before.faults.iter().any(|fault| !fault.derived && fault.subject.contains(subject));
+    assert!(named, "{subject}: {:#?}", before.faults);
+    let content = |family| {
+        let db = DB::open_cf_for_read_only(&Options::default(), dir.path().join("db"), FAMILIES, false).unwrap();
+        rows(&db, family)
+    };
+    let kept: Vec<_> = ["log", "versions", "heads", "index", "tiles"].into_iter().map(|name| (name, content(name))).collect();
+    match RocksStorage::repair(dir.path(), &options()) {
+        Ok(()) => {
+            for (name, rows) in &kept[..2] {
+                assert!(*rows == content(name), "a repair changed {name}");
+            }
+        }
+        Err(StorageError::Corrupt { .. }) => {
+            for (name, rows) in &kept {
+                assert!(*rows == content(name), "a repair that failed changed {name}");
+            }
+        }
+        Err(error) => panic!("{error}"),
+    }
+    let after = inspect(dir.path());
+    assert!(after.faults.iter().any(|fault| !fault.derived && fault.subject.contains(subject)), "{:#?}", after.faults);
+}
+
+fn version_key(id: &str, sequence: u64) -> Vec<u8> {
+    [b"\x03", id.as_bytes(), b"\0", &(!sequence).to_be_bytes()].concat()
+}
+
+#[test]
+fn lost_and_altered_versions_stay_named_and_untouched() {
+    let key = version_key("mem_5", 6);
+    stays_named("memory mem_5 at sequence 6", |db| db.delete_cf(db.cf_handle("versions").unwrap(), &key).unwrap());
+    stays_named("memory mem_5 at sequence 6", |db| {
+        let versions = db.cf_handle("versions").unwrap();
+        let mut value = db.get_cf(versions, &key).unwrap().unwrap();
+        value[100] ^= 1;
+        db.put_cf(versions, &key, value).unwrap();
+    });
+    // A version of another record in the place of this one is sound by itself, but not what the log committed to.
+    stays_named("memory mem_5 at sequence 6", |db| {
+        let versions = db.cf_handle("versions").unwrap();
+        let other = db.get_cf(versions, version_key("mem_7", 8)).unwrap().unwrap();
+        db.put_cf(versions, &key, other).unwrap();
+    });
+    stays_named("memory mem_5 at sequence 9000", |db| {
+        let versions = db.cf_handle("versions").unwrap();
+        let other = db.get_cf(versions, version_key("mem_7", 8)).unwrap().unwrap();
+        db.put_cf(versions, version_key("mem_5", 9_000), other).unwrap();
+    });
+}
+
+#[test]
+fn lost_and_altered_log_entries_stay_named_and_untouched() {
+    stays_named("log entry 300", |db| db.delete_cf(db.cf_handle("log").unwrap(), 300_u64.to_be_bytes()).unwrap());
+    stays_named("log entry 300", |db| db.put_cf(db.cf_handle("log").unwrap(), 300_u64.to_be_bytes(), b"?").unwrap());
+    // An entry that says another actor: it can be read, but the tree over the log is another one.
+    stays_named("log", |db| {
+        let log = db.cf_handle("log").unwrap();
+        let mut entry = db.get_cf(log, 300_u64.to_be_bytes()).unwrap().unwrap();
+        let at = entry.windows(6).position(|window| window == b"tester").unwrap();
+        entry[at] = b'T';
+        db.put_cf(log, 300_u64.to_be_bytes(), entry).unwrap();
+    });
+    let last = 700 + 234 + 70_u64;
+    // What is gone at the end, only HEAD knows.
+    stays_named("HEAD", |db| db.delete_cf(db.cf_handle("log").unwrap(), last.to_be_bytes()).unwrap());
+    stays_named("log", |db| db.put_cf(db.cf_handle("log").unwrap(), last.to_be_bytes(), b"?").unwrap());
+}
+
+#[test]
+fn a_lost_copy_of_head_is_written_again() {
+    for name in ["HEAD.0", "HEAD.1"] {
+        let dir = scratch();
+        build(dir.path());
+        let sound = [std::fs::read(dir.path().join("HEAD.0")).unwrap(), std::fs::read(dir.path().join("HEAD.1")).unwrap()];
+        // The newer copy is the one that says that the vault was closed; without it the vault is recovered.
+        let newer = sound.iter().max_by_key(|bytes| bytes[10]).unwrap().clone();
+        std::fs::remove_file(dir.path().join(name)).unwrap();
+        let found = inspect(dir.path());
+        assert!(found.faults.iter().any(|fault| fault.subject == "HEAD"), "{:#?}", found.faults);
+        RocksStorage::repair(dir.path(), &options()).unwrap();
+        let storage = open(dir.path());
+        if std::fs::read(dir.path().join(name)).is_ok() && newer != sound[usize::from(name == "HEAD.1")] {
+            assert_clean(&storage, &[]);
+        }
+        storage.close().unwrap();
+        assert_eq!(all_versions(&open(dir.path())).len(), 700 + 234 + 70);
+    }
+}
