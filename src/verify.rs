@@ -8,8 +8,8 @@ use std::path::Path;
 
 use crate::record::{Checksum, Kind, Value, checksum, json, object, schema};
 use crate::storage::{
-    CheckSink, Fault, NOW, OpenOptions, RocksStorage, Sequence, Storage, StorageError, Term, Version, record_file,
-    terms_of,
+    CheckSink, Fault, NOW, OpenOptions, RocksStorage, Sequence, Storage, StorageError, Term, Version, missing_time,
+    record_file, terms_of,
 };
 use crate::vault::{Result, VaultOptions};
 
@@ -229,7 +229,8 @@ fn meaning(kind: Kind, id: &str, version: &Version) -> std::result::Result<(), S
     if version.file.len != file.len() as u64 || version.file.sha256 != Checksum::of(&file) {
         return Err("length or SHA-256 of its file are not those of the record".to_owned());
     }
-    let terms = terms_of(kind, &record);
+    let mut terms = terms_of(kind, &record);
+    terms.extend(missing_time(kind, &terms, version.time));
     let stored = version.terms.iter().filter(|(_, term)| *term != Term::All);
     if !stored.eq(terms.iter()) {
         return Err("its index terms are not those of the record".to_owned());

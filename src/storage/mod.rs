@@ -17,7 +17,7 @@ use crate::record::{Checksum, Kind, Timestamp};
 
 pub use error::StorageError;
 pub use files::{FileAccess, SystemFiles};
-pub use prepare::{MAX_TAGS, prepare, record_file, terms_of};
+pub use prepare::{MAX_TAGS, missing_time, prepare, record_file, terms_of};
 pub use rocksdb::{OpenOptions, RocksStorage};
 pub use types::{
     Action, Change, Commit, Committed, Durability, Event, Expect, Head, LogEntry, LogState, Operation, Order, Origin,

@@ -44,6 +44,14 @@ pub fn terms_of(kind: Kind, record: &Value) -> Vec<(u16, Term)> {
     terms
 }
 
+/// The index entry by time of a record that should say its time and does not: that of its commit, so that listings by
+/// time leave nothing out.
+#[must_use]
+pub fn missing_time(kind: Kind, terms: &[(u16, Term)], time: Timestamp) -> Option<(u16, Term)> {
+    let index = kind.indexes().iter().find(|index| index.form == IndexForm::Time)?;
+    (!terms.iter().any(|(number, _)| *number == index.number)).then_some((index.number, Term::Time(time)))
+}
+
 /// Makes a record ready to be stored. Its schema and id are the caller's business.
 ///
 /// # Errors

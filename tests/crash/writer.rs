@@ -79,7 +79,8 @@ fn write(dir: &Path, buffered: bool) -> Result<(), mirrordna::Error> {
         let handle = if sync { &vault } else { &fast };
         let memory = handle.memories().add(NewMemory {
             tier: Tier::Episodic,
-            content: format!("memory {n} of process {} {}", std::process::id(), "x".repeat((n % 13) as usize * 40)).into(),
+            content: format!("memory {n} of process {} {}", std::process::id(), "x".repeat((n % 13) as usize * 40))
+                .into(),
             session_id: "sess_20250301_080000_00000000".into(),
             agent_id: Some("mdna_agt_390c8c7d7247342c".into()),
             user_id: Some("mdna_usr_d8100f2f6f770d65".into()),

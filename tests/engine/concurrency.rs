@@ -11,9 +11,7 @@ use mirrordna::storage::{
     Subscriber,
 };
 
-use super::support::{
-    Memory, assert_clean, check, commit, create, delete, open, put, put_memory, scratch, write,
-};
+use super::support::{Memory, assert_clean, check, commit, create, delete, open, put, put_memory, scratch, write};
 
 const THREADS: usize = 16;
 
@@ -200,7 +198,9 @@ fn only_one_of_many_creates_a_record() {
 fn readers_see_whole_commits_at_any_sequence_that_was_published() {
     let dir = scratch();
     let storage = create(dir.path());
-    let pair = |n: u32| vec![put_memory("mem_a", &n.to_string(), Expect::Any), put_memory("mem_b", &n.to_string(), Expect::Any)];
+    let pair = |n: u32| {
+        vec![put_memory("mem_a", &n.to_string(), Expect::Any), put_memory("mem_b", &n.to_string(), Expect::Any)]
+    };
     storage.commit(commit(pair(0), Durability::Buffered)).unwrap();
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -209,7 +209,8 @@ fn readers_see_whole_commits_at_any_sequence_that_was_published() {
                 while !stop.load(Ordering::Relaxed) {
                     let state = storage.state();
                     let lease = storage.lease(state.sequence);
-                    let values = (content(&storage, "mem_a", state.sequence), content(&storage, "mem_b", state.sequence));
+                    let values =
+                        (content(&storage, "mem_a", state.sequence), content(&storage, "mem_b", state.sequence));
                     assert_eq!(values.0, values.1);
                     assert_eq!(storage.root(state.sequence).unwrap(), state.root);
                     let log = storage.log(state.sequence.saturating_sub(20), 1_000).unwrap();

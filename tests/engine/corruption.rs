@@ -40,7 +40,9 @@ fn build(dir: &Path) -> Sequence {
         for n in 0..60 {
             let id = format!("mc_{n}");
             let citation = prepared(Kind::Citation, &id, &format!(r#"{{"vault_id":"v{session}","tags":["t{n}"]}}"#));
-            storage.commit(commit(vec![put(Kind::Citation, &id, citation, Expect::Any)], Durability::Buffered)).unwrap();
+            storage
+                .commit(commit(vec![put(Kind::Citation, &id, citation, Expect::Any)], Durability::Buffered))
+                .unwrap();
         }
         let gone = (0..240).step_by(10 + session).map(|n| format!("mem_{n:04}"));
         let gone = gone.filter(|id| storage.head(Kind::Memory, id).unwrap().is_some_and(|head| !head.deleted));
@@ -230,7 +232,9 @@ fn a_flipped_bit_anywhere_is_found_or_harmless() {
         }
     }
     let [opening, reading, checking, harmless] = patient.outcomes;
-    println!("{flips} flips: {opening} found at opening, {reading} when reading, {checking} by the check, {harmless} harmless");
+    println!(
+        "{flips} flips: {opening} found at opening, {reading} when reading, {checking} by the check, {harmless} harmless"
+    );
     assert!(flips >= 2_000, "only {flips} flips");
     assert!(opening + reading + checking > flips / 2);
 }

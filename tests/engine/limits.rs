@@ -40,7 +40,11 @@ fn ids_that_would_break_the_order_of_keys_are_refused() {
     let dir = scratch();
     let storage = create(dir.path());
     for (id, word) in [("", "empty"), ("mem_\0a", "NUL"), ("m".repeat(MAX_ID_BYTES + 1).as_str(), "id")] {
-        refused(&storage, commit(vec![put_memory("mem", "x", Expect::Any), put_memory(id, "x", Expect::Any)], Durability::Sync), word);
+        refused(
+            &storage,
+            commit(vec![put_memory("mem", "x", Expect::Any), put_memory(id, "x", Expect::Any)], Durability::Sync),
+            word,
+        );
     }
     for long in [MAX_ID_BYTES + 1, 70_000] {
         let mut prepared = memory("mem_a", "x");
@@ -57,7 +61,8 @@ fn ids_that_would_break_the_order_of_keys_are_refused() {
 fn the_largest_of_everything_is_taken_and_comes_back() {
     let dir = scratch();
     let storage = create(dir.path());
-    let ids = ["x".repeat(MAX_ID_BYTES), format!("{}é", "x".repeat(MAX_ID_BYTES - 2)), "x".into(), "/../\n\u{7f}".into()];
+    let ids =
+        ["x".repeat(MAX_ID_BYTES), format!("{}é", "x".repeat(MAX_ID_BYTES - 2)), "x".into(), "/../\n\u{7f}".into()];
     for id in &ids {
         storage.commit(commit(vec![put_memory(id, id, Expect::Absent)], Durability::Buffered)).unwrap();
     }

@@ -64,8 +64,17 @@ struct OneChange {
 
 #[derive(Clone, Debug)]
 enum Op {
-    Commit { changes: Vec<OneChange>, sync: bool, token: Option<u8>, clock: i64 },
-    Prune { keep: Option<u32>, after: Option<u16>, dry_run: bool },
+    Commit {
+        changes: Vec<OneChange>,
+        sync: bool,
+        token: Option<u8>,
+        clock: i64,
+    },
+    Prune {
+        keep: Option<u32>,
+        after: Option<u16>,
+        dry_run: bool,
+    },
     Pin,
     Lease,
     DropLeases,
@@ -73,8 +82,20 @@ enum Op {
     Crash,
     Epoch,
     Sync,
-    Select { kind: usize, terms: Vec<(u8, u8)>, time: Option<(i64, i64)>, archived: Option<bool>, order: u8, limit: usize },
-    Look { kind: usize, id: usize, at: u16, limit: usize },
+    Select {
+        kind: usize,
+        terms: Vec<(u8, u8)>,
+        time: Option<(i64, i64)>,
+        archived: Option<bool>,
+        order: u8,
+        limit: usize,
+    },
+    Look {
+        kind: usize,
+        id: usize,
+        at: u16,
+        limit: usize,
+    },
 }
 
 fn body() -> impl Strategy<Value = Body> {
@@ -90,7 +111,8 @@ fn one_change() -> impl Strategy<Value = OneChange> {
 }
 
 fn op() -> impl Strategy<Value = Op> {
-    let changes = prop_oneof![3 => prop::collection::vec(one_change(), 1..2), 2 => prop::collection::vec(one_change(), 1..6)];
+    let changes =
+        prop_oneof![3 => prop::collection::vec(one_change(), 1..2), 2 => prop::collection::vec(one_change(), 1..6)];
     let token = prop_oneof![3 => Just(None), 1 => (0..6_u8).prop_map(Some)];
     let select = (
         0..3_usize,
@@ -236,7 +258,8 @@ impl Model {
                     || policy.current_after.is_some_and(|after| next.time > after)
                     || seen_at_pins.contains(&stored.sequence)
             };
-            let left: Vec<Stored> = all.iter().enumerate().filter(|(n, s)| stays(*n, s)).map(|(_, s)| s.clone()).collect();
+            let left: Vec<Stored> =
+                all.iter().enumerate().filter(|(n, s)| stays(*n, s)).map(|(_, s)| s.clone()).collect();
             dropped += (all.len() - left.len()) as u64;
             kept += left.len() as u64;
             if !policy.dry_run {

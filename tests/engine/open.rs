@@ -160,8 +160,10 @@ fn an_inspection_changes_nothing() {
     let storage = create(dir.path());
     write(&storage, "mem_a", "x");
     storage.close().unwrap();
-    let before: Vec<_> = super::support::files_of(dir.path()).into_iter().filter(|file| !file.ends_with("LOCK")).collect();
-    let bytes = |files: &[PathBuf]| files.iter().map(|file| fs::read(dir.path().join(file)).unwrap()).collect::<Vec<_>>();
+    let before: Vec<_> =
+        super::support::files_of(dir.path()).into_iter().filter(|file| !file.ends_with("LOCK")).collect();
+    let bytes =
+        |files: &[PathBuf]| files.iter().map(|file| fs::read(dir.path().join(file)).unwrap()).collect::<Vec<_>>();
     let content = bytes(&before);
     let storage = RocksStorage::open(dir.path(), &OpenOptions { inspect: true, ..options() }).unwrap();
     assert_clean(&storage, &[]);
@@ -243,7 +245,10 @@ struct SmallDisk(PathBuf);
 impl SmallDisk {
     fn mount(at: &Path, size: &str) -> Option<Self> {
         fs::create_dir_all(at).unwrap();
-        let status = Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={size}"), "mirrordna-test"]).arg(at).status();
+        let status = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "mirrordna-test"])
+            .arg(at)
+            .status();
         status.is_ok_and(|status| status.success()).then(|| Self(at.to_owned()))
     }
 
@@ -328,7 +333,9 @@ fn a_vault_that_stays_open_over_a_full_disk_stays_sound() {
     let storage = create(&dir);
     let mut sequence = 0;
     for round in 1..4 {
-        while let Ok(done) = storage.commit(commit(vec![put_memory("mem_a", &"x".repeat(9_000), Expect::Any)], Durability::Buffered)) {
+        while let Ok(done) =
+            storage.commit(commit(vec![put_memory("mem_a", &"x".repeat(9_000), Expect::Any)], Durability::Buffered))
+        {
             sequence = done.last;
         }
         assert_eq!(storage.state().sequence, sequence);

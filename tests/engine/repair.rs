@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use mirrordna::record::Kind;
-use mirrordna::storage::{Durability, Expect, NOW, OpenOptions, RocksStorage, Selection, Storage, StorageError, Version};
+use mirrordna::storage::{
+    Durability, Expect, NOW, OpenOptions, RocksStorage, Selection, Storage, StorageError, Version,
+};
 use rocksdb::{DB, IteratorMode, Options};
 
 use super::support::{Found, assert_clean, check, commit, create, delete, open, options, put_memory, scratch};
@@ -26,10 +28,14 @@ fn rows(db: &DB, family: &str) -> Vec<(Box<[u8]>, Box<[u8]>)> {
 fn build(dir: &Path) {
     let storage = create(dir);
     for n in 0..700 {
-        storage.commit(commit(vec![put_memory(&format!("mem_{n}"), "x", Expect::Absent)], Durability::Buffered)).unwrap();
+        storage
+            .commit(commit(vec![put_memory(&format!("mem_{n}"), "x", Expect::Absent)], Durability::Buffered))
+            .unwrap();
     }
     for n in (0..700).step_by(3) {
-        storage.commit(commit(vec![put_memory(&format!("mem_{n}"), "y", Expect::Present)], Durability::Buffered)).unwrap();
+        storage
+            .commit(commit(vec![put_memory(&format!("mem_{n}"), "y", Expect::Present)], Durability::Buffered))
+            .unwrap();
     }
     let gone = (0..700).step_by(10).map(|n| delete(Kind::Memory, &format!("mem_{n}"), Expect::Present)).collect();
     storage.commit(commit(gone, Durability::Buffered)).unwrap();
@@ -136,7 +142,8 @@ fn stays_named(subject: &str, change: impl FnOnce(&DB)) {
         let db = DB::open_cf_for_read_only(&Options::default(), dir.path().join("db"), FAMILIES, false).unwrap();
         rows(&db, family)
     };
-    let kept: Vec<_> = ["log", "versions", "heads", "index", "tiles"].into_iter().map(|name| (name, content(name))).collect();
+    let kept: Vec<_> =
+        ["log", "versions", "heads", "index", "tiles"].into_iter().map(|name| (name, content(name))).collect();
     match RocksStorage::repair(dir.path(), &options()) {
         Ok(()) => {
             for (name, rows) in &kept[..2] {
@@ -204,7 +211,8 @@ fn a_lost_copy_of_head_is_written_again() {
     for name in ["HEAD.0", "HEAD.1"] {
         let dir = scratch();
         build(dir.path());
-        let sound = [std::fs::read(dir.path().join("HEAD.0")).unwrap(), std::fs::read(dir.path().join("HEAD.1")).unwrap()];
+        let sound =
+            [std::fs::read(dir.path().join("HEAD.0")).unwrap(), std::fs::read(dir.path().join("HEAD.1")).unwrap()];
         // The newer copy is the one that says that the vault was closed; without it the vault is recovered.
         let newer = sound.iter().max_by_key(|bytes| bytes[10]).unwrap().clone();
         std::fs::remove_file(dir.path().join(name)).unwrap();

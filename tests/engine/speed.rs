@@ -60,9 +60,18 @@ fn writes_and_reads_a_second() {
     }
     let total: Duration = slowest.iter().sum();
     slowest.sort_unstable();
-    println!("records of {} bytes, prepared in {:?} each", bytes / RECORDS, preparing / u32::try_from(RECORDS).unwrap());
-    println!("Buffered, one thread: {:.0}/s; p50 {:?}, p99 {:?}, p99.9 {:?}", rate(RECORDS, total), slowest[RECORDS / 2],
-        slowest[RECORDS / 100 * 99], slowest[RECORDS / 1000 * 999]);
+    println!(
+        "records of {} bytes, prepared in {:?} each",
+        bytes / RECORDS,
+        preparing / u32::try_from(RECORDS).unwrap()
+    );
+    println!(
+        "Buffered, one thread: {:.0}/s; p50 {:?}, p99 {:?}, p99.9 {:?}",
+        rate(RECORDS, total),
+        slowest[RECORDS / 2],
+        slowest[RECORDS / 100 * 99],
+        slowest[RECORDS / 1000 * 999]
+    );
     let begin = Instant::now();
     storage.close().unwrap();
     println!("close {:?}", begin.elapsed());

@@ -12,8 +12,8 @@ use mirrordna::record::id::SeededIds;
 use mirrordna::record::time::Clock;
 use mirrordna::record::{Kind, Timestamp, json};
 use mirrordna::storage::{
-    Action, Change, CheckSink, Commit, Durability, Expect, Fault, OpenOptions, Origin, Prepared, RocksStorage, Sequence,
-    Storage, Version, prepare,
+    Action, Change, CheckSink, Commit, Durability, Expect, Fault, OpenOptions, Origin, Prepared, RocksStorage,
+    Sequence, Storage, Version, prepare,
 };
 use tempfile::TempDir;
 
@@ -73,9 +73,8 @@ impl Default for Memory<'_> {
 impl Memory<'_> {
     pub(crate) fn prepared(&self, id: &str) -> Prepared {
         let tags: Vec<String> = self.tags.iter().map(|tag| quoted(tag)).collect();
-        let time = self.time.map_or_else(String::new, |time| {
-            format!(r#""timestamp":"{}","#, Timestamp::from_micros(time))
-        });
+        let time =
+            self.time.map_or_else(String::new, |time| format!(r#""timestamp":"{}","#, Timestamp::from_micros(time)));
         let text = format!(
             r#"{{"memory_id":{},"tier":{},"content":{},"source":{{{time}"session_id":{},
                "agent_id":"mdna_agt_000000000001","user_id":"mdna_usr_000000000001"}},

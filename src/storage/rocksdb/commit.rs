@@ -8,11 +8,11 @@ use std::sync::atomic::Ordering;
 use ::rocksdb::WriteBatch;
 
 use crate::record::id::{IdSource, SystemIds};
-use crate::record::kind::IndexForm;
 use crate::record::{Checksum, Kind, MAX_ID_BYTES, Timestamp};
 
 use super::super::codec::{self, key};
 use super::super::merkle::{self, Tree};
+use super::super::prepare::missing_time;
 use super::super::types::{
     Action, Change, Commit, Committed, Durability, Expect, Head, LogEntry, Operation, Origin, RecordFile, Sequence,
     Term, Version,
@@ -269,7 +269,8 @@ impl RocksStorage {
         let token = commit.token;
         for (n, ((change, before), salt)) in commit.changes.into_iter().zip(before).zip(salts).enumerate() {
             let last = n + 1 == count;
-            let stamp = Stamp { actor: &commit.actor, origin: commit.origin, token: token.filter(|_| last), last, salt };
+            let stamp =
+                Stamp { actor: &commit.actor, origin: commit.origin, token: token.filter(|_| last), last, salt };
             self.add_change(group, change, before, &stamp)?;
         }
         let answer = Committed { first, last: group.tree.size(), time: group.time };
@@ -510,13 +511,6 @@ struct Stamp<'a> {
     token: Option<[u8; 16]>,
     last: bool,
     salt: [u8; 16],
-}
-
-/// The index entry by time of a record that should say its time and does not: that of its commit, so that listings by
-/// time leave nothing out.
-fn missing_time(kind: Kind, terms: &[(u16, Term)], time: Timestamp) -> Option<(u16, Term)> {
-    let index = kind.indexes().iter().find(|index| index.form == IndexForm::Time)?;
-    (!terms.iter().any(|(number, _)| *number == index.number)).then_some((index.number, Term::Time(time)))
 }
 
 /// The time that index entries of a version carry: the record's own, or that of its commit when it has none.
