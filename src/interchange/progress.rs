@@ -6,8 +6,9 @@ use crate::vault::{Error, Result};
 
 /// Follows an import or an export, and may stop it.
 pub trait Progress {
-    /// Of `total` steps `done` are done: bytes of files for an import, log entries for an export. Called often, so it
-    /// should be quick. [`ControlFlow::Break`] stops the work, which leaves nothing behind.
+    /// Of `total` steps `done` are done: bytes of files for an import, log entries for an export, none for a timeline
+    /// alone. Called often, so it should be quick, and it must not start another import or a restore, which would wait
+    /// for this one. [`ControlFlow::Break`] stops the work, which leaves nothing behind.
     fn advance(&mut self, done: u64, total: u64) -> ControlFlow<()>;
 }
 

@@ -55,7 +55,7 @@ fn a_stopped_import_is_undone_and_what_others_did_meanwhile_stays() {
     assert_eq!((newest[0].operation, newest[0].origin), (Operation::Delete, Origin::Rollback));
 
     // And it can be imported after all: the one that was kept differs.
-    let report = fixture.import(&store, &STRICT).unwrap();
+    let report = fixture.import(&store, STRICT).unwrap();
     assert_eq!((report.total().taken, report.total().refused), (4_999, 1));
     let found = mirrordna::verify::verify_storage(vault.storage(), &mut |_, _| {}).unwrap();
     assert!(found.is_clean(), "{:?}", found.faults);
@@ -67,7 +67,7 @@ fn an_import_left_behind_by_a_crash_is_undone_when_the_vault_is_opened() {
     let vault = fixture.vault.with_durability(Durability::Buffered);
     vault.put(Kind::Memory, record("mem_own000000000")).unwrap();
     let since = vault.state().sequence;
-    fixture.import(&fixture.store(&[("memories.json", &memories(2_500))]), &STRICT).unwrap();
+    fixture.import(&fixture.store(&[("memories.json", &memories(2_500))]), STRICT).unwrap();
     vault.put(Kind::Memory, record("mem_after0000000")).unwrap();
     // As if the process had died before it took the note away.
     vault.storage().set_intent(Some(&Intent::Import { since })).unwrap();

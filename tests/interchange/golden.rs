@@ -12,7 +12,7 @@ use crate::support::{Fixture, STRICT, golden_folders, ids, read_json};
 fn each_store(mut check: impl FnMut(&Fixture, &Value)) {
     for folder in golden_folders() {
         let fixture = Fixture::new();
-        fixture.import(&folder.join("store"), &STRICT).unwrap();
+        fixture.import(&folder.join("store"), STRICT).unwrap();
         check(&fixture, &read_json(&folder.join("store_expected.json")));
     }
 }
@@ -25,7 +25,7 @@ fn texts(value: Option<&Value>) -> Vec<String> {
 fn the_report_says_what_was_taken_and_what_not() {
     for folder in golden_folders() {
         let fixture = Fixture::new();
-        let report = fixture.import(&folder.join("store"), &STRICT).unwrap();
+        let report = fixture.import(&folder.join("store"), STRICT).unwrap();
         let taken = |taken| Counts { taken, ..Counts::default() };
         let counts = |kind| report.collections.get(&kind).copied().unwrap_or_default();
         assert_eq!(counts(Kind::Identity), taken(5));
@@ -165,10 +165,10 @@ fn the_latest_dna_is_that_of_the_reference() {
 fn reflections_are_read_without_their_nulls_and_lead_to_the_same_introspection() {
     for folder in golden_folders() {
         let fixture = Fixture::new();
-        fixture.import(&folder.join("store"), &STRICT).unwrap();
+        fixture.import(&folder.join("store"), STRICT).unwrap();
         let shimmed = folder.join("store_shimmed");
         let store = fixture.store(&[("reflections.json", &std::fs::read(shimmed.join("reflections.json")).unwrap())]);
-        let report = fixture.import(&store, &STRICT).unwrap();
+        let report = fixture.import(&store, STRICT).unwrap();
         let counts = report.collections[&Kind::Reflection];
         assert!(report.is_clean() && counts.taken > 0 && counts.repaired > 0, "{report:?}");
 

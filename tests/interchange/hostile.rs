@@ -10,9 +10,9 @@ use crate::support::{Fixture, LENIENT, STRICT, collection, everything, memories,
 /// Imports a memories file that cannot be read; returns what is said. Nothing of it may stay.
 fn refused(content: &[u8]) -> String {
     let fixture = Fixture::new();
-    fixture.import(&fixture.store(&[("memories.json", &memories(3))]), &STRICT).unwrap();
+    fixture.import(&fixture.store(&[("memories.json", &memories(3))]), STRICT).unwrap();
     let before = everything(&fixture.vault);
-    let error = fixture.import(&fixture.store(&[("memories.json", content)]), &LENIENT).unwrap_err().to_string();
+    let error = fixture.import(&fixture.store(&[("memories.json", content)]), LENIENT).unwrap_err().to_string();
     assert_eq!(everything(&fixture.vault), before);
     assert_eq!(fixture.vault.storage().intent().unwrap(), None);
     let fixture = fixture.reopen();
@@ -63,7 +63,7 @@ fn ids_that_cannot_name_a_file_are_refused_whatever_they_hold() {
     text.extend_from_slice(format!(",\"mem_000000000001\":{}}}", memory("mem_000000000001", "x")).as_bytes());
     let store = fixture.store(&[("memories.json", &text)]);
     for options in [STRICT, LENIENT] {
-        let report = fixture.import(&store, &options).unwrap();
+        let report = fixture.import(&store, options).unwrap();
         assert_eq!(report.refused.len(), keys.len());
         for finding in &report.refused {
             assert_eq!(finding.reason.name(), "id", "{finding:?}");
@@ -85,7 +85,7 @@ fn values_that_are_no_json_or_too_large_are_reported_and_the_rest_is_taken() {
     text.extend_from_slice(deep.as_bytes());
     text.extend_from_slice(format!(", \"mem_000000000001\": {}}}", memory("mem_000000000001", "x")).as_bytes());
     let store = fixture.store(&[("memories.json", &text)]);
-    let report = fixture.import(&store, &LENIENT).unwrap();
+    let report = fixture.import(&store, LENIENT).unwrap();
     let found: Vec<_> = report.refused.iter().map(|finding| (finding.id.as_str(), finding.reason.name())).collect();
     let names = ["nan", "surrogate", "utf8", "control", "digits", "deep"];
     assert_eq!(found, names.map(|name| (name, "text")));
@@ -105,7 +105,7 @@ fn records_over_the_limit_are_reported_and_not_held() {
         ("\"mem_000000000004\"", memory("mem_000000000004", &"w".repeat(15 << 20))),
     ]);
     let store = fixture.store(&[("memories.json", &text)]);
-    let report = fixture.import(&store, &STRICT).unwrap();
+    let report = fixture.import(&store, STRICT).unwrap();
     let found: Vec<_> = report.refused.iter().map(|finding| (finding.id.as_str(), finding.reason.name())).collect();
     assert_eq!(found, [("mem_000000000002", "limit"), ("mem_000000000003", "limit")]);
     assert!(report.refused[0].reason.to_string().contains("16 MiB"));
@@ -117,7 +117,7 @@ fn records_over_the_limit_are_reported_and_not_held() {
 fn a_hundred_thousand_members_are_taken_in_the_order_of_the_file() {
     let fixture = Fixture::new();
     let store = fixture.store(&[("memories.json", &memories(100_000))]);
-    let report = fixture.import(&store, &STRICT).unwrap();
+    let report = fixture.import(&store, STRICT).unwrap();
     assert_eq!(report.total().taken, 100_000);
     let state = fixture.vault.state();
     assert_eq!((state.sequence, state.durable), (100_000, 100_000));
@@ -130,29 +130,29 @@ fn a_hundred_thousand_members_are_taken_in_the_order_of_the_file() {
 #[test]
 fn folders_and_files_of_another_kind_are_told_apart() {
     let fixture = Fixture::new();
-    let missing = fixture.import(&fixture.path("nowhere"), &STRICT).unwrap_err();
+    let missing = fixture.import(&fixture.path("nowhere"), STRICT).unwrap_err();
     assert!(matches!(&missing, Error::Io { path, .. } if path.ends_with("nowhere")), "{missing}");
     let store = fixture.store(&[("readme.txt", b"")]);
-    assert!(matches!(fixture.import(&store, &STRICT).unwrap_err(), Error::Argument { .. }));
+    assert!(matches!(fixture.import(&store, STRICT).unwrap_err(), Error::Argument { .. }));
     // Opening a pipe would wait for ever.
     let store = fixture.store(&[]);
     let made = std::process::Command::new("mkfifo").arg(store.join("memories.json")).status();
     if made.is_ok_and(|status| status.success()) {
-        let error = fixture.import(&store, &STRICT).unwrap_err();
+        let error = fixture.import(&store, STRICT).unwrap_err();
         assert!(error.to_string().contains("not a regular file"), "{error}");
     }
     let store = fixture.store(&[("memories.json/x", b"")]);
-    let error = fixture.import(&store, &STRICT).unwrap_err();
+    let error = fixture.import(&store, STRICT).unwrap_err();
     assert!(matches!(error, Error::Argument { .. }), "a folder of that name is no collection: {error}");
     let store = fixture.store(&[("memories.json", b"{}")]);
     std::os::unix::fs::symlink("loop", store.join("loop")).unwrap();
-    assert_eq!(fixture.import(&store, &STRICT).unwrap().ignored, ["loop"]);
+    assert_eq!(fixture.import(&store, STRICT).unwrap().ignored, ["loop"]);
     let store =
         fixture.store(&[("citations/a.yaml", b"a: [1\n"), ("citations/b.json", b"[]"), ("citations/c.json", b"{}")]);
-    let report = fixture.import(&store, &LENIENT).unwrap();
+    let report = fixture.import(&store, LENIENT).unwrap();
     let found: Vec<_> = report.refused.iter().map(|finding| (finding.id.as_str(), finding.reason.name())).collect();
     assert_eq!(found, [("citations/a.yaml", "text"), ("citations/b.json", "id"), ("citations/c.json", "id")]);
     fs::write(store.join("citations/d.json"), vec![b' '; (64 << 20) + 1]).unwrap();
-    let report = fixture.import(&store, &STRICT).unwrap();
+    let report = fixture.import(&store, STRICT).unwrap();
     assert_eq!(report.refused[3].reason.name(), "limit");
 }

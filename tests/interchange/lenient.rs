@@ -30,7 +30,7 @@ fn broken_records_are_reported_one_by_one_and_taken_only_by_a_lenient_import() {
         ("\"mem_000000000006\"", r#"{"memory_id":"mem_000000000006","tier":null}"#.to_owned()),
     ]);
     let store = fixture.store(&[("memories.json", &memories)]);
-    let report = fixture.import(&store, &STRICT).unwrap();
+    let report = fixture.import(&store, STRICT).unwrap();
     assert_eq!(
         refusals(&report),
         [
@@ -47,7 +47,7 @@ fn broken_records_are_reported_one_by_one_and_taken_only_by_a_lenient_import() {
     assert!(key.contains("mem_000000000003") && key.contains("mem_000000000004"), "{key}");
     assert_eq!(fixture.ids(Kind::Memory), ["mem_000000000001"]);
 
-    let report = fixture.import(&store, &LENIENT).unwrap();
+    let report = fixture.import(&store, LENIENT).unwrap();
     // What is no object can be no record at all.
     assert_eq!(refusals(&report), [("mem_000000000005", "schema")]);
     assert_eq!(report.lenient.len(), 4);
@@ -76,14 +76,14 @@ fn nulls_that_no_schema_allows_are_absent_and_counted() {
         ),
     )]);
     let store = fixture.store(&[("sessions.json", &sessions), ("identities.json", &identities)]);
-    let report = fixture.import(&store, &STRICT).unwrap();
+    let report = fixture.import(&store, STRICT).unwrap();
     assert!(report.is_clean());
     assert_eq!(report.collections[&Kind::Identity].repaired, 1);
     // A session may have no parent and no end, and says so with null.
     assert_eq!(report.collections[&Kind::Session].repaired, 0);
     let identity = fixture.vault.get(Kind::Identity, AGENT).unwrap();
     assert_eq!(identity.value.get("metadata"), Some(&json::parse(br#"{"own":null,"custom":{"x":null}}"#).unwrap()));
-    let again = fixture.import(&store, &STRICT).unwrap();
+    let again = fixture.import(&store, STRICT).unwrap();
     assert_eq!((again.total().skipped, again.total().repaired), (2, 1));
 }
 
@@ -95,9 +95,9 @@ fn a_record_that_differs_from_the_one_that_is_there_is_a_conflict_and_kept_out()
         let memories = collection([("\"mem_000000000001\"", memory(id, content))]);
         fixture.store(&[("memories.json", &memories)])
     };
-    fixture.import(&store("first"), &STRICT).unwrap();
+    fixture.import(&store("first"), STRICT).unwrap();
     for options in [STRICT, LENIENT] {
-        let report = fixture.import(&store("second"), &options).unwrap();
+        let report = fixture.import(&store("second"), options).unwrap();
         assert_eq!(refusals(&report), [(id, "conflict")]);
         assert_eq!(report.refused[0].file, "memories.json");
     }
@@ -105,7 +105,7 @@ fn a_record_that_differs_from_the_one_that_is_there_is_a_conflict_and_kept_out()
     assert_eq!(fixture.vault.history(Kind::Memory, id, NOW, 10).unwrap().len(), 1);
     // Deleted, it can come back.
     fixture.vault.delete(Kind::Memory, id).unwrap();
-    assert_eq!(fixture.import(&store("second"), &STRICT).unwrap().total().taken, 1);
+    assert_eq!(fixture.import(&store("second"), STRICT).unwrap().total().taken, 1);
     let history = fixture.vault.history(Kind::Memory, id, NOW, 10).unwrap();
     assert!(matches!(&history[..], [Past::Version(_), Past::Deleted { .. }, Past::Version(_)]));
 }
@@ -119,7 +119,7 @@ fn of_two_members_with_one_key_the_first_counts_and_the_second_is_reported() {
         (key, memory("mem_000000000001", "first")),
         (key, memory("mem_000000000001", "second")),
     ]);
-    let report = fixture.import(&fixture.store(&[("memories.json", &memories)]), &STRICT).unwrap();
+    let report = fixture.import(&fixture.store(&[("memories.json", &memories)]), STRICT).unwrap();
     assert_eq!((report.total().taken, report.total().skipped), (1, 1));
     assert_eq!(refusals(&report), [("mem_000000000001", "conflict")]);
 }
@@ -133,7 +133,7 @@ fn parents_may_come_later_in_the_file_or_never() {
         ("\"sess_000000000001\"", session("sess_000000000001", "\"sess_nowhere00000\"")),
     ]);
     let store = fixture.store(&[("sessions.json", &sessions)]);
-    let report = fixture.import(&store, &STRICT).unwrap();
+    let report = fixture.import(&store, STRICT).unwrap();
     assert_eq!(report.missing_parents.len(), 1);
     assert_eq!(report.missing_parents[0].session_id, "sess_000000000001");
     let lineage = fixture.vault.sessions().lineage("sess_000000000003").unwrap();
@@ -161,30 +161,30 @@ fn citations_prove_themselves() {
     };
     // Nothing proves it: that breaks the schema, so only a lenient import takes it.
     let bare = citation("");
-    assert_eq!(refusals(&import(&bare, &STRICT).1), [("mc_0000000000000001", "schema")]);
-    assert_eq!(import(&bare, &LENIENT).1.total().lenient, 1);
+    assert_eq!(refusals(&import(&bare, STRICT).1), [("mc_0000000000000001", "schema")]);
+    assert_eq!(import(&bare, LENIENT).1.total().lenient, 1);
     // A checksum that is wrong is refused by both.
     let mut tampered = citation(r#","tags":["a"]"#);
     seal(tampered.as_object_mut().unwrap());
     tampered.as_object_mut().unwrap().insert("version".into(), "1.0.1".into());
-    for options in [&STRICT, &LENIENT] {
+    for options in [STRICT, LENIENT] {
         let (_, report) = import(&tampered, options);
         assert!(matches!(&report.refused[0].reason, RefusalReason::Record(RecordError::Checksum { .. })));
     }
     // A null that is covered by the checksum cannot be dropped without breaking the proof.
     let mut covered = citation(r#","updated_at":null"#);
     seal(covered.as_object_mut().unwrap());
-    assert_eq!(refusals(&import(&covered, &STRICT).1), [("mc_0000000000000001", "schema")]);
-    let (fixture, _) = import(&covered, &LENIENT);
+    assert_eq!(refusals(&import(&covered, STRICT).1), [("mc_0000000000000001", "schema")]);
+    let (fixture, _) = import(&covered, LENIENT);
     assert_eq!(fixture.vault.get(Kind::Citation, "mc_0000000000000001").unwrap().value, covered);
     // One that is not covered is dropped as any other.
     let mut uncovered = citation("");
     seal(uncovered.as_object_mut().unwrap());
     let sealed = uncovered.clone();
     uncovered.as_object_mut().unwrap().insert("updated_at".into(), Value::Null);
-    let (_, report) = import(&uncovered, &STRICT);
+    let (_, report) = import(&uncovered, STRICT);
     assert_eq!(refusals(&report), [("mc_0000000000000001", "checksum")], "it is not the document that was sealed");
-    assert!(import(&sealed, &STRICT).1.is_clean());
+    assert!(import(&sealed, STRICT).1.is_clean());
 }
 
 #[test]
@@ -206,7 +206,7 @@ fn files_of_no_known_kind_are_named_and_left() {
         ("old_events.json", b"{\"timeline_id\":\"t\",\"event_count\":0,\"events\":[]}"),
         ("timeline/more.json", b"{\"events\":[]}"),
     ]);
-    let report = fixture.import(&store, &STRICT).unwrap();
+    let report = fixture.import(&store, STRICT).unwrap();
     let ignored = [
         "README",
         "backups/",
@@ -219,6 +219,6 @@ fn files_of_no_known_kind_are_named_and_left() {
     assert_eq!(report.ignored, ignored);
     let configs: Vec<_> = report.configs.iter().map(|config| (config.name.as_str(), config.is_sound())).collect();
     assert_eq!(configs, [("bad", false), ("bare", true)]);
-    assert!(report.to_value().to_owned().at("configs").is_some() && !report.is_clean());
+    assert!(report.to_value().at("configs").is_some() && !report.is_clean());
     assert_eq!(report.total().taken, 1);
 }

@@ -19,7 +19,7 @@ use crate::support::{
 fn full() -> Fixture {
     let fixture = Fixture::new();
     let vault = &fixture.vault;
-    fixture.import(&golden_folders()[0].join("store"), &STRICT).unwrap();
+    fixture.import(&golden_folders()[0].join("store"), STRICT).unwrap();
     let session =
         vault.sessions().start(NewSession { agent_id: AGENT.into(), user_id: USER.into(), ..NewSession::default() });
     vault.sessions().end(&session.unwrap().id, None).unwrap();
@@ -57,7 +57,7 @@ fn an_exported_store_passes_the_references_rules_and_equals_the_original() {
     for folder in golden_folders() {
         let fixture = Fixture::new();
         let original = folder.join("store");
-        fixture.import(&original, &STRICT).unwrap();
+        fixture.import(&original, STRICT).unwrap();
         let out = fixture.path("out");
         let report = export_store(&fixture.vault.present(), &out, &mut Silent).unwrap();
         assert_eq!(report.collections[&Kind::Memory], 200);
@@ -114,7 +114,7 @@ fn a_new_vault_gets_equal_records_in_the_same_order() {
     let out = fixture.path("out");
     let report = export_store(&fixture.vault.present(), &out, &mut Silent).unwrap();
     let copy = Fixture::new();
-    let imported = copy.import(&out, &STRICT).unwrap();
+    let imported = copy.import(&out, STRICT).unwrap();
     assert!(imported.is_clean(), "{imported:?}");
     let events = |fixture: &Fixture| -> Vec<Value> {
         fixture.vault.timeline().query(&EventQuery::default()).unwrap().map(Result::unwrap).collect()
@@ -146,7 +146,7 @@ fn importing_again_skips_everything_and_changes_nothing() {
     let out = fixture.path("out");
     export_store(&fixture.vault.present(), &out, &mut Silent).unwrap();
     let before = fixture.vault.state();
-    let report = fixture.import(&out, &STRICT).unwrap();
+    let report = fixture.import(&out, STRICT).unwrap();
     let total = report.total();
     assert!(report.is_clean() && total.taken == 0 && total.skipped > 200, "{report:?}");
     assert_eq!(fixture.vault.state(), before);
@@ -163,7 +163,7 @@ fn a_pin_is_exported_as_it_was_while_the_vault_goes_on() {
     let out = fixture.path("out");
     export_store(&view, &out, &mut Silent).unwrap();
     let copy = Fixture::new();
-    copy.import(&out, &STRICT).unwrap();
+    copy.import(&out, STRICT).unwrap();
     let of = |all: Vec<(Kind, String, Value)>| -> Vec<_> {
         all.into_iter().filter(|(kind, ..)| *kind == Kind::Memory).collect()
     };
@@ -186,7 +186,7 @@ fn a_record_made_again_after_its_deletion_stands_where_it_was_made_again() {
     let report = export_store(&fixture.vault.present(), &out, &mut Silent).unwrap();
     assert_eq!(report.collections[&Kind::Memory], 2);
     let copy = Fixture::new();
-    copy.import(&out, &STRICT).unwrap();
+    copy.import(&out, STRICT).unwrap();
     assert_eq!(copy.ids(Kind::Memory), [ids[1], ids[0]]);
 }
 
@@ -224,7 +224,7 @@ fn an_empty_vault_makes_an_empty_folder_which_is_no_store() {
     let out = fixture.path("out");
     export_store(&fixture.vault.present(), &out, &mut Silent).unwrap();
     assert_eq!(fs::read_dir(&out).unwrap().count(), 0);
-    let error = fixture.import(&out, &STRICT).unwrap_err();
+    let error = fixture.import(&out, STRICT).unwrap_err();
     assert!(matches!(error, Error::Argument { .. }) && error.to_string().contains("identities.json"), "{error}");
 }
 
@@ -237,13 +237,13 @@ fn broken_records_and_long_ids_survive_the_round_trip() {
     let citation = json::to_vec(&citation, Layout::Compact, Charset::Ascii);
     let memories = collection([("\"any: id é\"", r#"{"memory_id": 7}"#.to_owned())]);
     let store = fixture.store(&[("citations/long.json", &citation), ("memories.json", &memories)]);
-    let report = fixture.import(&store, &LENIENT).unwrap();
+    let report = fixture.import(&store, LENIENT).unwrap();
     assert_eq!(report.total().lenient, 2, "{report:?}");
     let out = fixture.path("out");
     assert_eq!(export_store(&fixture.vault.present(), &out, &mut Silent).unwrap().lenient, 2);
     let copy = Fixture::new();
-    assert_eq!(copy.import(&out, &STRICT).unwrap().total().refused, 2);
-    copy.import(&out, &LENIENT).unwrap();
+    assert_eq!(copy.import(&out, STRICT).unwrap().total().refused, 2);
+    copy.import(&out, LENIENT).unwrap();
     assert_eq!(everything(&fixture.vault), everything(&copy.vault));
     assert_eq!(ids(&copy.vault, Kind::Citation, &Filter::default()), [long]);
 }

@@ -68,8 +68,8 @@ impl Fixture {
         folder
     }
 
-    pub(crate) fn import(&self, store: &Path, options: &ImportOptions) -> Result<ImportReport, Error> {
-        import_store(&self.vault, store, options, &mut Silent)
+    pub(crate) fn import(&self, store: &Path, options: ImportOptions) -> Result<ImportReport, Error> {
+        import_store(&self.vault, store, &options, &mut Silent)
     }
 
     /// The ids of a kind, in order of the log.
