@@ -10,7 +10,7 @@ use ::rocksdb::{
     LogLevel, Options,
 };
 
-use crate::record::Timestamp;
+use crate::record::{Checksum, Timestamp};
 use crate::record::id::IdSource;
 use crate::record::time::{Clock, SystemClock};
 
@@ -126,7 +126,7 @@ impl RocksStorage {
         let epoch = head.map_or(1, |head| head.epoch);
         let published = match load_log(&database, epoch) {
             // The check will meet what is damaged here again, and name it.
-            Err(StorageError::Corrupt { .. }) if options.inspect => load_entries(&database, epoch)?,
+            Err(StorageError::Corrupt { .. }) if options.inspect => load_entries(&database, epoch, 0)?.0,
             loaded => loaded?,
         };
         let mut storage = Self {
@@ -153,7 +153,14 @@ impl RocksStorage {
                 storage.closed.store(true, std::sync::atomic::Ordering::Release);
                 return Err(error);
             }
-            storage.warnings.push(error.to_string());
+            // When the entries by themselves are those that HEAD knows, it is the tiles that are damaged, and the check names
+            // them.
+            let (published, root) = load_entries(&storage.database, epoch, head.sequence)?;
+            let size = published.tree.size();
+            storage.publish(published);
+            if root != Some(head.root) || (head.clean && size != head.sequence) {
+                storage.warnings.push(error.to_string());
+            }
             return Ok(storage);
         }
         if !head.clean && !options.inspect {
@@ -218,9 +225,10 @@ fn load_log(database: &Database, epoch: u64) -> Result<Published> {
 }
 
 /// What the entries of the log say by themselves, for an inspection when its end or the tiles over it are damaged. In the
-/// place of a missing entry stands nothing, which the check then names.
-fn load_entries(database: &Database, epoch: u64) -> Result<Published> {
+/// place of a missing entry stands nothing, which the check then names. Also gives the root over the first `size` of them.
+fn load_entries(database: &Database, epoch: u64, size: Sequence) -> Result<(Published, Option<Checksum>)> {
     let mut tree = Tree::default();
+    let mut root = (size == 0).then(|| tree.root());
     let mut time = Timestamp::default();
     let mut log = database.iterate(Cf::Log, &[])?;
     log.seek_to_first();
@@ -234,15 +242,18 @@ fn load_entries(database: &Database, epoch: u64) -> Result<Published> {
             tree.append(merkle::leaf(&[]), |_| {});
         }
         tree.append(merkle::leaf(bytes), |_| {});
+        if tree.size() == size {
+            root = Some(tree.root());
+        }
         time = codec::decode_entry(sequence, bytes).map_or(time, |entry| entry.time);
         log.next();
     }
-    Ok(Published { tree: Arc::new(tree), time, epoch })
+    Ok((Published { tree: Arc::new(tree), time, epoch }, root))
 }
 
 impl Database {
     /// Hashes of one level of the Merkle tree: leaves from the log, others from the complete tiles below them.
-    pub(super) fn hashes(&self, level: u8, range: std::ops::Range<u64>) -> Result<Vec<crate::record::Checksum>> {
+    pub(super) fn hashes(&self, level: u8, range: std::ops::Range<u64>) -> Result<Vec<Checksum>> {
         let Some(below) = level.checked_sub(1) else {
             let keys = range.map(|n| key::log(n + 1));
             return keys
@@ -259,7 +270,7 @@ impl Database {
     }
 
     /// A complete tile.
-    pub(super) fn tile(&self, level: u8, index: u64) -> Result<Vec<crate::record::Checksum>> {
+    pub(super) fn tile(&self, level: u8, index: u64) -> Result<Vec<Checksum>> {
         let damaged = |detail: &str| StorageError::Corrupt {
             what: format!("Merkle tile {level}/{index}"),
             detail: detail.to_owned(),
