@@ -8,7 +8,7 @@ scripts/setup.sh
 . scripts/env.sh
 
 dir="${QUICKSTART_DIR:-$HOME/mirrordna-quickstart}"
-store="${STORE:-$PWD/tests/data/store}"
+store="${STORE:-$PWD/tests/data/store/store}"
 if [[ -e "$dir" ]]; then
     echo "$dir is already there. Unmount and remove it to start again:" >&2
     echo "  fusermount3 -u $dir/mnt; rm -r $dir" >&2
