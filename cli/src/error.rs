@@ -75,9 +75,6 @@ pub(crate) enum Failure {
     /// Results cannot be written to stdout.
     #[error("cannot write to stdout: {0}")]
     Output(#[from] io::Error),
-    /// The user stopped it.
-    #[error("interrupted: {0}")]
-    Interrupted(String),
 }
 
 impl From<StorageError> for Failure {

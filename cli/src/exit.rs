@@ -61,7 +61,6 @@ pub(crate) fn code(failure: &Failure) -> Exit {
         Failure::Mismatch { .. } | Failure::Damaged { .. } => Exit::Corrupt,
         Failure::Signature { .. } | Failure::Key { .. } => Exit::Identity,
         Failure::Unwell | Failure::Output(_) => Exit::Other,
-        Failure::Interrupted(_) => Exit::Interrupted,
     }
 }
 
