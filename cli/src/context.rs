@@ -11,7 +11,7 @@ use crate::globals::{Color, Format, Globals};
 use crate::interrupt::Interrupt;
 use crate::logging::{self, Channel};
 use crate::output::Output;
-use crate::progress::Progress;
+use crate::progress::{Progress, Unit};
 
 /// What every command needs.
 pub(crate) struct Context {
@@ -88,12 +88,12 @@ impl Context {
     }
 
     /// A progress bar on stderr, when somebody is there to see it.
-    pub(crate) fn progress(&self, what: &'static str) -> Progress {
+    pub(crate) fn progress(&self, what: &'static str, unit: Unit) -> Progress {
         let seen = std::io::stderr().is_terminal()
             && !self.globals.quiet
             && self.globals.format != Format::Jsonl
             && self.channel != Channel::Log;
-        Progress::new(what, seen)
+        Progress::new(what, unit, seen)
     }
 
     /// Says something that is no result, unless `--quiet`.

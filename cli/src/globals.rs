@@ -40,6 +40,7 @@ pub(crate) enum Color {
 
 /// The definition of the global options. Their values are taken by [`Globals::collect`].
 #[derive(Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[command(next_help_heading = HEADING)]
 pub(crate) struct GlobalArgs {
     /// Directory of the vault [env: MIRRORDNA_VAULT] [default: ~/.mirrordna/vault]

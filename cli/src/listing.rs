@@ -33,7 +33,7 @@ impl<'a> Listing<'a> {
     pub(crate) fn add(&mut self, value: &Value, cells: impl FnOnce() -> Vec<String>) -> io::Result<()> {
         self.count += 1;
         match self.output.format() {
-            Format::Text => self.row(cells()),
+            Format::Text => self.row(&cells()),
             Format::Jsonl => self.output.json(value),
             Format::Json => self.element(value),
         }
@@ -63,8 +63,8 @@ impl<'a> Listing<'a> {
         })
     }
 
-    fn row(&mut self, cells: Vec<String>) -> io::Result<()> {
-        let cells = cells.iter().map(|cell| plain(cell)).collect();
+    fn row(&mut self, cells: &[String]) -> io::Result<()> {
+        let cells: Vec<String> = cells.iter().map(|cell| plain(cell)).collect();
         if self.widths.is_some() {
             return self.print(&cells);
         }
@@ -93,7 +93,7 @@ impl<'a> Listing<'a> {
         waiting.iter().try_for_each(|row| self.print(row))
     }
 
-    fn print(&self, row: &Vec<String>) -> io::Result<()> {
+    fn print(&self, row: &[String]) -> io::Result<()> {
         self.output.line(&self.laid_out(row.iter().map(String::as_str)))
     }
 

@@ -3,6 +3,7 @@
 //! It translates and never decides: arguments become calls of the library, and what comes back becomes text or JSON on
 //! stdout. Everything else (errors, notes, progress, logs) goes to stderr.
 #![forbid(unsafe_code)]
+#![allow(clippy::doc_markdown, reason = "doc comments of arguments are their help, where backticks would be shown")]
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 mod args;

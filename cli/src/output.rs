@@ -33,9 +33,8 @@ impl Output {
     /// The same, with JSON or text whatever the global options say.
     pub(crate) fn in_format(&self, json: Option<bool>) -> Self {
         let format = match json {
-            None => self.format,
             Some(true) if self.is_text() => Format::Json,
-            Some(true) => self.format,
+            None | Some(true) => self.format,
             Some(false) => Format::Text,
         };
         Self::new(format, self.color)

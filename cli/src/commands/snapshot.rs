@@ -13,6 +13,7 @@ use crate::context::Context;
 use crate::describe;
 use crate::error::{Failure, Result};
 use crate::input::{self, json_argument};
+use crate::progress::Unit;
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
@@ -132,7 +133,7 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<()> {
         Command::Diff { first, second } => diff(&first, &second, context),
         Command::Restore { id } => {
             let vault = context.open()?;
-            let progress = context.progress("restoring");
+            let progress = context.progress("restoring", Unit::Steps);
             let restored = vault.snapshots().restore(&id)?;
             drop(progress);
             let value = object([
@@ -165,7 +166,7 @@ fn create(new: Create, context: &Context) -> Result<()> {
 }
 
 fn render(id: &str, vault: &Vault, context: &Context) -> Result<SnapshotFile> {
-    let _progress = context.progress("rendering");
+    let _progress = context.progress("rendering", Unit::Steps);
     Ok(vault.snapshots().file(id)?)
 }
 

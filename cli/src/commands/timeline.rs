@@ -145,7 +145,7 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<()> {
             let output = context.output().in_format(format.map(|format| format == QueryFormat::Json));
             let mut listing = output.listing(describe::headings(Kind::Event));
             let result = match file {
-                Some(file) => query_file(&file, wanted, &mut listing),
+                Some(file) => query_file(&file, &wanted, &mut listing),
                 None => query_vault(wanted, context, &mut listing),
             };
             let count = listing.finish()?;
@@ -159,14 +159,11 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<()> {
         Command::Export { file, wanted } => transfer::export_timeline(&file, &wanted.query(SystemClock.now()), context),
         Command::Import { file, lenient } => transfer::import_timeline(&file, lenient, context),
         Command::Summary { file } => {
-            let summary = match file {
-                Some(file) => read(&file)?.summary(),
-                None => {
-                    let vault = context.open()?;
-                    vault.timeline().summary(vault.id(), None)?
-                }
-            };
-            Ok(context.output().value(&summary)?)
+            if let Some(file) = file {
+                return Ok(context.output().value(&read(&file)?.summary())?);
+            }
+            let vault = context.open()?;
+            Ok(context.output().value(&vault.timeline().summary(vault.id(), None)?)?)
         }
     }
 }
@@ -180,7 +177,7 @@ fn query_vault(wanted: Wanted, context: &Context, listing: &mut Listing<'_>) -> 
     Ok(())
 }
 
-fn query_file(file: &Path, wanted: Wanted, listing: &mut Listing<'_>) -> Result<()> {
+fn query_file(file: &Path, wanted: &Wanted, listing: &mut Listing<'_>) -> Result<()> {
     let timeline = read(file)?;
     let now = SystemClock.now();
     let filter = EventFilter {

@@ -13,6 +13,7 @@ use mirrordna::vault::EventQuery;
 use crate::context::Context;
 use crate::describe;
 use crate::error::Result;
+use crate::progress::Unit;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -46,15 +47,16 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<()> {
     match command {
         Command::Import { dir, lenient } => {
             let vault = context.open()?;
-            let report = follow(context, "importing", |progress| {
+            let report = follow(context, "importing", Unit::Bytes, |progress| {
                 interchange::import_store(&vault, &dir, &ImportOptions { lenient }, progress)
             })?;
             print_import(&report, context)
         }
         Command::Export { dir } => {
             let vault = context.open()?;
-            let report =
-                follow(context, "exporting", |progress| interchange::export_store(&vault.present(), &dir, progress))?;
+            let report = follow(context, "exporting", Unit::Steps, |progress| {
+                interchange::export_store(&vault.present(), &dir, progress)
+            })?;
             let output = context.output();
             if !output.is_text() {
                 return Ok(output.json(&report.to_value())?);
@@ -76,7 +78,7 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<()> {
 /// Imports the events of a timeline file.
 pub(super) fn import_timeline(file: &Path, lenient: bool, context: &Context) -> Result<()> {
     let vault = context.open()?;
-    let report = follow(context, "importing", |progress| {
+    let report = follow(context, "importing", Unit::Bytes, |progress| {
         interchange::import_timeline(&vault, file, &ImportOptions { lenient }, progress)
     })?;
     print_import(&report, context)
@@ -85,7 +87,9 @@ pub(super) fn import_timeline(file: &Path, lenient: bool, context: &Context) -> 
 /// Writes the events that fit a query into a timeline file.
 pub(super) fn export_timeline(file: &Path, query: &EventQuery, context: &Context) -> Result<()> {
     let vault = context.open()?;
-    let count = follow(context, "exporting", |progress| interchange::export_timeline(&vault, query, file, progress))?;
+    let count = follow(context, "exporting", Unit::Steps, |progress| {
+        interchange::export_timeline(&vault, query, file, progress)
+    })?;
     if context.output().is_text() {
         context.note(&format!("wrote {} to {}", describe::count(count, "event", "events"), file.display()));
         return Ok(());
@@ -98,13 +102,18 @@ pub(super) fn export_timeline(file: &Path, query: &EventQuery, context: &Context
 fn follow<T>(
     context: &Context,
     what: &'static str,
+    unit: Unit,
     work: impl FnOnce(&mut dyn Progress) -> mirrordna::Result<T>,
 ) -> Result<T> {
-    let mut bar = context.progress(what);
+    let mut bar = context.progress(what, unit);
     let stopped = Arc::new(AtomicBool::new(false));
     let stop = {
         let stopped = Arc::clone(&stopped);
-        move || stopped.store(true, Ordering::Relaxed)
+        let bar = bar.clone();
+        move || {
+            stopped.store(true, Ordering::Relaxed);
+            bar.rename("undoing");
+        }
     };
     let mut follow = |done, total| {
         bar.set(done, total);
@@ -150,7 +159,7 @@ fn print_import(report: &ImportReport, context: &Context) -> Result<()> {
     }
     let total = report.total();
     let taken = describe::count(total.taken, "record", "records");
-    let skipped = if total.skipped > 0 { format!(", {} were there already", total.skipped) } else { String::new() };
+    let skipped = if total.skipped > 0 { format!(", {} there already", total.skipped) } else { String::new() };
     let refused = if total.refused > 0 { format!(", {} refused", total.refused) } else { String::new() };
     context.note(&format!("imported {taken}{skipped}{refused}"));
     Ok(())

@@ -13,6 +13,7 @@ use crate::context::Context;
 use crate::describe;
 use crate::error::{Failure, Result};
 use crate::listing::Listing;
+use crate::progress::Unit;
 use crate::time;
 
 /// Log entries read at once.
@@ -111,7 +112,7 @@ fn init(context: &Context) -> Result<()> {
 
 fn verify(repair: bool, context: &Context) -> Result<()> {
     let (dir, options) = (context.vault_dir()?, context.vault_options());
-    let mut progress = context.progress("verifying");
+    let mut progress = context.progress("verifying", Unit::Steps);
     let mut follow = |done, total| progress.set(done, total);
     let report =
         if repair { verify::repair(&dir, &options, &mut follow) } else { verify::verify(&dir, &options, &mut follow) };
@@ -263,7 +264,7 @@ fn add_entry(entry: &LogEntry, listing: &mut Listing<'_>) -> Result<()> {
 fn prune(policy: &Prune, context: &Context) -> Result<()> {
     let vault = context.open()?;
     let current_after = policy.older_than.map(|duration| time::before(vault.now(), duration));
-    let progress = context.progress("pruning");
+    let progress = context.progress("pruning", Unit::Steps);
     let pruned = vault.prune(PrunePolicy { keep: policy.keep, current_after, dry_run: policy.dry_run })?;
     drop(progress);
     let value = object([
