@@ -3,7 +3,9 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 pub mod crypto;
+pub mod health;
 pub mod interchange;
+pub mod observe;
 pub mod record;
 pub mod storage;
 pub mod vault;

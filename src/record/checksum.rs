@@ -1,11 +1,15 @@
 //! Checksums: SHA-256, of bytes or of canonical JSON.
 
 use std::fmt;
+use std::io::{self, Read};
 
 use sha2::{Digest, Sha256};
 
 use super::json::{self, Charset, Layout};
 use super::value::Value;
+
+/// Bytes read at once.
+const READ_BYTES: usize = 64 << 10;
 
 /// A SHA-256 digest. Shown as 64 lower-case hex digits; read in either case.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,6 +30,23 @@ impl Checksum {
             hasher.update(part);
         }
         Self(hasher.finalize().into())
+    }
+
+    /// The digest of everything that a reader gives, in bounded memory.
+    ///
+    /// # Errors
+    /// Those of the reader.
+    pub fn of_reader(reader: &mut dyn Read) -> io::Result<Self> {
+        let mut hasher = Sha256::new();
+        let mut buffer = vec![0; READ_BYTES];
+        loop {
+            match reader.read(&mut buffer) {
+                Ok(0) => return Ok(Self(hasher.finalize().into())),
+                Ok(read) => hasher.update(buffer.get(..read).unwrap_or_default()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// The protocol checksum of a value: the digest of its canonical JSON.

@@ -3,6 +3,7 @@
 //! Nothing here knows of storage.
 
 pub mod checksum;
+pub mod config;
 pub mod document;
 pub mod id;
 pub mod json;

@@ -10,9 +10,9 @@ use ::rocksdb::{
     LogLevel, Options,
 };
 
-use crate::record::{Checksum, Timestamp};
 use crate::record::id::IdSource;
 use crate::record::time::{Clock, SystemClock};
+use crate::record::{Checksum, Timestamp};
 
 use super::super::codec::{self, key};
 use super::super::files::{self, FileAccess, HeadFile, LockFile, Marker};

@@ -1,0 +1,143 @@
+//! Exit codes: one table for every error, without a wildcard, so that a new error does not compile until it has a code.
+
+use std::io;
+use std::process::ExitCode;
+
+use mirrordna::Error;
+use mirrordna::crypto::CryptoError;
+use mirrordna::observe::ObserveError;
+use mirrordna::record::RecordError;
+use mirrordna::storage::StorageError;
+
+use crate::error::Failure;
+
+/// What the command says to its caller when it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Exit {
+    /// Any other failure.
+    Other = 1,
+    /// Wrong usage.
+    Usage = 2,
+    /// A checksum differs, or something is damaged.
+    Corrupt = 10,
+    /// A configuration is wrong.
+    Configuration = 11,
+    /// An identity, key or signature is wrong.
+    Identity = 12,
+    /// The storage failed: locked, input or output, full.
+    Storage = 13,
+    /// A record is not valid.
+    Invalid = 14,
+    /// Something is not there.
+    NotFound = 15,
+    /// Something is there already, or in the way.
+    Conflict = 16,
+    /// The user stopped it.
+    Interrupted = 130,
+}
+
+impl Exit {
+    /// The number.
+    pub(crate) const fn number(self) -> u8 {
+        self as u8
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        exit.number().into()
+    }
+}
+
+/// The exit code of a failure.
+pub(crate) fn code(failure: &Failure) -> Exit {
+    match failure {
+        Failure::Vault(error) => vault(error),
+        Failure::Observe(error) => observe(error),
+        Failure::Usage(_) => Exit::Usage,
+        Failure::Configuration { source, .. } => configuration(source),
+        Failure::Document { source, .. } => record(source),
+        Failure::Mismatch { .. } | Failure::Damaged { .. } => Exit::Corrupt,
+        Failure::Signature { .. } | Failure::Key { .. } => Exit::Identity,
+        Failure::Unwell | Failure::Output(_) => Exit::Other,
+    }
+}
+
+fn vault(error: &Error) -> Exit {
+    match error {
+        Error::Record(error) => record(error),
+        Error::Storage(error) => storage(error),
+        Error::Crypto(error) => crypto(*error),
+        Error::Randomness(_) => Exit::Storage,
+        Error::UnknownCollection { .. } | Error::Argument { .. } => Exit::Usage,
+        Error::UnknownParent { .. } => Exit::NotFound,
+        Error::Cycle { .. } => Exit::Invalid,
+        Error::Immutable { .. } | Error::State { .. } => Exit::Conflict,
+        Error::Io { source, .. } => input_output(source),
+        Error::Interrupted { .. } => Exit::Interrupted,
+    }
+}
+
+fn storage(error: &StorageError) -> Exit {
+    match error {
+        StorageError::Corrupt { .. } => Exit::Corrupt,
+        StorageError::NotAVault { .. }
+        | StorageError::Locked { .. }
+        | StorageError::NewerFormat { .. }
+        | StorageError::UnknownFeatures { .. }
+        | StorageError::Permission { .. }
+        | StorageError::NoSpace { .. }
+        | StorageError::Io { .. }
+        | StorageError::Engine { .. }
+        | StorageError::Randomness(_) => Exit::Storage,
+        StorageError::Limit { .. } => Exit::Invalid,
+        StorageError::NotFound { .. } => Exit::NotFound,
+        StorageError::Occupied { .. } | StorageError::Exists { .. } | StorageError::Stale { .. } => Exit::Conflict,
+    }
+}
+
+fn record(error: &RecordError) -> Exit {
+    match error {
+        RecordError::Checksum { .. } | RecordError::Unverified { .. } => Exit::Corrupt,
+        RecordError::Json(_)
+        | RecordError::Yaml { .. }
+        | RecordError::NotAnObject { .. }
+        | RecordError::Schema { .. }
+        | RecordError::Id { .. }
+        | RecordError::TooLarge { .. }
+        | RecordError::TooManyTags { .. }
+        | RecordError::Document { .. } => Exit::Invalid,
+    }
+}
+
+/// The same errors where a configuration was read.
+fn configuration(error: &RecordError) -> Exit {
+    match record(error) {
+        Exit::Invalid => Exit::Configuration,
+        other => other,
+    }
+}
+
+fn crypto(error: CryptoError) -> Exit {
+    match error {
+        CryptoError::PrivateKeyText | CryptoError::PrivateKeyLength { .. } => Exit::Identity,
+    }
+}
+
+fn observe(error: &ObserveError) -> Exit {
+    match error {
+        ObserveError::Level { .. } => Exit::Usage,
+        ObserveError::File { source, .. } => input_output(source),
+        ObserveError::AlreadySet => Exit::Other,
+    }
+}
+
+/// What the operating system says has no end, so this one has a wildcard.
+fn input_output(error: &io::Error) -> Exit {
+    match error.kind() {
+        io::ErrorKind::NotFound => Exit::NotFound,
+        io::ErrorKind::AlreadyExists => Exit::Conflict,
+        _ => Exit::Storage,
+    }
+}

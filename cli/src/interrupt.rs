@@ -1,0 +1,63 @@
+//! What Ctrl-C, and SIGTERM, do.
+//!
+//! A thread waits for them. Work that must end in order says how it is told to; all other work is stopped at once, which
+//! a vault survives like any crash: what was acknowledged is there.
+
+use std::io::Write as _;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::error::{Failure, Result};
+use crate::exit::Exit;
+
+type Stop = Box<dyn FnOnce() + Send>;
+
+/// What the next signal does.
+#[derive(Default)]
+enum Stage {
+    /// It ends the process.
+    #[default]
+    Free,
+    /// It tells the work to stop; the one after it ends the process.
+    Working(Stop),
+}
+
+/// What Ctrl-C does now.
+pub(crate) struct Interrupt {
+    stage: Arc<Mutex<Stage>>,
+}
+
+impl Interrupt {
+    /// Begins to listen.
+    pub(crate) fn listen() -> Result<Self> {
+        let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(|error| Failure::io("/proc/self", error))?;
+        let stage = Arc::new(Mutex::new(Stage::Free));
+        let of_thread = Arc::clone(&stage);
+        std::thread::spawn(move || {
+            for _ in signals.forever() {
+                match std::mem::take(&mut *of_thread.lock().unwrap_or_else(PoisonError::into_inner)) {
+                    Stage::Working(stop) => stop(),
+                    Stage::Free => {
+                        let _ = writeln!(std::io::stderr(), "interrupted");
+                        signal_hook::low_level::exit(Exit::Interrupted.number().into());
+                    }
+                }
+            }
+        });
+        Ok(Self { stage })
+    }
+
+    /// Does work that is to end in order: the first signal calls `stop`, once, and waits; a second one ends the process.
+    pub(crate) fn during<T>(&self, stop: impl FnOnce() + Send + 'static, work: impl FnOnce() -> T) -> T {
+        self.set(Stage::Working(Box::new(stop)));
+        let done = work();
+        self.set(Stage::Free);
+        done
+    }
+
+    fn set(&self, stage: Stage) {
+        *self.stage.lock().unwrap_or_else(PoisonError::into_inner) = stage;
+    }
+}
