@@ -83,7 +83,7 @@ fn reads(c: &mut Criterion) {
     group.bench_function("list by tier and tag", |b| b.iter(|| vault.list(Kind::Memory, &filter).unwrap().count()));
     let session = Filter::default().with("source.session_id", "sess_20250301_080000_00000007");
     group.bench_function("search in a session", |b| {
-        b.iter(|| vault.memories().search("LEDGER", &session).unwrap().count())
+        b.iter(|| vault.memories().search("LEDGER", &session).unwrap().count());
     });
     group.sample_size(10);
     group.bench_function("search everything", |b| {

@@ -15,7 +15,10 @@ pub(crate) struct Figures {
     pub(crate) notes: Vec<String>,
 }
 
-const FIGURES: [(&str, fn(&mut Figures) -> &mut Option<f64>); 7] = [
+/// Where a figure is kept.
+type Place = fn(&mut Figures) -> &mut Option<f64>;
+
+const FIGURES: [(&str, Place); 7] = [
     ("first_tenth", |f| &mut f.first_tenth),
     ("last_tenth", |f| &mut f.last_tenth),
     ("buffered", |f| &mut f.buffered),

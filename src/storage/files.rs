@@ -199,7 +199,7 @@ impl HeadFile {
             match files.read(&path) {
                 Ok(bytes) => match Self::decode(&bytes) {
                     Some(head) if newest.is_none_or(|newest| head.generation > newest.generation) => {
-                        newest = Some(head)
+                        newest = Some(head);
                     }
                     Some(_) => {}
                     None => problem = Some(format!("{name} does not match its checksum")),

@@ -190,10 +190,15 @@ mod tests {
                 stored.insert((tile.level, tile.index), tile.hashes);
             });
         }
-        let loaded = Tree::load(70_000, |level, range| -> Result<_, ()> {
-            Ok(range.map(|n| if level == 0 { leaves[n as usize] } else { root_of(&stored[&(level - 1, n)]) }).collect())
-        })
-        .unwrap();
+        let loaded =
+            Tree::load(70_000, |level, range| -> Result<_, ()> {
+                Ok(range
+                    .map(|n| {
+                        if level == 0 { leaves[usize::try_from(n).unwrap()] } else { root_of(&stored[&(level - 1, n)]) }
+                    })
+                    .collect())
+            })
+            .unwrap();
         assert_eq!(loaded.root(), tree.root());
         assert_eq!(loaded.size(), 70_000);
     }

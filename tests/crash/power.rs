@@ -22,11 +22,11 @@ fn cut(seed: u64, options: Options) -> Cut {
     let (mountpoint, survivors) = (scratch.path().join("disk"), scratch.path().join("survivors"));
     std::fs::create_dir(&mountpoint).unwrap();
     let disk = PowerCutFs::mount_with(&mountpoint, options).unwrap();
-    let vault = mountpoint.join("vault");
-    drop(Vault::create(&vault, &VaultOptions::default()).unwrap());
+    let dir = mountpoint.join("vault");
+    drop(Vault::create(&dir, &VaultOptions::default()).unwrap());
     disk.sync_all().unwrap();
     disk.cut_after(20 + seed.wrapping_mul(7_919) % 900, seed);
-    let writer = Writer::start(&vault, true);
+    let writer = Writer::start(&dir, true);
     assert!(disk.wait_cut(Duration::from_secs(60)), "the writer stopped before the power did");
     let acks = writer.kill();
     let pending = disk.losses().map_or(0, |losses| losses.pending_changes);
@@ -40,16 +40,16 @@ fn cut(seed: u64, options: Options) -> Cut {
 /// buffered ones are lost only as a whole tail, and no snapshot points past what survived.
 #[test]
 fn power_cuts_take_at_most_a_tail_of_buffered_writes() {
-    let (mut acks, mut lost, mut pending) = (0, 0, 0);
+    let (mut acknowledged, mut lost, mut pending) = (0, 0, 0);
     for seed in 0..60 {
         let loss = Loss::ALL[(seed % 3) as usize];
         let names = if seed % 2 == 0 { Names::Journaled } else { Names::Strict };
-        let cut = cut(seed, Options { loss, names, fsync: Fsync::Honoured });
-        acks += cut.acks;
-        pending += cut.pending;
-        lost += cut.found.unwrap_or_else(|error| panic!("seed {seed}, {loss:?}, {names:?}: {error}"));
+        let outcome = cut(seed, Options { loss, names, fsync: Fsync::Honoured });
+        acknowledged += outcome.acks;
+        pending += outcome.pending;
+        lost += outcome.found.unwrap_or_else(|error| panic!("seed {seed}, {loss:?}, {names:?}: {error}"));
     }
-    println!("{acks} acknowledged, {lost} buffered ones lost, {pending} changes were pending at the cuts");
+    println!("{acknowledged} acknowledged, {lost} buffered ones lost, {pending} changes were pending at the cuts");
     assert!(pending > 0 && lost > 0, "the cuts took nothing, so they prove nothing");
 }
 

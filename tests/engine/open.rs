@@ -150,8 +150,9 @@ fn a_vault_is_only_made_where_nothing_is() {
     assert!(matches!(make(other.path()), Err(StorageError::Occupied { what: "files", .. })));
     assert!(matches!(make(&other.path().join("file")), Err(StorageError::Occupied { what: "a file", .. })));
     make(&other.path().join("new/deep")).unwrap();
-    use std::os::unix::fs::PermissionsExt;
-    assert_eq!(fs::metadata(other.path().join("new/deep")).unwrap().permissions().mode() & 0o777, 0o700);
+    let mode =
+        std::os::unix::fs::PermissionsExt::mode(&fs::metadata(other.path().join("new/deep")).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o700);
 }
 
 #[test]

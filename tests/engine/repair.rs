@@ -21,7 +21,10 @@ fn tamper(dir: &Path, change: impl FnOnce(&DB)) {
     }
 }
 
-fn rows(db: &DB, family: &str) -> Vec<(Box<[u8]>, Box<[u8]>)> {
+/// A key and its value.
+type Row = (Box<[u8]>, Box<[u8]>);
+
+fn rows(db: &DB, family: &str) -> Vec<Row> {
     db.iterator_cf(db.cf_handle(family).unwrap(), IteratorMode::Start).map(Result::unwrap).collect()
 }
 

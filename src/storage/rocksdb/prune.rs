@@ -96,7 +96,7 @@ impl Record {
         let successor = self.successor.replace((version.sequence, version.time));
         self.seen = self.seen.saturating_add(1);
         let Some((next, superseded)) = successor else { return true };
-        let keep = policy.keep.unwrap_or(if policy.current_after.is_some() { 0 } else { 1 });
+        let keep = policy.keep.unwrap_or(u32::from(policy.current_after.is_none()));
         version.deleted
             || next > horizon
             || self.seen <= keep

@@ -43,9 +43,9 @@ impl<'a> List<'a> {
             && (if self.reversed { at > target } else { at < target })
         {
             if self.reversed {
-                self.iterator.prev()
+                self.iterator.prev();
             } else {
-                self.iterator.next()
+                self.iterator.next();
             }
             self.read()?;
         }
@@ -54,9 +54,9 @@ impl<'a> List<'a> {
             let mut key = self.prefix.clone();
             key.extend_from_slice(&target.to_be_bytes());
             if self.reversed {
-                self.iterator.seek_for_prev(&key)
+                self.iterator.seek_for_prev(&key);
             } else {
-                self.iterator.seek(&key)
+                self.iterator.seek(&key);
             }
             self.read()?;
         }
