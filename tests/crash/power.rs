@@ -21,17 +21,17 @@ fn cut(seed: u64, options: Options) -> Cut {
     let scratch = tempfile::tempdir().unwrap();
     let (mountpoint, survivors) = (scratch.path().join("disk"), scratch.path().join("survivors"));
     std::fs::create_dir(&mountpoint).unwrap();
-    let disk = PowerCutFs::mount_with(&mountpoint, options).unwrap();
+    let device = PowerCutFs::mount_with(&mountpoint, options).unwrap();
     let dir = mountpoint.join("vault");
     drop(Vault::create(&dir, &VaultOptions::default()).unwrap());
-    disk.sync_all().unwrap();
-    disk.cut_after(20 + seed.wrapping_mul(7_919) % 900, seed);
+    device.sync_all().unwrap();
+    device.cut_after(20 + seed.wrapping_mul(7_919) % 900, seed);
     let writer = Writer::start(&dir, true);
-    assert!(disk.wait_cut(Duration::from_secs(60)), "the writer stopped before the power did");
+    assert!(device.wait_cut(Duration::from_secs(60)), "the writer stopped before the power did");
     let acks = writer.kill();
-    let pending = disk.losses().map_or(0, |losses| losses.pending_changes);
-    disk.materialise(&survivors).unwrap();
-    drop(disk);
+    let pending = device.losses().map_or(0, |losses| losses.pending_changes);
+    device.materialise(&survivors).unwrap();
+    drop(device);
     let found = hold_against(&survivors.join("vault"), &acks, |ack: &Ack| ack.sync);
     Cut { found, acks: acks.len(), pending: pending as u64 }
 }
