@@ -40,17 +40,17 @@ fn cut(seed: u64, options: Options) -> Cut {
 /// buffered ones are lost only as a whole tail, and no snapshot points past what survived.
 #[test]
 fn power_cuts_take_at_most_a_tail_of_buffered_writes() {
-    let (mut acknowledged, mut lost, mut pending) = (0, 0, 0);
+    let (mut acknowledged, mut gone, mut pending) = (0, 0, 0);
     for seed in 0..60 {
         let loss = Loss::ALL[(seed % 3) as usize];
         let names = if seed % 2 == 0 { Names::Journaled } else { Names::Strict };
         let outcome = cut(seed, Options { loss, names, fsync: Fsync::Honoured });
         acknowledged += outcome.acks;
         pending += outcome.pending;
-        lost += outcome.found.unwrap_or_else(|error| panic!("seed {seed}, {loss:?}, {names:?}: {error}"));
+        gone += outcome.found.unwrap_or_else(|error| panic!("seed {seed}, {loss:?}, {names:?}: {error}"));
     }
-    println!("{acknowledged} acknowledged, {lost} buffered ones lost, {pending} changes were pending at the cuts");
-    assert!(pending > 0 && lost > 0, "the cuts took nothing, so they prove nothing");
+    println!("{acknowledged} acknowledged, {gone} buffered ones lost, {pending} changes were pending at the cuts");
+    assert!(pending > 0 && gone > 0, "the cuts took nothing, so they prove nothing");
 }
 
 /// On a disk that lies about fsync the same comparison fails: it can see a loss.
