@@ -12,7 +12,16 @@ use signal_hook::iterator::Signals;
 use crate::error::{Failure, Result};
 use crate::exit::Exit;
 
-type Stop = Box<dyn FnOnce() + Send>;
+/// What comes after the work was told to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// It is about to end; the next signal does not wait for it.
+    Ends,
+    /// It cannot end yet; the next signal tells it again.
+    GoesOn,
+}
+
+type Stop = Box<dyn FnMut() -> Then + Send>;
 
 /// What the next signal does.
 #[derive(Default)]
@@ -20,7 +29,7 @@ enum Stage {
     /// It ends the process.
     #[default]
     Free,
-    /// It tells the work to stop; the one after it ends the process.
+    /// It tells the work to stop.
     Working(Stop),
 }
 
@@ -37,8 +46,13 @@ impl Interrupt {
         let of_thread = Arc::clone(&stage);
         std::thread::spawn(move || {
             for _ in signals.forever() {
-                match std::mem::take(&mut *of_thread.lock().unwrap_or_else(PoisonError::into_inner)) {
-                    Stage::Working(stop) => stop(),
+                let mut stage = of_thread.lock().unwrap_or_else(PoisonError::into_inner);
+                match &mut *stage {
+                    Stage::Working(stop) => {
+                        if stop() == Then::Ends {
+                            *stage = Stage::Free;
+                        }
+                    }
                     Stage::Free => {
                         let _ = writeln!(std::io::stderr(), "interrupted");
                         signal_hook::low_level::exit(Exit::Interrupted.number().into());
@@ -49,8 +63,8 @@ impl Interrupt {
         Ok(Self { stage })
     }
 
-    /// Does work that is to end in order: the first signal calls `stop`, once, and waits; a second one ends the process.
-    pub(crate) fn during<T>(&self, stop: impl FnOnce() + Send + 'static, work: impl FnOnce() -> T) -> T {
+    /// Does work that is to end in order: a signal calls `stop`, which must be quick, and the work goes on to its end.
+    pub(crate) fn during<T>(&self, stop: impl FnMut() -> Then + Send + 'static, work: impl FnOnce() -> T) -> T {
         self.set(Stage::Working(Box::new(stop)));
         let done = work();
         self.set(Stage::Free);

@@ -28,8 +28,9 @@ pub(crate) fn init(globals: &Globals, color: bool) -> Result<Channel> {
         (None, false) => Channel::Text,
     };
     let by_default = match globals.verbose {
-        // On a terminal a refused change is an error message already. A log that is kept tells every change.
-        0 if channel == Channel::Text => "warn,mirrordna::audit=off",
+        // A refused change is an error message already, and a fault stands in the report of `verify`. A log that is kept
+        // tells every change.
+        0 if channel == Channel::Text => "warn,mirrordna::audit=off,mirrordna::verify=off",
         0 => "warn,mirrordna::audit=info,mirrordna::cli=info",
         1 => "info",
         2 => "debug",

@@ -1,6 +1,5 @@
 //! Progress of long work: a bar with rate and time left, on stderr.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};

@@ -1,1 +1,11 @@
+//! The `mirrordna` command as its users run it: arguments, streams, exit codes, messages.
 
+mod errors;
+mod groups;
+mod help;
+mod hostile;
+mod logs;
+mod secrets;
+mod streams;
+mod support;
+mod transfer;

@@ -220,8 +220,8 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<()> {
             list::show(context, Kind::Memory, vault.memories().search(&query, &filter)?)
         }
         Command::Update(update) => {
-            let content = update.content.map(text).transpose()?.map(Value::from);
-            let change = MemoryUpdate { content, metadata: update.metadata };
+            let new_text = update.content.map(text).transpose()?;
+            let change = MemoryUpdate { content: new_text.map(Value::from), metadata: update.metadata };
             changed("updated", &context.open()?.memories().update(&update.id, &change)?, context)
         }
         Command::Promote { id, tier } => {
@@ -241,12 +241,12 @@ fn add(new: Add, context: &Context) -> Result<()> {
             let record = input::record(&path)?;
             context.open()?.memories().add_record(record)?
         }
-        (None, Some(content), Some(tier), Some(session_id)) => {
-            let content = text(content)?.into();
+        (None, Some(remembered), Some(tier), Some(session_id)) => {
+            let remembered = text(remembered)?;
             let metadata = with_tags(new.metadata, new.tags)?;
             context.open()?.memories().add(NewMemory {
                 tier: tier.into(),
-                content,
+                content: remembered.into(),
                 session_id,
                 agent_id: new.agent,
                 user_id: new.user,

@@ -13,6 +13,7 @@ use mirrordna::vault::EventQuery;
 use crate::context::Context;
 use crate::describe;
 use crate::error::Result;
+use crate::interrupt::Then;
 use crate::progress::Unit;
 
 #[derive(Subcommand)]
@@ -113,6 +114,7 @@ fn follow<T>(
         move || {
             stopped.store(true, Ordering::Relaxed);
             bar.rename("undoing");
+            Then::Ends
         }
     };
     let mut follow = |done, total| {

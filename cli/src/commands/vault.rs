@@ -151,13 +151,13 @@ fn print_report(report: &Report, context: &Context) -> Result<()> {
         listing.finish()?;
     }
     let verdict = if report.is_clean() { output.colored(32, "sound") } else { output.colored(31, "damaged") };
+    let Some(root) = &report.root else {
+        return Ok(output.line(&format!("{verdict}: the vault cannot be opened"))?);
+    };
     let entries = describe::count(report.entries, "log entry", "log entries");
     let versions = describe::count(report.versions, "version of records", "versions of records");
     output.line(&format!("{verdict}: {entries}, {versions}"))?;
-    match &report.root {
-        Some(root) => Ok(output.line(&format!("root {root}"))?),
-        None => Ok(()),
-    }
+    Ok(output.line(&format!("root {root}"))?)
 }
 
 fn stats(overview: &Overview, context: &Context) -> Result<()> {
