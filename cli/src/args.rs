@@ -194,10 +194,7 @@ mod tests {
 
     #[test]
     fn global_options_stand_anywhere_and_give_way_to_options_of_the_same_name() {
-        let parse = |line: &str| match parse(words(line).into_iter().map(OsString::from)) {
-            Ok((globals, _)) => globals,
-            Err(_) => panic!("{line}"),
-        };
+        let parse = |line: &str| parse(words(line).into_iter().map(OsString::from)).ok().expect(line).0;
         assert_eq!(parse("mirrordna --vault a memory list --vault b").vault, Some("b".into()));
         assert_eq!(parse("mirrordna --json memory add --json file").format, globals::Format::Json);
         assert_eq!(parse("mirrordna memory add --json file").format, globals::Format::Text);

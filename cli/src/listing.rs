@@ -97,25 +97,23 @@ impl<'a> Listing<'a> {
         self.output.line(&self.laid_out(row.iter().map(String::as_str)))
     }
 
-    /// The cells side by side; the last one is cut at the edge of the terminal.
+    /// The cells side by side, cut at the edge of the terminal.
     fn laid_out<'c>(&self, cells: impl Iterator<Item = &'c str>) -> String {
         let widths = self.widths.as_deref().unwrap_or_default();
-        let (mut line, mut used) = (String::new(), 0);
+        let mut line = String::new();
         for (index, (cell, column)) in cells.zip(widths).enumerate() {
             if index > 0 {
                 line.push_str(GAP);
-                used += GAP.len();
             }
+            line.push_str(cell);
             if index + 1 < widths.len() {
-                line.push_str(cell);
                 line.extend(std::iter::repeat_n(' ', column.saturating_sub(width(cell))));
-                used += (*column).max(width(cell));
-            } else {
-                let room = self.output.width().map_or(usize::MAX, |edge| edge.saturating_sub(used).max(16));
-                line.push_str(&shortened(cell, room));
             }
         }
         line.truncate(line.trim_end().len());
-        line
+        match self.output.width() {
+            Some(edge) => shortened(&line, edge),
+            None => line,
+        }
     }
 }

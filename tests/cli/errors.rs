@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use mirrordna::record::Checksum;
 use mirrordna::{Vault, VaultOptions};
-use sha2::{Digest, Sha256};
 
 use crate::support::Bed;
 
@@ -51,7 +51,7 @@ fn a_newer_format_asks_for_a_newer_program() {
     let text = std::fs::read_to_string(&path).unwrap();
     let (lines, _) = text.rsplit_once("sha256 ").unwrap();
     let newer = lines.replace("format 1\n", "format 99\n");
-    let sum: String = Sha256::digest(&newer).iter().map(|byte| format!("{byte:02x}")).collect();
+    let sum = Checksum::of(newer.as_bytes());
     std::fs::write(&path, format!("{newer}sha256 {sum}\n")).unwrap();
     bed.fails(["stats"], 13, &["has format 99", "use a newer mirrordna"]);
 }

@@ -197,12 +197,10 @@ fn read_checksummed(path: &Path) -> Result<Map> {
     read(path, |text, format| {
         let value = format.read(text)?;
         ConfigChecksum::parse(&name, &checksum)?.verify(&name, &value)?;
-        match value {
-            Value::Object(document) => Ok(document),
-            _ => {
-                let what = format!("configuration {name:?}");
-                Err(RecordError::Document { what, reason: "it is not an object".to_owned() })
-            }
-        }
+        let not_an_object = || RecordError::Document {
+            what: format!("configuration {name:?}"),
+            reason: "it is not an object".to_owned(),
+        };
+        value.as_object().cloned().ok_or_else(not_an_object)
     })
 }

@@ -9,7 +9,7 @@ use crate::args;
 use crate::context::Context;
 use crate::error::{Failure, Result};
 
-#[derive(Subcommand)]
+#[derive(Clone, Copy, Subcommand)]
 pub(crate) enum Command {
     /// Check quickly that the vault is well
     ///
