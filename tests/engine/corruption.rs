@@ -297,16 +297,26 @@ fn a_torn_write_ahead_log_loses_a_whole_tail_of_commits_and_says_so() {
     let logs = files_of(&copy).into_iter().filter(|file| file.extension().is_some_and(|ending| ending == "log"));
     let log = logs.max_by_key(|file| fs::metadata(copy.join(file)).unwrap().len()).unwrap();
     let bytes = fs::read(copy.join(&log)).unwrap();
+    // Where the records of the first block begin.
+    let mut records = Vec::new();
+    let mut next = 0;
+    while next + 7 < 32 << 10 {
+        records.push(next);
+        next += 7 + usize::from(u16::from_le_bytes([bytes[next + 4], bytes[next + 5]]));
+    }
     let mut sizes = std::collections::BTreeSet::new();
     for at in positions(bytes.len(), 60, 3) {
-        for torn in [true, false] {
+        for damage in 0..4 {
             let patient = home.path().join("patient");
             super::support::crash_copy(&copy, &patient);
             let mut damaged = bytes.clone();
-            if torn {
-                damaged.truncate(at);
-            } else {
-                damaged[at] ^= 4;
+            match damage {
+                0 => damaged.truncate(at),
+                1 => damaged[at] ^= 4,
+                // A page that never reached the disk, while the next one did.
+                2 => damaged.iter_mut().skip(at / 4_096 * 4_096).take(4_096).for_each(|byte| *byte = 0),
+                // A record that says to be of a recycled log, at which RocksDB by itself reads in a circle.
+                _ => damaged[records[at % records.len()] + 6] = 5,
             }
             fs::write(patient.join(&log), damaged).unwrap();
             let storage = open(&patient);
@@ -319,4 +329,22 @@ fn a_torn_write_ahead_log_loses_a_whole_tail_of_commits_and_says_so() {
         }
     }
     assert!(sizes.len() > 10, "{sizes:?}");
+}
+
+/// RocksDB by itself reads in a circle at a record of a recycled log, and opening would never end.
+#[test]
+fn a_manifest_with_a_record_of_a_recycled_log_is_damage() {
+    let mut patient = Patient::new();
+    let name = patient.files.iter().find(|file| file.display().to_string().contains("MANIFEST")).unwrap().clone();
+    let bytes = fs::read(patient.original().join(&name)).unwrap();
+    let mut next = 0;
+    while next + 7 < bytes.len() {
+        for kind in [0, 5, 8, 11, 131, 200] {
+            let mut damaged = bytes.clone();
+            damaged[next + 6] = kind;
+            patient.try_with(&name, Some(&damaged), kind == 8, &format!("the record at {next} made type {kind}"));
+        }
+        next += 7 + usize::from(u16::from_le_bytes([bytes[next + 4], bytes[next + 5]]));
+    }
+    assert_eq!(patient.outcomes[1..], [0; 3], "all are found at opening");
 }

@@ -5,6 +5,7 @@
 
 mod check;
 mod commit;
+mod journal;
 mod open;
 mod prune;
 mod read;

@@ -19,6 +19,7 @@ use super::super::files::{self, FileAccess, HeadFile, LockFile, Marker};
 use super::super::merkle::{self, TILE, Tree};
 use super::super::types::Sequence;
 use super::super::{Result, StorageError};
+use super::journal::{self, Tail};
 use super::{Cf, Database, Published, RocksStorage, Writer, engine_error};
 
 /// Memory for blocks that were read: indexes, filters and data share it.
@@ -118,6 +119,8 @@ impl RocksStorage {
         // After a clean close there is nothing to replay, so anything damaged there is damage and not a torn tail.
         let clean = head.is_some_and(|head| head.clean);
         let recovery = if clean { DBRecoveryMode::AbsoluteConsistency } else { DBRecoveryMode::PointInTime };
+        let tail = if clean || options.inspect { Tail::Refuse } else { Tail::Cut };
+        journal::examine(&*options.files, &path, tail)?;
         let database = if options.inspect {
             inspect_database(&path, &database_options(DBRecoveryMode::PointInTime))?
         } else {

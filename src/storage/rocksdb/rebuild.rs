@@ -10,6 +10,7 @@ use super::super::merkle::{self, Tree};
 use super::super::types::Head;
 use super::super::{Result, StorageError};
 use super::check::postings;
+use super::journal::{self, Tail};
 use super::open::{OpenOptions, database_options, open_database};
 use super::{Cf, Database, RocksStorage};
 
@@ -28,6 +29,7 @@ impl RocksStorage {
         let _lock = LockFile::take(dir, options.lock_timeout, options.clock.now())?;
         let path = files::database_dir(dir);
         let (head, _) = HeadFile::read(&*options.files, dir)?;
+        journal::examine(&*options.files, &path, if head.clean { Tail::Refuse } else { Tail::Cut })?;
         let mut database = open_database(&path, &database_options(DBRecoveryMode::PointInTime))?;
         rebuild_tiles(&database, &head, &mut Dry)?;
         rebuild_records(&database, &mut Dry)?;
