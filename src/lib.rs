@@ -5,6 +5,7 @@
 pub mod crypto;
 pub mod record;
 pub mod storage;
+pub mod tree;
 pub mod vault;
 pub mod verify;
 
