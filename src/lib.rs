@@ -8,6 +8,7 @@ pub mod interchange;
 pub mod observe;
 pub mod record;
 pub mod storage;
+pub mod tree;
 pub mod vault;
 pub mod verify;
 

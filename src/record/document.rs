@@ -23,7 +23,7 @@ use super::yaml;
 const CHECKSUM: &str = "checksum";
 
 /// The two languages of documents.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Format {
     /// JSON, written with an indent of two and only ASCII.
     Json,

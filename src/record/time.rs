@@ -8,6 +8,11 @@ use std::sync::atomic::{AtomicI64, Ordering};
 pub struct Timestamp(i64);
 
 impl Timestamp {
+    /// 1970-01-01T00:00:00Z.
+    pub const EPOCH: Self = Self(0);
+    /// Microseconds in a day; UTC has no other days.
+    pub const DAY: i64 = 86_400_000_000;
+
     /// From microseconds since 1970-01-01T00:00:00Z; beyond the years -9999 to 9999 the nearest end.
     #[must_use]
     pub fn from_micros(micros: i64) -> Self {
@@ -38,6 +43,20 @@ impl Timestamp {
     #[must_use]
     pub fn day(self) -> String {
         self.format("%Y-%m-%d")
+    }
+
+    /// Reads a day as [`Timestamp::day`] writes it: the moment at which it begins.
+    #[must_use]
+    pub fn parse_day(text: &str) -> Option<Self> {
+        let date = jiff::civil::Date::strptime("%Y-%m-%d", text).ok()?;
+        let begin = Self(date.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_microsecond());
+        (begin.day() == text).then_some(begin)
+    }
+
+    /// The moment at which the day began.
+    #[must_use]
+    pub fn start_of_day(self) -> Self {
+        Self::from_micros(self.0 - self.0.rem_euclid(Self::DAY))
     }
 
     /// In a format of `strftime`.
@@ -131,5 +150,10 @@ mod tests {
         let time = Timestamp::parse("2025-03-01T08:09:10.5Z").unwrap_or_default();
         assert_eq!(time.compact(), "20250301_080910");
         assert_eq!(time.day(), "2025-03-01");
+        assert_eq!(Timestamp::parse_day("2025-03-01"), Some(time.start_of_day()));
+        assert_eq!(Timestamp::parse_day("2025-3-1"), None);
+        assert_eq!(Timestamp::parse_day("2025-02-30"), None);
+        let before = Timestamp::from_micros(-1);
+        assert_eq!(Timestamp::parse_day(&before.day()), Some(before.start_of_day()));
     }
 }

@@ -10,7 +10,7 @@ use super::{Error, Filter, Record, Result, Vault};
 pub struct Memories<'a>(pub(super) &'a Vault);
 
 /// Where a memory is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Tier {
     /// For now.
     ShortTerm,

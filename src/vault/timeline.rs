@@ -3,7 +3,7 @@
 //! What the log tells (sessions, memories, citations, snapshots, reflections) is not stored twice: such an event takes
 //! its id and time from the log entry. Queries show both together, oldest first.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::ops::Range;
 
 use crate::record::{Kind, Map, Timestamp, Value, document, id, object};
@@ -118,6 +118,17 @@ impl Timeline<'_> {
         Ok(told.filter(|event| event.str_at(Kind::Event.id_field()) == Some(id)))
     }
 
+    /// The days that have events now, each as the moment at which it begins. Of each day one event is read.
+    ///
+    /// # Errors
+    /// Those of the storage.
+    pub fn days(&self) -> Result<BTreeSet<Timestamp>> {
+        let mut days = BTreeSet::new();
+        days_told(self.0, &mut days)?;
+        days_appended(self.0, &mut days)?;
+        Ok(days)
+    }
+
     /// The summary of all events: their number, types, actors, and the first and last time.
     ///
     /// # Errors
@@ -211,6 +222,38 @@ fn first_at(vault: &Vault, time: Timestamp, end: Sequence) -> Result<Sequence> {
         if before { low = middle + 1 } else { high = middle }
     }
     Ok(low)
+}
+
+/// Adds the days of the events that the log tells: from one that is found the search leaps to the next day.
+fn days_told(vault: &Vault, days: &mut BTreeSet<Timestamp>) -> Result<()> {
+    let end = vault.state().sequence;
+    let (mut next, mut limit) = (1, 1);
+    while next <= end {
+        let page = vault.log(next, limit)?;
+        let Some(last) = page.last() else { break };
+        if let Some(entry) = page.iter().find(|entry| entry.event.is_some()) {
+            let day = entry.time.start_of_day();
+            days.insert(day);
+            next = first_at(vault, day.plus_micros(Timestamp::DAY), end)?;
+            limit = 1;
+        } else {
+            next = last.sequence + 1;
+            limit = (limit * 8).min(LOG_PAGE);
+        }
+    }
+    Ok(())
+}
+
+/// Adds the days of the events that were appended, from the newest back, by leaps as well.
+fn days_appended(vault: &Vault, days: &mut BTreeSet<Timestamp>) -> Result<()> {
+    let mut before = Timestamp::from_micros(i64::MAX);
+    loop {
+        let time = Some(Timestamp::from_micros(i64::MIN)..before);
+        let selection = Selection { order: Order::NewestTime, time, ..Selection::all(Kind::Event) };
+        let Some(newest) = vault.storage().select(&selection, None, 1)?.pop() else { return Ok(()) };
+        before = newest.time.start_of_day();
+        days.insert(before);
+    }
 }
 
 /// The event that a log entry tells, if it tells one.

@@ -1,0 +1,51 @@
+//! Which error of the vault becomes which number: the one table of this package. Without a wildcard arm, so that a new
+//! error does not compile until somebody has decided what programs are told.
+
+use std::io;
+
+use fuser::Errno;
+use mirrordna::Error;
+use mirrordna::storage::StorageError;
+
+/// The number that a program sees for an error.
+pub(crate) fn errno(error: &Error) -> Errno {
+    match error {
+        Error::Record(_)
+        | Error::Crypto(_)
+        | Error::UnknownParent { .. }
+        | Error::Cycle { .. }
+        | Error::State { .. }
+        | Error::Argument { .. } => Errno::EINVAL,
+        Error::Storage(error) => storage(error),
+        Error::Randomness(_) => Errno::EAGAIN,
+        Error::UnknownCollection { .. } => Errno::ENOENT,
+        Error::Immutable { .. } => Errno::EPERM,
+        Error::Io { source, .. } => system(source),
+        Error::Interrupted { .. } => Errno::EINTR,
+    }
+}
+
+fn storage(error: &StorageError) -> Errno {
+    match error {
+        StorageError::NotFound { .. } | StorageError::NotAVault { .. } => Errno::ENOENT,
+        StorageError::Exists { .. } => Errno::EEXIST,
+        StorageError::Occupied { .. } => Errno::ENOTEMPTY,
+        StorageError::Locked { .. } => Errno::EBUSY,
+        StorageError::NewerFormat { .. } | StorageError::UnknownFeatures { .. } => Errno::EOPNOTSUPP,
+        StorageError::Corrupt { .. } | StorageError::Engine { .. } => Errno::EIO,
+        StorageError::Permission { .. } => Errno::EACCES,
+        StorageError::NoSpace { .. } => Errno::ENOSPC,
+        StorageError::Io { source, .. } => system(source),
+        StorageError::Randomness(_) | StorageError::Stale { .. } => Errno::EAGAIN,
+        StorageError::Limit { .. } => Errno::EFBIG,
+    }
+}
+
+/// The operating system's own number; for an error that we made ourselves, what its kind stands for.
+fn system(error: &io::Error) -> Errno {
+    match error.raw_os_error() {
+        Some(number) => Errno::from_i32(number),
+        None if error.kind() == io::ErrorKind::NotFound => Errno::ENOENT,
+        None => Errno::EIO,
+    }
+}

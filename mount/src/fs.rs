@@ -1,0 +1,259 @@
+//! A vault as the kernel asks for it: each question becomes a call of the tree, and what that says becomes the answer, with
+//! how long it may be kept.
+
+use std::ffi::OsStr;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use fuser::{Errno, FileAttr, FileHandle, FileType, FopenFlags, INodeNo, OpenAccMode, OpenFlags, ReplyData};
+use mirrordna::record::Timestamp;
+use mirrordna::tree::{Attributes, Content, Entry, FileKind, Node, Stability, Tree};
+
+use crate::directory::{DOT, DOT_DOT};
+use crate::errno::errno;
+use crate::handles::{Handle, Handles};
+use crate::inodes::Inodes;
+use crate::notify::Invalidator;
+
+/// How long the kernel keeps what it is told to drop when it changes, and what never does.
+const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 3_600);
+/// The longest name: that of a record with the longest id, 255 bytes, and `.json`.
+pub(crate) const LONGEST_NAME: u32 = 260;
+/// The size of a block, in which `df` counts.
+pub(crate) const BLOCK: u32 = 4_096;
+
+/// Results of a request.
+pub(crate) type Answer<T> = Result<T, Errno>;
+
+/// A vault as the kernel asks for it.
+pub(crate) struct VaultFs {
+    pub(crate) tree: Tree,
+    pub(crate) inodes: Arc<Inodes>,
+    pub(crate) handles: Handles,
+    invalidator: Invalidator,
+    owner: Owner,
+}
+
+/// Whose the files are, and who may look at them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Owner {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    /// Others than the owner may look.
+    pub(crate) shared: bool,
+}
+
+impl Owner {
+    fn mode(self, kind: FileKind) -> u16 {
+        match (kind, self.shared) {
+            (FileKind::Directory, false) => 0o500,
+            (FileKind::Directory, true) => 0o555,
+            (FileKind::Regular, false) => 0o400,
+            (FileKind::Regular, true) => 0o444,
+            (FileKind::Link, _) => 0o777,
+        }
+    }
+}
+
+impl VaultFs {
+    pub(crate) fn new(tree: Tree, inodes: Arc<Inodes>, invalidator: Invalidator, owner: Owner) -> Self {
+        Self { tree, inodes, handles: Handles::default(), invalidator, owner }
+    }
+
+    pub(crate) fn node(&self, number: INodeNo) -> Answer<Node> {
+        self.inodes.node(number).ok_or(Errno::ESTALE)
+    }
+
+    /// The number of an error, which is logged when it is one that nobody expects.
+    pub(crate) fn refuse(&self, node: &Node, error: &mirrordna::Error) -> Errno {
+        let errno = errno(error);
+        if errno == Errno::EIO {
+            tracing::error!(target: "mirrordna::mount", file = %node, %error, "cannot be read");
+            self.tree.note_error(format!("{node}: {error}"));
+        } else {
+            tracing::debug!(target: "mirrordna::mount", file = %node, %error, "refused");
+        }
+        errno
+    }
+
+    pub(crate) fn attr(&self, number: INodeNo, attributes: &Attributes) -> FileAttr {
+        let (kind, time) = (file_type(attributes.kind), system_time);
+        FileAttr {
+            ino: number,
+            size: attributes.size,
+            blocks: attributes.size.div_ceil(512),
+            atime: time(attributes.mtime),
+            mtime: time(attributes.mtime),
+            ctime: time(attributes.ctime),
+            crtime: UNIX_EPOCH,
+            kind,
+            perm: self.owner.mode(attributes.kind),
+            nlink: attributes.nlink,
+            uid: self.owner.uid,
+            gid: self.owner.gid,
+            rdev: 0,
+            blksize: BLOCK,
+            flags: 0,
+        }
+    }
+
+    /// The attributes of a node, and how long they stay true.
+    pub(crate) fn attributes(&self, number: INodeNo, node: &Node) -> Answer<(FileAttr, Duration)> {
+        let attributes = match self.inodes.opened(number) {
+            Some(content) => of_content(&content),
+            None => self.tree.attributes(node).map_err(|error| self.refuse(node, &error))?,
+        };
+        Ok((self.attr(number, &attributes), keep(node.stability())))
+    }
+
+    pub(crate) fn find(&self, parent: INodeNo, name: &OsStr) -> Answer<Option<(FileAttr, Duration)>> {
+        let directory = self.node(parent)?;
+        let found = self.tree.lookup(&directory, name).map_err(|error| self.refuse(&directory, &error))?;
+        let Some(node) = found else { return Ok(None) };
+        let number = self.inodes.look_up(parent, &node);
+        match self.attributes(number, &node) {
+            Ok(found) => Ok(Some(found)),
+            Err(errno) => {
+                self.inodes.forget(number, 1);
+                // It went between the look-up and this.
+                if errno == Errno::ENOENT { Ok(None) } else { Err(errno) }
+            }
+        }
+    }
+
+    pub(crate) fn open_file(&self, number: INodeNo, flags: OpenFlags) -> Answer<(FileHandle, FopenFlags)> {
+        let writes = flags.acc_mode() != OpenAccMode::O_RDONLY || flags.0 & libc::O_TRUNC != 0;
+        if writes {
+            return Err(Errno::EROFS);
+        }
+        let node = self.node(number)?;
+        // Closing has nothing to say in a mount for reading.
+        let flags = FopenFlags::FOPEN_NOFLUSH;
+        match node.stability() {
+            Stability::Tracked | Stability::Immutable => Ok((Handles::NONE, flags | FopenFlags::FOPEN_KEEP_CACHE)),
+            Stability::Volatile => {
+                let content = self.tree.open(&node).map_err(|error| self.refuse(&node, &error))?;
+                let content = Arc::new(content);
+                self.inodes.note_opened(number, &content);
+                Ok((self.handles.open(Handle::File(content)), flags | FopenFlags::FOPEN_DIRECT_IO))
+            }
+        }
+    }
+
+    pub(crate) fn read_file(&self, number: INodeNo, handle: FileHandle, offset: u64, size: u32, reply: ReplyData) {
+        let content = match self.handles.file(handle) {
+            Some(content) => Ok((*content).clone()),
+            None => {
+                self.node(number).and_then(|node| self.tree.open(&node).map_err(|error| self.refuse(&node, &error)))
+            }
+        };
+        match content {
+            Err(errno) => reply.error(errno),
+            Ok(content) => match content.read_at(offset, size as usize) {
+                Ok(bytes) => reply.data(&bytes),
+                Err(error) => reply.error(error.into()),
+            },
+        }
+    }
+
+    /// Gives the entries of an open directory behind an offset to `give`, which says when it has enough.
+    pub(crate) fn read_directory(
+        &self,
+        number: INodeNo,
+        handle: FileHandle,
+        offset: u64,
+        mut give: impl FnMut(Given<'_>) -> Answer<bool>,
+    ) -> Answer<()> {
+        let stream = self.handles.directory(handle).ok_or(Errno::EBADF)?;
+        let mut stream = stream.lock().unwrap_or_else(PoisonError::into_inner);
+        for (dot, name, number) in [(DOT, ".", number), (DOT_DOT, "..", self.inodes.parent(number))] {
+            if offset < dot && give(Given::Dot { offset: dot, name, number })? {
+                return Ok(());
+            }
+        }
+        let node = stream.node().clone();
+        let mut given = 0_u32;
+        let mut entries = || {
+            stream.seek(&self.tree, offset.max(DOT_DOT), offset < DOT).map_err(|error| self.refuse(&node, &error))?;
+            let outdated = stream.is_outdated(&self.tree);
+            while let Some(entry) = stream.peek().map_err(|error| self.refuse(&node, &error))? {
+                if give(Given::Entry { entry, outdated })? {
+                    break;
+                }
+                stream.advance();
+                given += 1;
+            }
+            Ok(())
+        };
+        match entries() {
+            // What was given before the error is good; the error is met again behind it.
+            Err(_) if given > 0 => Ok(()),
+            other => other,
+        }
+    }
+
+    /// A listing that began before a change may have reached the kernel's cache after the change was told.
+    pub(crate) fn check_outdated(&self, number: INodeNo, handle: FileHandle) {
+        if let Some(stream) = self.handles.directory(handle) {
+            let stream = stream.lock().unwrap_or_else(PoisonError::into_inner);
+            if stream.node().stability() == Stability::Tracked && stream.is_outdated(&self.tree) {
+                self.invalidator.outdated(number);
+            }
+        }
+    }
+
+    /// What the kernel is told of an entry together with its name. It knows the number then, so this counts as a look-up.
+    pub(crate) fn entry_attributes(
+        &self,
+        number: INodeNo,
+        entry: &Entry,
+        outdated: bool,
+    ) -> Answer<(FileAttr, Duration)> {
+        let node = &entry.node;
+        let known = match entry.attributes {
+            Some(attributes) if !outdated => Some(attributes),
+            _ => self.tree.known_attributes(node).map_err(|error| self.refuse(node, &error))?,
+        };
+        if let Some(attributes) = known {
+            return Ok((self.attr(number, &attributes), keep(node.stability())));
+        }
+        // Whoever asks for its size will have it made. Who has it open must not see it cut.
+        let attributes = self.inodes.opened(number).map_or(UNKNOWN, |content| of_content(&content));
+        Ok((self.attr(number, &attributes), Duration::ZERO))
+    }
+}
+
+/// What stands for the attributes of a file that was not made yet, for no longer than the moment.
+pub(crate) const UNKNOWN: Attributes =
+    Attributes { kind: FileKind::Regular, size: 0, mtime: Timestamp::EPOCH, ctime: Timestamp::EPOCH, nlink: 1 };
+
+/// What a directory gives.
+pub(crate) enum Given<'a> {
+    Dot { offset: u64, name: &'static str, number: INodeNo },
+    Entry { entry: &'a Entry, outdated: bool },
+}
+
+pub(crate) fn of_content(content: &Content) -> Attributes {
+    let time = content.time();
+    Attributes { kind: FileKind::Regular, size: content.len(), mtime: time, ctime: time, nlink: 1 }
+}
+
+pub(crate) fn keep(stability: Stability) -> Duration {
+    match stability {
+        Stability::Immutable | Stability::Tracked => FOR_EVER,
+        Stability::Volatile => Duration::ZERO,
+    }
+}
+
+pub(crate) fn file_type(kind: FileKind) -> FileType {
+    match kind {
+        FileKind::Directory => FileType::Directory,
+        FileKind::Regular => FileType::RegularFile,
+        FileKind::Link => FileType::Symlink,
+    }
+}
+
+fn system_time(time: Timestamp) -> SystemTime {
+    let micros = Duration::from_micros(time.as_micros().unsigned_abs());
+    if time.as_micros() < 0 { UNIX_EPOCH - micros } else { UNIX_EPOCH + micros }
+}

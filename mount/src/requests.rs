@@ -1,0 +1,338 @@
+//! The kernel's requests, one after the other, and their replies.
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use fuser::{
+    BsdFileFlags, CopyFileRangeFlags, Errno, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo,
+    InitFlags, KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory,
+    ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow,
+    WriteFlags,
+};
+use mirrordna::tree::{Attributes, FileKind, Stability};
+
+use crate::directory::{Stream, offset_of};
+use crate::fs::{BLOCK, Given, LONGEST_NAME, UNKNOWN, VaultFs, file_type, keep, of_content};
+use crate::handles::Handle;
+
+/// The largest request.
+const REQUEST: u32 = 1 << 20;
+
+impl Filesystem for VaultFs {
+    fn init(&mut self, _request: &Request, config: &mut KernelConfig) -> io::Result<()> {
+        for wanted in [
+            InitFlags::FUSE_DO_READDIRPLUS,
+            InitFlags::FUSE_PARALLEL_DIROPS,
+            InitFlags::FUSE_CACHE_SYMLINKS,
+            InitFlags::FUSE_AUTO_INVAL_DATA,
+            InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP,
+        ] {
+            // An older kernel does without, and is only slower, or cannot map generated files.
+            let _ = config.add_capabilities(wanted);
+        }
+        let _ = config.set_max_write(REQUEST);
+        if let Err(most) = config.set_max_readahead(REQUEST) {
+            let _ = config.set_max_readahead(most);
+        }
+        Ok(())
+    }
+
+    fn lookup(&self, _request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        match self.find(parent, name) {
+            Ok(Some((attr, keep))) => reply.entry(&keep, &attr, Generation(0)),
+            Ok(None) => {
+                let absence = self.inodes.node(parent).map_or(Stability::Volatile, |node| node.absence(name));
+                match keep(absence) {
+                    Duration::ZERO => reply.error(Errno::ENOENT),
+                    // The number 0 says that there is nothing, and that this may be kept.
+                    keep => reply.entry(&keep, &self.attr(INodeNo(0), &UNKNOWN), Generation(0)),
+                }
+            }
+            Err(errno) => reply.error(errno),
+        }
+    }
+
+    fn forget(&self, _request: &Request, number: INodeNo, lookups: u64) {
+        self.inodes.forget(number, lookups);
+    }
+
+    fn getattr(&self, _request: &Request, number: INodeNo, handle: Option<FileHandle>, reply: ReplyAttr) {
+        let opened = handle.and_then(|handle| self.handles.file(handle));
+        let answer = match opened {
+            Some(content) => Ok((self.attr(number, &of_content(&content)), Duration::ZERO)),
+            None => self.node(number).and_then(|node| self.attributes(number, &node)),
+        };
+        match answer {
+            Ok((attr, keep)) => reply.attr(&keep, &attr),
+            Err(errno) => reply.error(errno),
+        }
+    }
+
+    fn readlink(&self, _request: &Request, number: INodeNo, reply: ReplyData) {
+        let target =
+            self.node(number).and_then(|node| self.tree.readlink(&node).map_err(|error| self.refuse(&node, &error)));
+        match target {
+            Ok(target) => reply.data(target.as_bytes()),
+            Err(errno) => reply.error(errno),
+        }
+    }
+
+    fn open(&self, _request: &Request, number: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        match self.open_file(number, flags) {
+            Ok((handle, flags)) => reply.opened(handle, flags),
+            Err(errno) => reply.error(errno),
+        }
+    }
+
+    fn read(
+        &self,
+        _request: &Request,
+        number: INodeNo,
+        handle: FileHandle,
+        offset: u64,
+        size: u32,
+        _flags: OpenFlags,
+        _owner: Option<LockOwner>,
+        reply: ReplyData,
+    ) {
+        self.read_file(number, handle, offset, size, reply);
+    }
+
+    fn release(
+        &self,
+        _request: &Request,
+        _number: INodeNo,
+        handle: FileHandle,
+        _flags: OpenFlags,
+        _owner: Option<LockOwner>,
+        _flush: bool,
+        reply: ReplyEmpty,
+    ) {
+        self.handles.close(handle);
+        reply.ok();
+    }
+
+    fn opendir(&self, _request: &Request, number: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
+        match self.node(number) {
+            Ok(node) => {
+                let flags = match node.stability() {
+                    Stability::Tracked | Stability::Immutable => {
+                        FopenFlags::FOPEN_CACHE_DIR | FopenFlags::FOPEN_KEEP_CACHE
+                    }
+                    Stability::Volatile => FopenFlags::empty(),
+                };
+                let stream = Arc::new(Mutex::new(Stream::new(node)));
+                reply.opened(self.handles.open(Handle::Directory(stream)), flags);
+            }
+            Err(errno) => reply.error(errno),
+        }
+    }
+
+    fn readdir(&self, _request: &Request, number: INodeNo, handle: FileHandle, offset: u64, mut reply: ReplyDirectory) {
+        let answer = self.read_directory(number, handle, offset, |given| {
+            Ok(match given {
+                Given::Dot { offset, name, number } => reply.add(number, offset, FileType::Directory, name),
+                Given::Entry { entry, .. } => {
+                    let kind = file_type(entry.node.kind());
+                    reply.add(self.inodes.number(&entry.node), offset_of(entry), kind, &entry.name)
+                }
+            })
+        });
+        match answer {
+            Ok(()) => reply.ok(),
+            Err(errno) => reply.error(errno),
+        }
+        self.check_outdated(number, handle);
+    }
+
+    fn readdirplus(
+        &self,
+        _request: &Request,
+        number: INodeNo,
+        handle: FileHandle,
+        offset: u64,
+        mut reply: ReplyDirectoryPlus,
+    ) {
+        let answer = self.read_directory(number, handle, offset, |given| match given {
+            Given::Dot { offset, name, number } => {
+                let attr = self.attr(number, &Attributes { kind: FileKind::Directory, ..UNKNOWN });
+                Ok(reply.add(number, offset, name, &Duration::ZERO, &attr, Generation(0)))
+            }
+            Given::Entry { entry, outdated } => {
+                let child = self.inodes.look_up(number, &entry.node);
+                let full = match self.entry_attributes(child, entry, outdated) {
+                    Ok((attr, keep)) => reply.add(child, offset_of(entry), &entry.name, &keep, &attr, Generation(0)),
+                    Err(errno) => {
+                        self.inodes.forget(child, 1);
+                        // It went since it was listed: on to the next.
+                        return if errno == Errno::ENOENT { Ok(false) } else { Err(errno) };
+                    }
+                };
+                if full {
+                    self.inodes.forget(child, 1);
+                }
+                Ok(full)
+            }
+        });
+        match answer {
+            Ok(()) => reply.ok(),
+            Err(errno) => reply.error(errno),
+        }
+        self.check_outdated(number, handle);
+    }
+
+    fn releasedir(
+        &self,
+        _request: &Request,
+        _number: INodeNo,
+        handle: FileHandle,
+        _flags: OpenFlags,
+        reply: ReplyEmpty,
+    ) {
+        self.handles.close(handle);
+        reply.ok();
+    }
+
+    fn statfs(&self, _request: &Request, _number: INodeNo, reply: ReplyStatfs) {
+        let blocks = self.tree.vault().storage().stats().disk_bytes.div_ceil(u64::from(BLOCK));
+        reply.statfs(blocks, 0, 0, 0, 0, BLOCK, LONGEST_NAME, BLOCK);
+    }
+
+    fn getxattr(&self, _request: &Request, number: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
+        let value =
+            self.node(number).and_then(|node| self.tree.xattr(&node, name).map_err(|error| self.refuse(&node, &error)));
+        match value {
+            Ok(Some(value)) => reply_xattr(reply, value.as_bytes(), size),
+            Ok(None) if name.as_encoded_bytes().starts_with(b"user.") => reply.error(Errno::NO_XATTR),
+            // There are no access lists and labels here. `ls -l` asks for them, and asks for no further file when it is told.
+            Ok(None) => reply.error(Errno::EOPNOTSUPP),
+            Err(errno) => reply.error(errno),
+        }
+    }
+
+    fn listxattr(&self, _request: &Request, number: INodeNo, size: u32, reply: ReplyXattr) {
+        match self.node(number) {
+            Ok(node) => {
+                let names: String = self.tree.xattr_names(&node).iter().flat_map(|name| [name, "\0"]).collect();
+                reply_xattr(reply, names.as_bytes(), size);
+            }
+            Err(errno) => reply.error(errno),
+        }
+    }
+
+    fn setattr(
+        &self,
+        _request: &Request,
+        _number: INodeNo,
+        _mode: Option<u32>,
+        _uid: Option<u32>,
+        _gid: Option<u32>,
+        _size: Option<u64>,
+        _atime: Option<TimeOrNow>,
+        _mtime: Option<TimeOrNow>,
+        _ctime: Option<SystemTime>,
+        _handle: Option<FileHandle>,
+        _crtime: Option<SystemTime>,
+        _chgtime: Option<SystemTime>,
+        _bkuptime: Option<SystemTime>,
+        _flags: Option<BsdFileFlags>,
+        reply: ReplyAttr,
+    ) {
+        reply.error(Errno::EROFS);
+    }
+
+    fn mknod(&self, _: &Request, _: INodeNo, _: &OsStr, _: u32, _: u32, _: u32, reply: ReplyEntry) {
+        reply.error(Errno::EROFS);
+    }
+
+    fn mkdir(&self, _: &Request, _: INodeNo, _: &OsStr, _: u32, _: u32, reply: ReplyEntry) {
+        reply.error(Errno::EROFS);
+    }
+
+    fn unlink(&self, _: &Request, _: INodeNo, _: &OsStr, reply: ReplyEmpty) {
+        reply.error(Errno::EROFS);
+    }
+
+    fn rmdir(&self, _: &Request, _: INodeNo, _: &OsStr, reply: ReplyEmpty) {
+        reply.error(Errno::EROFS);
+    }
+
+    fn symlink(&self, _: &Request, _: INodeNo, _: &OsStr, _: &Path, reply: ReplyEntry) {
+        reply.error(Errno::EROFS);
+    }
+
+    fn rename(&self, _: &Request, _: INodeNo, _: &OsStr, _: INodeNo, _: &OsStr, _: RenameFlags, reply: ReplyEmpty) {
+        reply.error(Errno::EROFS);
+    }
+
+    fn link(&self, _: &Request, _: INodeNo, _: INodeNo, _: &OsStr, reply: ReplyEntry) {
+        reply.error(Errno::EROFS);
+    }
+
+    fn create(&self, _: &Request, _: INodeNo, _: &OsStr, _: u32, _: u32, _: i32, reply: ReplyCreate) {
+        reply.error(Errno::EROFS);
+    }
+
+    fn write(
+        &self,
+        _: &Request,
+        _: INodeNo,
+        _: FileHandle,
+        _: u64,
+        _: &[u8],
+        _: WriteFlags,
+        _: OpenFlags,
+        _: Option<LockOwner>,
+        reply: ReplyWrite,
+    ) {
+        reply.error(Errno::EROFS);
+    }
+
+    fn fallocate(&self, _: &Request, _: INodeNo, _: FileHandle, _: u64, _: u64, _: i32, reply: ReplyEmpty) {
+        reply.error(Errno::EROFS);
+    }
+
+    fn copy_file_range(
+        &self,
+        _: &Request,
+        _: INodeNo,
+        _: FileHandle,
+        _: u64,
+        _: INodeNo,
+        _: FileHandle,
+        _: u64,
+        _: u64,
+        _: CopyFileRangeFlags,
+        reply: ReplyWrite,
+    ) {
+        reply.error(Errno::EROFS);
+    }
+
+    fn setxattr(&self, _: &Request, _: INodeNo, _: &OsStr, _: &[u8], _: i32, _: u32, reply: ReplyEmpty) {
+        reply.error(Errno::EROFS);
+    }
+
+    fn removexattr(&self, _: &Request, _: INodeNo, _: &OsStr, reply: ReplyEmpty) {
+        reply.error(Errno::EROFS);
+    }
+
+    fn fsync(&self, _: &Request, _: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
+        reply.ok();
+    }
+
+    fn fsyncdir(&self, _: &Request, _: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
+        reply.ok();
+    }
+}
+
+/// An extended attribute, or its length for who asks with no room.
+fn reply_xattr(reply: ReplyXattr, value: &[u8], size: u32) {
+    match u32::try_from(value.len()) {
+        Ok(len) if size == 0 => reply.size(len),
+        Ok(len) if len <= size => reply.data(value),
+        _ => reply.error(Errno::ERANGE),
+    }
+}

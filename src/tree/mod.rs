@@ -1,0 +1,342 @@
+//! The vault as a tree of files and directories, for the mount and whoever else shows it as one. What the tree looks like
+//! stands in `docs/mount-semantics.md`.
+//!
+//! [`Node`] names a place, [`Tree`] answers what is there. Nothing here knows of FUSE, of inode numbers or handles.
+//! `listing` and `members` list; `files` makes and keeps what files hold, with `days`, `sums` and `generated` for those that
+//! are no records, and `stamps` to tell when they must be made again; `affected` says what a change touches.
+
+mod affected;
+mod cache;
+mod content;
+mod days;
+mod files;
+mod generated;
+mod listing;
+mod members;
+mod node;
+mod stamps;
+mod sums;
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::record::document::Format;
+use crate::record::{Kind, Timestamp};
+use crate::storage::{Changed, Head, Order, Selection, Sequence};
+use crate::vault::{Error, Result, Vault};
+
+use cache::Cache;
+use days::PastDays;
+use generated::{LastError, LogFile};
+use members::Members;
+use stamps::Stamps;
+
+pub use affected::Affected;
+pub use content::Content;
+pub use listing::{Cursor, Entry, Listing};
+pub use node::{At, Directory, FileKind, Item, Node, Pinned, Stability};
+
+/// The SHA-256 of a file.
+pub const XATTR_SHA256: &str = "user.sha256";
+/// The protocol checksum of a record.
+pub const XATTR_CHECKSUM: &str = "user.mirrordna.checksum";
+/// The log entry that brought the version of a record.
+pub const XATTR_SEQUENCE: &str = "user.mirrordna.sequence";
+
+/// What is known about a node without opening it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attributes {
+    /// File, directory or link.
+    pub kind: FileKind,
+    /// Length in bytes; of a link, that of what it leads to; 0 for a directory.
+    pub size: u64,
+    /// When the content changed last.
+    pub mtime: Timestamp,
+    /// When anything of it changed last.
+    pub ctime: Timestamp,
+    /// Always 1, which tells tools that the links of a directory do not count its subdirectories.
+    pub nlink: u32,
+}
+
+impl Attributes {
+    fn new(kind: FileKind, size: u64, time: Timestamp) -> Self {
+        Self { kind, size, mtime: time, ctime: time, nlink: 1 }
+    }
+
+    fn of_head(head: &Head) -> Self {
+        Self::new(FileKind::Regular, head.file.len, head.time)
+    }
+}
+
+/// A vault as a tree.
+pub struct Tree {
+    vault: Vault,
+    /// The time of the newest entry when the tree was made.
+    opened: Timestamp,
+    stamps: Stamps,
+    cache: Cache,
+    log: LogFile,
+    past_days: PastDays,
+    last_error: Mutex<Option<LastError>>,
+    /// Whether any memory is in no tier, and the sequence for which that is so.
+    strays: Mutex<Option<(bool, Sequence)>>,
+}
+
+impl Tree {
+    /// The tree of a vault.
+    #[must_use]
+    pub fn new(vault: Vault) -> Self {
+        Self {
+            opened: vault.state().time,
+            stamps: Stamps::new(&vault),
+            vault,
+            cache: Cache::default(),
+            log: LogFile::default(),
+            past_days: PastDays::default(),
+            last_error: Mutex::default(),
+            strays: Mutex::default(),
+        }
+    }
+
+    /// The vault.
+    #[must_use]
+    pub fn vault(&self) -> &Vault {
+        &self.vault
+    }
+
+    /// The node of a name in a directory, if there is one.
+    ///
+    /// # Errors
+    /// Those of the storage.
+    pub fn lookup(&self, parent: &Node, name: &OsStr) -> Result<Option<Node>> {
+        let (Item::Directory(directory), Some(name)) = (&parent.item, name.to_str()) else { return Ok(None) };
+        let directory = *directory;
+        let fixed = listing::fixed_entries(&parent.at, directory).into_iter().find(|(_, fixed, _)| *fixed == name);
+        if let Some((_, _, item)) = fixed {
+            let node = parent.beside(item);
+            let is_there = match &node.item {
+                Item::Sums(_) => listing::has_fixed_files(directory) || self.digest(&node)?.len > 0,
+                Item::Latest => self.newest_snapshot()?.is_some(),
+                Item::LastError => self.last_error().is_some(),
+                _ => true,
+            };
+            return Ok(is_there.then_some(node));
+        }
+        match directory {
+            Directory::Collection(Kind::Snapshot) => self.lookup_snapshot(name),
+            Directory::Collection(Kind::Event) => {
+                let Some(day) = days::named(name) else { return Ok(None) };
+                let node = parent.beside(Item::Day(day));
+                Ok((self.digest_if_any(&node)?.is_some_and(|digest| digest.len > 0)).then_some(node))
+            }
+            _ => {
+                let (Some(id), Some(kind)) = (name.strip_suffix(".json"), directory.kind()) else { return Ok(None) };
+                let found = members::find(&parent.at.view(&self.vault), directory, id)?;
+                Ok(found.map(|_| parent.beside(Item::Record { kind, id: id.into() })))
+            }
+        }
+    }
+
+    fn lookup_snapshot(&self, name: &str) -> Result<Option<Node>> {
+        let (id, format) = if let Some(id) = name.strip_suffix(".json") {
+            (id, Some(Format::Json))
+        } else if let Some(id) = name.strip_suffix(".yaml") {
+            (id, Some(Format::Yaml))
+        } else {
+            (name, None)
+        };
+        Ok(listing::pinned(&self.vault, id)?.map(|pinned| match format {
+            Some(format) => Node { at: At::Present, item: Item::SnapshotFile(pinned, format) },
+            None => Node { at: At::Past(pinned), item: Item::Directory(Directory::Root) },
+        }))
+    }
+
+    /// The attributes of a node. Of records no content is read.
+    ///
+    /// # Errors
+    /// [`crate::storage::StorageError::NotFound`] for a record that is gone, [`Error::Io`] of kind `NotFound` for another file that is,
+    /// and those of the storage.
+    pub fn attributes(&self, node: &Node) -> Result<Attributes> {
+        match &node.item {
+            Item::Directory(directory) => {
+                let time = self.time_of_directory(&node.at, *directory)?;
+                Ok(Attributes::new(FileKind::Directory, 0, time))
+            }
+            Item::Record { kind, id } => Ok(Attributes::of_head(&self.head(node, *kind, id)?)),
+            Item::Latest => {
+                let time = self.stamps.entries(&self.vault, Kind::Snapshot)?.time;
+                Ok(Attributes::new(FileKind::Link, self.readlink(node)?.len() as u64, time))
+            }
+            _ => {
+                let digest = self.digest(node)?;
+                Ok(Attributes::new(FileKind::Regular, digest.len, digest.time))
+            }
+        }
+    }
+
+    /// The attributes of a node, if they can be told without making a file first.
+    ///
+    /// # Errors
+    /// As [`Tree::attributes`].
+    pub fn known_attributes(&self, node: &Node) -> Result<Option<Attributes>> {
+        match &node.item {
+            Item::Sums(_) | Item::Day(_) | Item::SnapshotFile(..) | Item::Log => {
+                let known = self.cache.digest(node, |sequence| self.is_fresh(node, sequence))?;
+                Ok(known.map(|digest| Attributes::new(FileKind::Regular, digest.len, digest.time)))
+            }
+            _ => self.attributes(node).map(Some),
+        }
+    }
+
+    /// The entries of a directory behind a place.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for what is no directory, and those of the storage.
+    pub fn list(&self, node: &Node, after: Cursor) -> Result<Listing> {
+        match node.item {
+            Item::Directory(directory) => Listing::new(self, node, directory, after),
+            _ => Err(Error::argument(node.to_string(), "it is not a directory")),
+        }
+    }
+
+    /// The content of a file, as it is now and stays. A record is verified, then rendered.
+    ///
+    /// # Errors
+    /// As [`Tree::attributes`], [`crate::storage::StorageError::Corrupt`] when a record is not what was stored, and those of temporary
+    /// files.
+    pub fn open(&self, node: &Node) -> Result<Content> {
+        match &node.item {
+            Item::Directory(_) | Item::Latest => Err(Error::argument(node.to_string(), "it is not a regular file")),
+            Item::Record { kind, id } => self.open_record(node, *kind, id),
+            Item::Readme => Ok(generated::readme(self.opened)),
+            Item::Health => Ok(generated::health(&self.vault, self.last_error().as_ref())),
+            Item::MerkleRoot => Ok(generated::merkle_root(&self.vault)),
+            Item::Log => self.log.content(&self.vault),
+            Item::LastError => self.last_error().map(|error| error.content()).ok_or_else(|| gone(node)),
+            Item::Sums(_) | Item::Day(_) | Item::SnapshotFile(..) => {
+                self.cache.content(node, |sequence| self.is_fresh(node, sequence), || self.make(node))
+            }
+        }
+    }
+
+    /// What the link leads to.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for what is no link, [`Error::Io`] of kind `NotFound` when it is gone, those of the storage.
+    pub fn readlink(&self, node: &Node) -> Result<String> {
+        match node.item {
+            Item::Latest => self.newest_snapshot()?.ok_or_else(|| gone(node)),
+            _ => Err(Error::argument(node.to_string(), "it is not a symbolic link")),
+        }
+    }
+
+    /// The names of a node's extended attributes.
+    #[must_use]
+    pub fn xattr_names(&self, node: &Node) -> &'static [&'static str] {
+        match node.item {
+            Item::Record { .. } => &[XATTR_SHA256, XATTR_CHECKSUM, XATTR_SEQUENCE],
+            Item::SnapshotFile(..) => &[XATTR_SHA256],
+            _ => &[],
+        }
+    }
+
+    /// The value of an extended attribute, if the node has it.
+    ///
+    /// # Errors
+    /// As [`Tree::attributes`].
+    pub fn xattr(&self, node: &Node, name: &OsStr) -> Result<Option<String>> {
+        let Some(name) = self.xattr_names(node).iter().find(|known| name == **known) else { return Ok(None) };
+        let value = match (&node.item, *name) {
+            (Item::Record { kind, id }, XATTR_CHECKSUM) => {
+                let version = node.at.view(&self.vault).version(*kind, id)?;
+                version.ok_or_else(|| Error::not_found(*kind, id))?.checksum.to_string()
+            }
+            (Item::Record { kind, id }, XATTR_SEQUENCE) => self.head(node, *kind, id)?.sequence.to_string(),
+            (Item::Record { kind, id }, _) => self.head(node, *kind, id)?.file.sha256.to_string(),
+            _ => self.digest(node)?.sha256.to_string(),
+        };
+        Ok(Some(value))
+    }
+
+    /// What a change touches. Whoever caches the tree subscribes to the vault and drops that.
+    #[must_use]
+    pub fn affected(changed: &Changed) -> Vec<Affected> {
+        affected::affected(changed)
+    }
+
+    /// Notes what went wrong, for `.vault/last-error`.
+    pub fn note_error(&self, text: String) {
+        *lock(&self.last_error) = Some(LastError { text, time: self.vault.now() });
+    }
+
+    fn last_error(&self) -> Option<LastError> {
+        lock(&self.last_error).clone()
+    }
+
+    fn head(&self, node: &Node, kind: Kind, id: &str) -> Result<Head> {
+        node.at.view(&self.vault).head(kind, id)?.ok_or_else(|| Error::not_found(kind, id))
+    }
+
+    fn newest_snapshot(&self) -> Result<Option<String>> {
+        let newest = Selection { order: Order::LogReversed, ..Selection::all(Kind::Snapshot) };
+        Ok(self.vault.storage().select(&newest, None, 1)?.pop().map(|posting| posting.id))
+    }
+
+    /// The days that have events in a view.
+    fn days(&self, at: &At) -> Result<BTreeSet<Timestamp>> {
+        match at {
+            At::Present => self.vault.timeline().days(),
+            At::Past(pinned) => self.past_days.days(&self.vault, pinned),
+        }
+    }
+
+    fn time_of_directory(&self, at: &At, directory: Directory) -> Result<Timestamp> {
+        if let At::Past(pinned) = at {
+            return Ok(pinned.pin().timestamp);
+        }
+        let stamp = match directory {
+            Directory::Root => return Ok(self.opened),
+            Directory::Vault => self.stamps.newest(&self.vault)?,
+            Directory::Collection(Kind::Event) => self.stamps.events(&self.vault)?,
+            Directory::Collection(kind) => self.stamps.entries(&self.vault, kind)?,
+            Directory::Tier(_) => self.stamps.entries(&self.vault, Kind::Memory)?,
+        };
+        Ok(stamp.time)
+    }
+
+    /// Whether any memory of a view is in no tier. All heads are walked to know, so it is remembered of the present.
+    fn has_strays(&self, at: &At) -> Result<bool> {
+        let look = |at: &At| {
+            let mut strays = Members::new(at.view(&self.vault), Directory::Collection(Kind::Memory), None)?;
+            Ok(strays.next().transpose()?.is_some())
+        };
+        if let At::Past(_) = at {
+            return look(at);
+        }
+        let mut known = lock(&self.strays);
+        let sequence = self.vault.state().sequence;
+        match *known {
+            Some((strays, when)) if self.stamps.content(&self.vault, Kind::Memory)?.sequence <= when => Ok(strays),
+            _ => {
+                let strays = look(at)?;
+                *known = Some((strays, sequence));
+                Ok(strays)
+            }
+        }
+    }
+}
+
+fn gone(node: &Node) -> Error {
+    Error::Io { path: node.to_string().into(), source: io::ErrorKind::NotFound.into() }
+}
+
+/// A temporary file could not be written.
+fn spooling(source: io::Error) -> Error {
+    Error::Io { path: std::env::temp_dir(), source }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,199 @@
+//! Mounting and unmounting.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use mirrordna::{Vault, VaultOptions};
+use mirrordna_mount::{MountError, MountOptions, mount, umount};
+
+use crate::sample;
+use crate::support::{Mount, clear, vault};
+
+fn is_mounted(point: &Path) -> bool {
+    let table = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    table.contains(&format!(" {} ", point.display().to_string().replace(' ', "\\040")))
+}
+
+/// When `mount` returns, the vault can be used there; when `unmount` returns, it is gone and the vault is closed.
+#[test]
+fn mount_and_unmount() {
+    let (dir, vault) = vault();
+    sample::fill(&vault);
+    let point = dir.path().join("m");
+    fs::create_dir(&point).unwrap();
+    for _ in 0..10 {
+        let mounted = mount(vault.clone(), &point, &MountOptions::default()).unwrap();
+        assert!(point.join("README.txt").is_file() && is_mounted(&point));
+        mounted.unmount().unwrap();
+        mounted.unmount().unwrap();
+        assert!(!point.join("README.txt").exists() && !is_mounted(&point));
+    }
+    let path = dir.path().join("vault");
+    let mounted = mount(vault, &point, &MountOptions::default()).unwrap();
+    mounted.unmount().unwrap();
+    drop(mounted);
+    let options = VaultOptions { lock_timeout: Duration::ZERO, ..VaultOptions::default() };
+    Vault::open(&path, &options).unwrap();
+}
+
+/// Dropping a mount unmounts it, even when somebody uses it.
+#[test]
+fn dropping_unmounts() {
+    let mut mount = Mount::new(sample::fill);
+    let open = File::open(mount.path("README.txt")).unwrap();
+    drop(mount.mounted.take());
+    assert!(!is_mounted(&mount.point));
+    drop(open);
+}
+
+/// `umount` and `fusermount3 -u` unmount from outside, and whoever waits for the mount goes on.
+#[test]
+fn waiting_ends_with_the_mount() {
+    let (dir, vault) = vault();
+    let point = dir.path().join("m");
+    fs::create_dir(&point).unwrap();
+    let ways: [fn(&Path); 2] = [
+        |point| umount(point).unwrap(),
+        |point| assert!(Command::new("fusermount3").arg("-u").arg(point).status().unwrap().success()),
+    ];
+    for way in ways {
+        let mounted = mount(vault.clone(), &point, &MountOptions::default()).unwrap();
+        assert_eq!(mounted.mountpoint(), point.canonicalize().unwrap());
+        let waiting = thread::spawn(move || mounted.wait());
+        way(&point);
+        waiting.join().unwrap().unwrap();
+        assert!(!is_mounted(&point));
+    }
+    assert!(matches!(umount(&point), Err(MountError::NotMounted { .. })));
+    assert!(matches!(umount(Path::new("/proc")), Err(MountError::NotMounted { .. })));
+    assert!(umount(Path::new("/nothing/there")).is_err());
+}
+
+/// A mount in use is not unmounted: the error names the processes that use it, and everything goes on.
+#[test]
+fn a_mount_in_use_is_busy() {
+    let mount = Mount::new(sample::fill);
+    let mut user = Command::new("sleep").arg("100").current_dir(mount.path("memories")).spawn().unwrap();
+    for result in [mount.mounted.as_ref().unwrap().unmount(), umount(&mount.point)] {
+        let error = result.unwrap_err();
+        let MountError::Busy { users, .. } = &error else { panic!("{error}") };
+        assert_eq!(*users, [format!("{} (sleep)", user.id())]);
+        assert!(error.to_string().contains("in use by"), "{error}");
+    }
+    assert!(mount.path("README.txt").exists());
+    user.kill().unwrap();
+    user.wait().unwrap();
+    mount.mounted.as_ref().unwrap().unmount().unwrap();
+    assert!(!is_mounted(&mount.point));
+}
+
+/// What cannot be mounted on is refused, with what to do about it.
+#[test]
+fn what_cannot_be_mounted_on_is_refused() {
+    let mounted = Mount::new(sample::fill);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    let try_mount = |point: &Path| mount(mounted.vault.clone(), point, &MountOptions::default()).unwrap_err();
+    assert!(matches!(try_mount(&dir.path().join("nothing")), MountError::Missing { .. }));
+    assert!(matches!(try_mount(&dir.path().join("nothing/there")), MountError::Missing { .. }));
+    assert!(matches!(try_mount(&file), MountError::NotADirectory { .. }));
+    assert!(matches!(try_mount(&file.join("x")), MountError::NotADirectory { .. }));
+    assert!(matches!(try_mount(dir.path()), MountError::NotEmpty { .. }));
+    assert!(matches!(try_mount(&mounted.point), MountError::AlreadyMounted { .. }));
+    let writable = MountOptions { read_only: false, ..MountOptions::default() };
+    let error = mount(mounted.vault.clone(), dir.path(), &writable).unwrap_err();
+    assert!(matches!(error, MountError::ReadWrite));
+}
+
+/// Stands in for a process that has mounted a vault; [`a_stale_mount_is_recovered`] starts and kills it.
+#[test]
+#[ignore = "it is started by another test"]
+fn serve() {
+    let Some(dir) = std::env::var_os("MIRRORDNA_TEST_SERVE").map(PathBuf::from) else { return };
+    let vault = Vault::open(&dir.join("vault"), &VaultOptions::default()).unwrap();
+    let mounted = mount(vault, &dir.join("m"), &MountOptions::default()).unwrap();
+    println!("\nmounted");
+    mounted.wait().unwrap();
+}
+
+/// A process that has mounted the vault in `dir/vault` on `dir/m`. It does not outlive the test, nor does its mount.
+struct Serving {
+    child: Child,
+    point: PathBuf,
+}
+
+impl Serving {
+    fn start(dir: &Path) -> Self {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "life::serve", "--ignored", "--nocapture"])
+            .env("MIRRORDNA_TEST_SERVE", dir)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let mounted = lines.any(|line| line == "mounted");
+        // What it has to say later must not stop it.
+        thread::spawn(move || lines.count());
+        let serving = Self { child, point: dir.join("m") };
+        assert!(mounted, "the process did not mount");
+        serving
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        clear(&self.point);
+    }
+}
+
+/// After SIGKILL a stale mount point is detected and recovered: by the next `mount`, and by `umount`.
+#[test]
+fn a_stale_mount_is_recovered() {
+    let (dir, vault) = vault();
+    sample::fill(&vault);
+    drop(vault);
+    let point = dir.path().join("m");
+    fs::create_dir(&point).unwrap();
+    for by_mount in [true, false] {
+        let mut serving = Serving::start(dir.path());
+        assert!(point.join("README.txt").exists());
+        let held_open = File::open(point.join("README.txt")).unwrap();
+        serving.child.kill().unwrap();
+        serving.child.wait().unwrap();
+        assert_eq!(fs::read_dir(&point).unwrap_err().raw_os_error(), Some(libc::ENOTCONN));
+        if by_mount {
+            let vault = Vault::open(&dir.path().join("vault"), &VaultOptions::default()).unwrap();
+            let mounted = mount(vault, &point, &MountOptions::default()).unwrap();
+            assert!(point.join("README.txt").exists());
+            drop(held_open);
+            mounted.unmount().unwrap();
+        } else {
+            drop(held_open);
+            umount(&point).unwrap();
+        }
+        assert!(!is_mounted(&point));
+        assert!(fs::read_dir(&point).unwrap().next().is_none());
+    }
+}
+
+/// `umount` unmounts what another process has mounted, and that process ends.
+#[test]
+fn umount_ends_another_process() {
+    let (dir, vault) = vault();
+    drop(vault);
+    let point = dir.path().join("m");
+    fs::create_dir(&point).unwrap();
+    let mut serving = Serving::start(dir.path());
+    umount(&point).unwrap();
+    let began = Instant::now();
+    assert!(serving.child.wait().unwrap().success());
+    assert!(began.elapsed() < Duration::from_secs(10) && !is_mounted(&point));
+}

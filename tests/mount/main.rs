@@ -1,0 +1,14 @@
+//! A real mount, looked at with the tools that people use. What each test proves stands at its head, in the words of
+//! `docs/mount-semantics.md`.
+
+mod changes;
+mod generated;
+mod life;
+mod many;
+mod reading;
+#[path = "../support/sample.rs"]
+#[expect(dead_code, unreachable_pub, reason = "shared with other tests, which use other parts")]
+mod sample;
+mod support;
+mod tools;
+mod writing;

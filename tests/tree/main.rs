@@ -1,0 +1,10 @@
+//! The tree of a vault, without mounting it.
+
+mod changes;
+mod files;
+mod past;
+#[path = "../support/sample.rs"]
+#[expect(dead_code, unreachable_pub, reason = "shared with other tests, which use other parts")]
+mod sample;
+mod shape;
+mod support;

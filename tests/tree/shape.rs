@@ -1,0 +1,206 @@
+//! Directories: their entries, look-ups, attributes, and listing in parts.
+
+use std::ffi::OsStr;
+
+use mirrordna::record::{Kind, object};
+use mirrordna::tree::{Cursor, Directory, FileKind, Node, Tree};
+use mirrordna::vault::{NewSnapshot, Tier};
+
+use crate::sample;
+use crate::support::{bytes, entries, names, node, vault, walk};
+
+#[test]
+fn an_empty_vault_has_its_directories_and_no_checksums_of_nothing() {
+    let (_dir, vault) = vault();
+    let tree = Tree::new(vault);
+    assert_eq!(
+        names(&tree, &Node::ROOT),
+        [
+            "README.txt",
+            "SHA256SUMS",
+            "identities",
+            "sessions",
+            "memories",
+            "agent_dna",
+            "reflections",
+            "citations",
+            "entries",
+            "agent_links",
+            "glyphtrail",
+            "timeline",
+            "snapshots",
+            ".vault"
+        ]
+    );
+    assert_eq!(
+        names(&tree, &Node::directory(Directory::Collection(Kind::Memory))),
+        ["short_term", "long_term", "episodic"]
+    );
+    for empty in ["identities", "memories/long_term", "timeline", "snapshots"] {
+        let node = node(&tree, empty).unwrap();
+        assert!(names(&tree, &node).is_empty(), "{empty}");
+        assert_eq!(tree.lookup(&node, OsStr::new("SHA256SUMS")).unwrap(), None);
+    }
+    assert_eq!(names(&tree, &node(&tree, ".vault").unwrap()), ["SHA256SUMS", "health.json", "log.jsonl", "root"]);
+}
+
+#[test]
+fn what_is_listed_is_found_and_has_the_size_and_checksums_it_says() {
+    let (_dir, vault) = vault();
+    sample::fill(&vault);
+    vault.snapshots().create(NewSnapshot::default()).unwrap();
+    vault.snapshots().create(NewSnapshot { full: true, ..NewSnapshot::default() }).unwrap();
+    let tree = Tree::new(vault);
+    let (mut files, mut sums) = (0, 0);
+    for (path, seen) in walk(&tree, &Node::ROOT, true) {
+        assert_eq!(node(&tree, &path).as_ref(), Some(&seen.node), "{path}");
+        let attributes = tree.attributes(&seen.node).unwrap();
+        match seen.node.kind() {
+            FileKind::Regular => {
+                files += 1;
+                let content = tree.open(&seen.node).unwrap();
+                assert_eq!((attributes.size, Some(content.sha256())), (content.len(), seen.sha256), "{path}");
+                assert!(!content.is_empty(), "{path}");
+            }
+            FileKind::Link => assert_eq!(attributes.size, tree.readlink(&seen.node).unwrap().len() as u64),
+            FileKind::Directory => {
+                let mut expected = Vec::new();
+                for entry in entries(&tree, &seen.node) {
+                    if let Some(attributes) = entry.attributes {
+                        assert_eq!(attributes, tree.attributes(&entry.node).unwrap(), "{path}/{}", entry.name);
+                    }
+                    if entry.node.kind() == FileKind::Regular && entry.name != "SHA256SUMS" {
+                        let sha256 = tree.open(&entry.node).unwrap().sha256();
+                        expected.push(format!("{sha256}  {}", entry.name));
+                    }
+                }
+                let listed = tree.lookup(&seen.node, OsStr::new("SHA256SUMS")).unwrap();
+                assert_eq!(listed.is_none(), expected.is_empty(), "{path}: a directory with files has SHA256SUMS");
+                if let Some(listed) = listed {
+                    sums += 1;
+                    let text = String::from_utf8(bytes(&tree, &listed)).unwrap();
+                    assert_eq!(text.lines().collect::<Vec<_>>(), expected, "{path}");
+                }
+            }
+        }
+    }
+    assert!(files > 100 && sums > 40, "{files} files, {sums} SHA256SUMS");
+}
+
+#[test]
+fn a_listing_goes_on_from_any_entry() {
+    let (_dir, vault) = vault();
+    sample::fill(&vault);
+    sample::import(&vault, Kind::Memory, &sample::memories(Tier::LongTerm, 50), false);
+    for _ in 0..5 {
+        vault.snapshots().create(NewSnapshot::default()).unwrap();
+    }
+    let last = vault.snapshots().create(NewSnapshot::default()).unwrap();
+    // The past must go on from records that are no more.
+    vault.delete(Kind::Memory, &sample::memories(Tier::LongTerm, 1).pop().unwrap().0).unwrap();
+    let tree = Tree::new(vault);
+    for path in [
+        "",
+        "memories",
+        "memories/long_term",
+        "timeline",
+        "snapshots",
+        ".vault",
+        "sessions",
+        &format!("snapshots/{}/memories/long_term", last.id),
+        &format!("snapshots/{}/timeline", last.id),
+    ] {
+        let node = node(&tree, path).unwrap();
+        let all = entries(&tree, &node);
+        assert!(all.len() > 1, "{path}");
+        for (n, entry) in all.iter().enumerate() {
+            let rest: Vec<_> = tree.list(&node, entry.cursor).unwrap().map(Result::unwrap).collect();
+            assert_eq!(rest, all.get(n + 1..).unwrap_or_default(), "{path} after {}", entry.name);
+        }
+    }
+}
+
+#[test]
+fn names_that_are_not_there_are_not_found() {
+    let (_dir, vault) = vault();
+    sample::fill(&vault);
+    let tree = Tree::new(vault);
+    for path in [
+        "nothing",
+        "README",
+        "memories/short_term/mem_x.json",
+        "memories/short_term/.json",
+        "memories/mem_x.json",
+        "identities/mdna_agt_0123456789abcdef",
+        "timeline/2019-03-01",
+        "timeline/2019-3-1.jsonl",
+        "timeline/2019-02-27.jsonl",
+        "timeline/2019-02-30.jsonl",
+        "snapshots/latest",
+        "snapshots/snap_x",
+        "snapshots/snap_x.json",
+        ".vault/last-error",
+        "README.txt/x",
+        "artifacts",
+    ] {
+        assert_eq!(node(&tree, path), None, "{path}");
+    }
+    let tiers = node(&tree, "memories/short_term").unwrap();
+    for entry in entries(&tree, &tiers).into_iter().filter(|entry| entry.name != "SHA256SUMS") {
+        assert_eq!(node(&tree, &format!("memories/long_term/{}", entry.name)), None);
+        assert_eq!(node(&tree, &format!("memories/{}", entry.name)), None);
+    }
+    use std::os::unix::ffi::OsStrExt;
+    assert_eq!(tree.lookup(&Node::ROOT, OsStr::from_bytes(b"\xff")).unwrap(), None);
+    assert!(tree.list(&node(&tree, "README.txt").unwrap(), Cursor::START).is_err());
+    assert!(tree.open(&Node::ROOT).is_err());
+}
+
+/// Leniently imported records may have ids and tiers that no other record has: they are shown all the same.
+#[test]
+fn memories_in_no_tier_lie_beside_the_tiers() {
+    let (_dir, vault) = vault();
+    let odd = |id: &str, tier: &str| (id.to_owned(), object([("memory_id", id.into()), ("tier", tier.into())]));
+    let strays = [odd("a\\b c", "forever"), odd("ünï", ""), odd("none", "SHORT_TERM")];
+    sample::import(&vault, Kind::Memory, &strays, true);
+    sample::import(&vault, Kind::Memory, &[odd("in its tier", "episodic")], true);
+    let pin = vault.snapshots().create(NewSnapshot::default()).unwrap();
+    let tree = Tree::new(vault.clone());
+    for top in [String::new(), format!("snapshots/{}/", pin.id)] {
+        let memories = node(&tree, &format!("{top}memories")).unwrap();
+        let expected = ["SHA256SUMS", "short_term", "long_term", "episodic", "a\\b c.json", "none.json", "ünï.json"];
+        assert_eq!(names(&tree, &memories), expected);
+        let sums = tree.lookup(&memories, OsStr::new("SHA256SUMS")).unwrap().unwrap();
+        let sums = String::from_utf8(bytes(&tree, &sums)).unwrap();
+        assert!(sums.starts_with('\\') && sums.contains("  a\\\\b c.json\n"), "{sums}");
+        assert!(node(&tree, &format!("{top}memories/none.json")).is_some());
+        assert!(node(&tree, &format!("{top}memories/in its tier.json")).is_none());
+        assert!(node(&tree, &format!("{top}memories/episodic/in its tier.json")).is_some());
+    }
+    for (id, _) in strays {
+        vault.delete(Kind::Memory, &id).unwrap();
+    }
+    let memories = node(&tree, "memories").unwrap();
+    assert_eq!(names(&tree, &memories), ["short_term", "long_term", "episodic"]);
+    assert_eq!(tree.lookup(&memories, OsStr::new("SHA256SUMS")).unwrap(), None);
+}
+
+/// Small and large tiers are listed in different ways, with the same result.
+#[test]
+fn tiers_of_any_size_are_listed_in_order_of_the_id() {
+    let (_dir, vault) = vault();
+    sample::import(&vault, Kind::Memory, &sample::memories(Tier::LongTerm, 5_000), false);
+    sample::import(&vault, Kind::Memory, &sample::memories(Tier::Episodic, 3_000), false);
+    let pin = vault.snapshots().create(NewSnapshot::default()).unwrap();
+    let tree = Tree::new(vault);
+    for (tier, count) in [(Tier::LongTerm, 5_000), (Tier::Episodic, 3_000)] {
+        let mut expected: Vec<_> =
+            sample::memories(tier, count).into_iter().map(|(id, _)| format!("{id}.json")).collect();
+        expected.sort_unstable();
+        expected.insert(0, "SHA256SUMS".into());
+        for top in [String::new(), format!("snapshots/{}/", pin.id)] {
+            let directory = node(&tree, &format!("{top}memories/{}", tier.name())).unwrap();
+            assert_eq!(names(&tree, &directory), expected);
+        }
+    }
+}
