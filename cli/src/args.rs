@@ -7,7 +7,8 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
-    checksum, config, dna, identity, memory, other, record, reflection, session, snapshot, timeline, transfer, vault,
+    checksum, config, dna, identity, memory, mount, other, record, reflection, session, snapshot, timeline, transfer,
+    vault,
 };
 use crate::exit::Exit;
 use crate::globals::{self, GlobalArgs, Globals};
@@ -78,6 +79,8 @@ pub(crate) enum Command {
     /// Master citations and vault configurations
     #[command(subcommand, after_help = config::EXAMPLES)]
     Config(config::Command),
+    #[command(flatten)]
+    Mount(mount::Command),
     #[command(flatten)]
     Other(other::Command),
 }

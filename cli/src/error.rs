@@ -7,6 +7,9 @@ use mirrordna::crypto::CryptoError;
 use mirrordna::observe::ObserveError;
 use mirrordna::record::RecordError;
 use mirrordna::storage::StorageError;
+use mirrordna_mount::MountError;
+
+use crate::exit::Exit;
 
 /// Results of commands.
 pub(crate) type Result<T> = std::result::Result<T, Failure>;
@@ -17,6 +20,23 @@ pub(crate) enum Failure {
     /// The library says no.
     #[error(transparent)]
     Vault(#[from] mirrordna::Error),
+    /// The vault cannot be mounted or unmounted.
+    #[error(transparent)]
+    Mount(#[from] MountError),
+    /// The process in the background said why it cannot mount.
+    #[error("{message}")]
+    Background {
+        /// What it ended with.
+        exit: Exit,
+        /// What it said.
+        message: String,
+    },
+    /// A process that served a mount does not end.
+    #[error("it is unmounted, but the process that served it is still there after {seconds} s")]
+    StillServing {
+        /// How long was waited.
+        seconds: u64,
+    },
     /// Logs cannot be set up.
     #[error(transparent)]
     Observe(#[from] ObserveError),

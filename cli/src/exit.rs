@@ -8,6 +8,7 @@ use mirrordna::crypto::CryptoError;
 use mirrordna::observe::ObserveError;
 use mirrordna::record::RecordError;
 use mirrordna::storage::StorageError;
+use mirrordna_mount::MountError;
 
 use crate::error::Failure;
 
@@ -33,14 +34,35 @@ pub(crate) enum Exit {
     NotFound = 15,
     /// Something is there already, or in the way.
     Conflict = 16,
+    /// The vault cannot be mounted or unmounted.
+    Mount = 17,
     /// The user stopped it.
     Interrupted = 130,
 }
 
 impl Exit {
+    const ALL: [Self; 11] = [
+        Self::Other,
+        Self::Usage,
+        Self::Corrupt,
+        Self::Configuration,
+        Self::Identity,
+        Self::Storage,
+        Self::Invalid,
+        Self::NotFound,
+        Self::Conflict,
+        Self::Mount,
+        Self::Interrupted,
+    ];
+
     /// The number.
     pub(crate) const fn number(self) -> u8 {
         self as u8
+    }
+
+    /// The code with this number.
+    pub(crate) fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|exit| exit.number() == number)
     }
 }
 
@@ -54,6 +76,9 @@ impl From<Exit> for ExitCode {
 pub(crate) fn code(failure: &Failure) -> Exit {
     match failure {
         Failure::Vault(error) => vault(error),
+        Failure::Mount(error) => mount(error),
+        Failure::Background { exit, .. } => *exit,
+        Failure::StillServing { .. } => Exit::Mount,
         Failure::Observe(error) => observe(error),
         Failure::Usage(_) => Exit::Usage,
         Failure::Configuration { source, .. } => configuration(source),
@@ -122,6 +147,23 @@ fn configuration(error: &RecordError) -> Exit {
 fn crypto(error: CryptoError) -> Exit {
     match error {
         CryptoError::PrivateKeyText | CryptoError::PrivateKeyLength { .. } => Exit::Identity,
+    }
+}
+
+fn mount(error: &MountError) -> Exit {
+    match error {
+        MountError::Missing { .. }
+        | MountError::NotADirectory { .. }
+        | MountError::NotEmpty { .. }
+        | MountError::AlreadyMounted { .. }
+        | MountError::NotMounted { .. }
+        | MountError::Busy { .. }
+        | MountError::Permission { .. }
+        | MountError::NoDevice
+        | MountError::NoHelper
+        | MountError::ReadWrite
+        | MountError::Io { .. } => Exit::Mount,
+        MountError::Vault(error) => vault(error),
     }
 }
 

@@ -19,6 +19,7 @@ mod listing;
 mod logging;
 mod output;
 mod progress;
+mod server;
 mod time;
 
 use std::process::ExitCode;

@@ -5,6 +5,7 @@ mod groups;
 mod help;
 mod hostile;
 mod logs;
+mod mount;
 mod secrets;
 mod streams;
 mod support;

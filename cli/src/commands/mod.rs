@@ -6,6 +6,7 @@ pub(crate) mod dna;
 pub(crate) mod identity;
 mod list;
 pub(crate) mod memory;
+pub(crate) mod mount;
 pub(crate) mod other;
 pub(crate) mod record;
 pub(crate) mod reflection;
@@ -34,6 +35,7 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<()> {
         Command::Snapshot(command) => snapshot::run(command, context),
         Command::Checksum(command) => checksum::run(command, context),
         Command::Config(command) => config::run(command, context),
+        Command::Mount(command) => mount::run(command, context),
         Command::Other(command) => other::run(command, context),
     }
 }

@@ -1,0 +1,151 @@
+//! Mounting and unmounting from the command line.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::support::{Bed, Done};
+
+/// A vault with a memory, and an empty directory to mount on; nothing where there is no FUSE.
+struct Mountable {
+    bed: Bed,
+    memory: String,
+}
+
+impl Mountable {
+    fn new() -> Option<Self> {
+        if !Path::new("/dev/fuse").exists() {
+            eprintln!("NOT TESTED: /dev/fuse is missing");
+            return None;
+        }
+        let bed = Bed::new();
+        let session = bed.session();
+        let memory = bed.memory(&session, "a memory");
+        std::fs::create_dir(bed.path("mnt")).unwrap();
+        Some(Self { bed, memory })
+    }
+
+    fn shows_the_memory(&self) -> bool {
+        self.bed.path(&format!("mnt/memories/short_term/{}.json", self.memory)).exists()
+    }
+
+    fn in_foreground(&self) -> Child {
+        let mut command = self.bed.command(["mount", "mnt", "--read-only", "--foreground"]);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        self.wait_until(|| self.shows_the_memory());
+        child
+    }
+
+    fn wait_until(&self, holds: impl Fn() -> bool) {
+        let begun = Instant::now();
+        while !holds() {
+            assert!(begun.elapsed() < Duration::from_secs(20), "it does not come");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Mountable {
+    /// A test that failed must not leave a mount behind, or its directory could not be removed.
+    fn drop(&mut self) {
+        let _ = Command::new("fusermount3").args(["-u", "-z"]).arg(self.bed.path("mnt")).stderr(Stdio::null()).status();
+    }
+}
+
+fn signal(child: &Child, signal: Signal) {
+    kill_process(Pid::from_child(child), signal).unwrap();
+}
+
+#[test]
+fn a_mount_is_ready_when_the_command_returns_and_gone_when_it_is_unmounted() {
+    let Some(vault) = Mountable::new() else { return };
+    let bed = &vault.bed;
+    let mounted = bed.run(["mount", "mnt", "--read-only"]);
+    assert_eq!((mounted.code, mounted.stdout.as_str(), mounted.stderr.as_str()), (0, "", "mounted on mnt\n"));
+    assert!(vault.shows_the_memory());
+    let sums = Command::new("sha256sum").args(["-c", "--quiet", "SHA256SUMS"]).current_dir(bed.path("mnt")).status();
+    assert!(sums.unwrap().success());
+    let by = format!("(mirrordna mount {} --read-only", bed.path("mnt").display());
+    bed.fails(["--lock-timeout", "0.1", "stats"], 13, &["is held by process", &by, "mirrordna umount"]);
+    bed.fails(["mount", "mnt", "--read-only"], 13, &["is held by process"]);
+    let other = Bed::new();
+    other.fails(
+        ["mount", bed.path("mnt").to_str().unwrap(), "--read-only"],
+        17,
+        &["already mounted", "mirrordna umount"],
+    );
+    bed.ok(["umount", "mnt"]);
+    assert!(!vault.shows_the_memory());
+    bed.ok(["--lock-timeout", "0", "verify"]);
+    bed.fails(["umount", "mnt"], 17, &["no vault is mounted"]);
+}
+
+#[test]
+fn what_keeps_a_vault_from_being_mounted_is_said_by_the_command_itself() {
+    let Some(vault) = Mountable::new() else { return };
+    let bed = &vault.bed;
+    bed.fails(["mount", "missing", "--read-only"], 17, &["missing does not exist"]);
+    bed.file("file", "");
+    bed.fails(["mount", "file", "--read-only"], 17, &["is not a directory"]);
+    bed.fails(["mount", "vault", "--read-only"], 17, &["is not empty"]);
+    bed.fails(["--vault", "mnt", "mount", "mnt", "--read-only"], 13, &["is not a vault"]);
+    bed.fails(["mount", "missing", "--read-only", "--foreground"], 17, &["missing does not exist"]);
+}
+
+#[test]
+fn signals_unmount_cleanly() {
+    let Some(vault) = Mountable::new() else { return };
+    for stop in [Signal::INT, Signal::TERM] {
+        let child = vault.in_foreground();
+        signal(&child, stop);
+        let done = Done::from(child.wait_with_output().unwrap());
+        assert_eq!((done.code, done.stdout.as_str()), (0, ""), "{done:?}");
+        assert!(!vault.shows_the_memory());
+        vault.bed.ok(["--lock-timeout", "0", "verify"]);
+    }
+}
+
+#[test]
+fn a_mount_in_use_stays_until_it_is_let_go() {
+    let Some(vault) = Mountable::new() else { return };
+    let child = vault.in_foreground();
+    let used = std::fs::File::open(vault.bed.path("mnt/README.txt")).unwrap();
+    vault.bed.fails(["umount", "mnt"], 17, &["is in use by", &std::process::id().to_string()]);
+    signal(&child, Signal::INT);
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(vault.shows_the_memory());
+    drop(used);
+    signal(&child, Signal::INT);
+    let done = Done::from(child.wait_with_output().unwrap());
+    assert!(done.code == 0 && done.stderr.contains("is in use by"), "{done:?}");
+}
+
+#[test]
+fn a_mount_of_a_killed_process_is_cleared_away() {
+    let Some(vault) = Mountable::new() else { return };
+    let mut child = vault.in_foreground();
+    signal(&child, Signal::KILL);
+    child.wait().unwrap();
+    vault.bed.ok(["mount", "mnt", "--read-only"]);
+    assert!(vault.shows_the_memory());
+    vault.bed.ok(["umount", "mnt"]);
+}
+
+#[test]
+fn the_process_in_the_background_logs_into_the_file_and_holds_nothing_of_its_caller() {
+    let Some(vault) = Mountable::new() else { return };
+    let bed = &vault.bed;
+    let mut command = bed.command(["-v", "--log-file", "log", "mount", "mnt", "--read-only"]);
+    // Were stdout or stderr held by the process in the background, this would not return before it is unmounted.
+    let done = Done::from(command.env("MIRRORDNA_PRIVATE_KEY", "secret").output().unwrap());
+    assert_eq!(done.code, 0, "{done:?}");
+    let log = std::fs::read_to_string(bed.path("log")).unwrap();
+    assert!(log.contains("mirrordna::mount") && log.contains("mounted"), "{log}");
+    let held = bed.run(["--lock-timeout", "0", "stats"]).stderr;
+    let pid = held.split_once("process ").unwrap().1.split(' ').next().unwrap();
+    let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap();
+    assert!(!environment.windows(6).any(|window| window == b"secret"));
+    bed.ok(["umount", "mnt"]);
+}
