@@ -48,7 +48,7 @@ step "6. The proof: every record against its checksum and schema, the log agains
 mirrordna verify
 
 step "7. The vault as a directory, mounted read-only on $dir/mnt:"
-mirrordna mount "$dir/mnt"
+mirrordna mount --read-only "$dir/mnt"
 ls "$dir/mnt"
 (cd "$dir/mnt/memories/long_term" && sha256sum --check --quiet SHA256SUMS)
 echo "every file in memories/long_term has the checksum that SHA256SUMS says"

@@ -84,11 +84,8 @@ fn the_readme_sets_up_with_two_commands_and_the_first_one_works() {
     // The target folder of this very test, so that nothing is compiled twice.
     let command = Path::new(env!("CARGO_BIN_EXE_mirrordna"));
     let target = command.parent().unwrap().parent().unwrap();
-    let said = run(
-        "scripts/quickstart.sh",
-        &root(),
-        &[("QUICKSTART_DIR", dir.as_path()), ("CARGO_TARGET_DIR", target)],
-    );
+    let said =
+        run("scripts/quickstart.sh", &root(), &[("QUICKSTART_DIR", dir.as_path()), ("CARGO_TARGET_DIR", target)]);
     assert!(said.contains("Done."), "{said}");
     assert!(dir.join("mnt/README.txt").exists(), "the vault is not mounted");
     assert!(std::fs::read_dir(dir.join("mnt/memories/long_term")).unwrap().count() > 2);

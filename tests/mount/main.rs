@@ -7,7 +7,7 @@ mod life;
 mod many;
 mod reading;
 #[path = "../support/sample.rs"]
-#[expect(dead_code, unreachable_pub, reason = "shared with other tests, which use other parts")]
+#[allow(dead_code, unreachable_pub, reason = "shared with other tests, which use other parts")]
 mod sample;
 mod support;
 mod tools;
