@@ -18,7 +18,7 @@ fi
 if [[ ! -x "$CARGO_TARGET_DIR/release/mirrordna" ]]; then
     echo "Building the mirrordna command. RocksDB takes about 15 minutes on two cores, once."
 fi
-cargo build --release --quiet --package mirrordna-cli
+cargo build --release --quiet
 PATH="$CARGO_TARGET_DIR/release:$PATH"
 mkdir -p "$dir/mnt"
 export MIRRORDNA_VAULT="$dir/vault"
