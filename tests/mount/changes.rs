@@ -18,7 +18,7 @@ fn update(mount: &Mount, id: &str, text: &str) {
     mount.vault.memories().update(id, &update).unwrap();
 }
 
-/// A mount with one memory in short_term, looked at so that the kernel has cached it.
+/// A mount with one memory in `short_term`, looked at so that the kernel has cached it.
 fn with_memory(text: &str) -> (Mount, String, String) {
     let mut id = String::new();
     let mount = Mount::new(|vault| {

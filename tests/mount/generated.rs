@@ -92,7 +92,9 @@ fn snapshot_files_are_stable() {
     mount.mounted.take().unwrap().unmount().unwrap();
     let session = sample::session(&mount.vault);
     sample::memory(&mount.vault, &session, Tier::LongTerm, "later".into());
-    mount.mounted = Some(mirrordna_mount::mount(mount.vault.clone(), &mount.point, &Default::default()).unwrap());
+    mount.mounted = Some(
+        mirrordna_mount::mount(mount.vault.clone(), &mount.point, &mirrordna_mount::MountOptions::default()).unwrap(),
+    );
     assert_eq!(mount.sh("sha256sum snapshots/snap_*.*"), first);
     assert_eq!(mount.sh("readlink snapshots/latest; ls snapshots/latest/ | wc -l"), "snap_b\n12\n");
     mount.vault.snapshots().create(NewSnapshot { id: Some("snap_c".into()), ..NewSnapshot::default() }).unwrap();
