@@ -69,7 +69,7 @@ fn a_mount_is_ready_when_the_command_returns_and_gone_when_it_is_unmounted() {
     assert!(sums.unwrap().success());
     let by = format!("(mirrordna mount {} --read-only", bed.path("mnt").display());
     bed.fails(["--lock-timeout", "0.1", "stats"], 13, &["is held by process", &by, "mirrordna umount"]);
-    bed.fails(["mount", "mnt", "--read-only"], 13, &["is held by process"]);
+    bed.fails(["--lock-timeout", "0.1", "mount", "mnt", "--read-only"], 13, &["is held by process"]);
     let other = Bed::new();
     other.fails(
         ["mount", bed.path("mnt").to_str().unwrap(), "--read-only"],
