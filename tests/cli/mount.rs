@@ -34,11 +34,11 @@ impl Mountable {
     fn in_foreground(&self) -> Child {
         let mut command = self.bed.command(["mount", "mnt", "--read-only", "--foreground"]);
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        self.wait_until(|| self.shows_the_memory());
+        Self::wait_until(|| self.shows_the_memory());
         child
     }
 
-    fn wait_until(&self, holds: impl Fn() -> bool) {
+    fn wait_until(holds: impl Fn() -> bool) {
         let begun = Instant::now();
         while !holds() {
             assert!(begun.elapsed() < Duration::from_secs(20), "it does not come");

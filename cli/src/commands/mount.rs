@@ -40,6 +40,7 @@ Examples:
 }
 
 #[derive(Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct Mount {
     /// An empty directory
     dir: PathBuf,
