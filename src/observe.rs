@@ -88,7 +88,8 @@ fn filter(level: &str) -> Result<EnvFilter, ObserveError> {
     // A lone word that is not a level would be taken for a target, and nobody would notice.
     let word = level.trim();
     let word = if word.eq_ignore_ascii_case("warning") { "warn" } else { word };
-    if !word.contains('=') && !word.contains(',') && word.parse::<tracing::level_filters::LevelFilter>().is_err() {
+    let name = !word.contains('=') && !word.contains(',');
+    if word.is_empty() || name && word.parse::<tracing::level_filters::LevelFilter>().is_err() {
         return Err(refused("it is not known".to_owned()));
     }
     EnvFilter::try_new(word).map_err(|error| refused(error.to_string()))

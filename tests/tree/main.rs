@@ -4,7 +4,7 @@ mod changes;
 mod files;
 mod past;
 #[path = "../support/sample.rs"]
-#[expect(dead_code, unreachable_pub, reason = "shared with other tests, which use other parts")]
+#[allow(dead_code, unreachable_pub, reason = "shared with other tests, which use other parts")]
 mod sample;
 mod shape;
 mod support;

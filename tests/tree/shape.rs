@@ -150,8 +150,7 @@ fn names_that_are_not_there_are_not_found() {
         assert_eq!(node(&tree, &format!("memories/long_term/{}", entry.name)), None);
         assert_eq!(node(&tree, &format!("memories/{}", entry.name)), None);
     }
-    use std::os::unix::ffi::OsStrExt;
-    assert_eq!(tree.lookup(&Node::ROOT, OsStr::from_bytes(b"\xff")).unwrap(), None);
+    assert_eq!(tree.lookup(&Node::ROOT, std::os::unix::ffi::OsStrExt::from_bytes(b"\xff")).unwrap(), None);
     assert!(tree.list(&node(&tree, "README.txt").unwrap(), Cursor::START).is_err());
     assert!(tree.open(&Node::ROOT).is_err());
 }
