@@ -4,12 +4,12 @@ use crate::record::Kind;
 use crate::storage::{Changed, Operation};
 
 use super::members::tier_of_terms;
-use super::node::{Directory, Item, Node, Stability};
+use super::node::{Directory, Item, Node};
 
 /// Something in the tree that is not any more as it was.
 ///
-/// Only nodes that are [`Stability::Tracked`] are named: the past does not change, and what is
-/// [`Stability::Volatile`] is not to be kept at all.
+/// Only nodes that are [`super::Stability::Tracked`] are named: the past does not change, and what is
+/// [`super::Stability::Volatile`] is not to be kept at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Affected {
     /// A name appeared in a directory, disappeared, or stands for another node.
@@ -74,6 +74,9 @@ fn entry(parent: &Node, name: String) -> Affected {
 }
 
 fn listing(directory: &Node) -> Affected {
-    debug_assert_eq!(directory.stability(), Stability::Tracked);
-    Affected::Node { parent: Node::ROOT, node: directory.clone() }
+    let parent = match directory.item {
+        Item::Directory(Directory::Tier(_)) => Node::directory(Directory::Collection(Kind::Memory)),
+        _ => Node::ROOT,
+    };
+    Affected::Node { parent, node: directory.clone() }
 }

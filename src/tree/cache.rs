@@ -1,5 +1,7 @@
 //! Files that were made are kept for as long as they are what would be made again, the ones used last of them. What is
 //! known about a file, length and checksum, is kept longer than the file.
+//!
+//! Files are kept by the name of their node and not by the node, which would keep a deleted snapshot from being pruned.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -40,10 +42,10 @@ type Slot = Arc<Mutex<Option<Made>>>;
 
 #[derive(Default)]
 struct Slots {
-    files: HashMap<Node, (Slot, u64)>,
+    files: HashMap<String, (Slot, u64)>,
     tick: u64,
     /// As many as there are days with events, and a few for each snapshot that was looked into.
-    digests: HashMap<Node, (Digest, Sequence)>,
+    digests: HashMap<String, (Digest, Sequence)>,
 }
 
 /// Files that were made.
@@ -72,7 +74,7 @@ impl Cache {
 
     /// What is known about the file of a node and is still true.
     pub(super) fn digest(&self, node: &Node, fresh: impl FnOnce(Sequence) -> Result<bool>) -> Result<Option<Digest>> {
-        let known = lock(&self.0).digests.get(node).copied();
+        let known = lock(&self.0).digests.get(&node.to_string()).copied();
         match known {
             Some((digest, sequence)) if fresh(sequence)? => Ok(Some(digest)),
             _ => Ok(None),
@@ -90,25 +92,26 @@ impl Cache {
     fn remember(&self, node: &Node, made: &Made) {
         // Of a record the head says as much; a day without events is no file, and anybody can ask for any day.
         if !matches!(node.item, Item::Record { .. }) && !made.content.is_empty() {
-            lock(&self.0).digests.insert(node.clone(), (Digest::from(&made.content), made.sequence));
+            lock(&self.0).digests.insert(node.to_string(), (Digest::from(&made.content), made.sequence));
         }
     }
 
     fn slot(&self, node: &Node) -> Slot {
+        let name = node.to_string();
         let mut slots = lock(&self.0);
         slots.tick += 1;
         let now = slots.tick;
-        if let Some((slot, used)) = slots.files.get_mut(node) {
+        if let Some((slot, used)) = slots.files.get_mut(&name) {
             *used = now;
             return Arc::clone(slot);
         }
         if slots.files.len() >= MOST
-            && let Some(oldest) = slots.files.iter().min_by_key(|(_, (_, used))| *used).map(|(node, _)| node.clone())
+            && let Some(oldest) = slots.files.iter().min_by_key(|(_, (_, used))| *used).map(|(name, _)| name.clone())
         {
             slots.files.remove(&oldest);
         }
         let slot = Slot::default();
-        slots.files.insert(node.clone(), (Arc::clone(&slot), now));
+        slots.files.insert(name, (Arc::clone(&slot), now));
         slot
     }
 }

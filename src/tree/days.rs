@@ -68,8 +68,8 @@ fn time_of(event: &Value) -> Option<Timestamp> {
 #[derive(Default)]
 pub(super) struct PastDays(Mutex<Vec<Kept>>);
 
-/// Empty until the first who asks has made it; others wait for that.
-type Kept = (Arc<Pinned>, Arc<OnceLock<BTreeMap<Timestamp, Content>>>);
+/// By the name of the snapshot, since to keep the snapshot itself would keep it from being pruned.
+type Kept = (String, Arc<OnceLock<BTreeMap<Timestamp, Content>>>);
 
 impl PastDays {
     /// The days of a snapshot that have events.
@@ -98,9 +98,10 @@ impl PastDays {
 
     fn kept(&self, pinned: &Arc<Pinned>) -> Arc<OnceLock<BTreeMap<Timestamp, Content>>> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = match all.iter().position(|(other, _)| other == pinned) {
+        let name = format!("{pinned:?}");
+        let kept = match all.iter().position(|(other, _)| *other == name) {
             Some(place) => all.remove(place),
-            None => (Arc::clone(pinned), Arc::default()),
+            None => (name, Arc::default()),
         };
         all.truncate(SNAPSHOTS - 1);
         all.insert(0, kept.clone());

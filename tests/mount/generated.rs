@@ -5,6 +5,7 @@ use std::io::Read;
 use std::os::unix::fs::FileExt;
 
 use mirrordna::vault::{NewSnapshot, Tier};
+use mirrordna_mount::MountOptions;
 
 use crate::sample;
 use crate::support::Mount;
@@ -92,9 +93,7 @@ fn snapshot_files_are_stable() {
     mount.mounted.take().unwrap().unmount().unwrap();
     let session = sample::session(&mount.vault);
     sample::memory(&mount.vault, &session, Tier::LongTerm, "later".into());
-    mount.mounted = Some(
-        mirrordna_mount::mount(mount.vault.clone(), &mount.point, &mirrordna_mount::MountOptions::default()).unwrap(),
-    );
+    mount.mounted = Some(mirrordna_mount::mount(mount.vault.clone(), &mount.point, &MountOptions::default()).unwrap());
     assert_eq!(mount.sh("sha256sum snapshots/snap_*.*"), first);
     assert_eq!(mount.sh("readlink snapshots/latest; ls snapshots/latest/ | wc -l"), "snap_b\n12\n");
     mount.vault.snapshots().create(NewSnapshot { id: Some("snap_c".into()), ..NewSnapshot::default() }).unwrap();

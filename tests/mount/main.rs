@@ -4,10 +4,9 @@
 mod changes;
 mod generated;
 mod life;
-mod many;
 mod reading;
 #[path = "../support/sample.rs"]
-#[allow(dead_code, unreachable_pub, reason = "shared with other tests, which use other parts")]
+#[expect(unreachable_pub, reason = "shared with other tests")]
 mod sample;
 mod support;
 mod tools;

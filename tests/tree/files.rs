@@ -113,7 +113,7 @@ fn generated_files_follow_the_vault_and_stay_as_they_were_opened() {
     assert_eq!(tree.attributes(&sums).unwrap().size, now.len() as u64);
     let now = read(&tree, ".vault/log.jsonl");
     assert!(now.starts_with(&before.1));
-    assert_eq!(now.split(|byte| *byte == b'\n').count() as u64 - 1, vault.state().sequence);
+    assert_eq!(now.split_inclusive(|byte| *byte == b'\n').count() as u64, vault.state().sequence);
     assert_eq!(String::from_utf8(read(&tree, ".vault/root")).unwrap(), format!("{}\n", vault.state().root));
     let health = json::parse(&read(&tree, ".vault/health.json")).unwrap();
     assert_eq!(health.str_at("status"), Some("ok"));

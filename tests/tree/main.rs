@@ -4,7 +4,7 @@ mod changes;
 mod files;
 mod past;
 #[path = "../support/sample.rs"]
-#[allow(dead_code, unreachable_pub, reason = "shared with other tests, which use other parts")]
+#[expect(unreachable_pub, reason = "shared with other tests")]
 mod sample;
 mod shape;
 mod support;

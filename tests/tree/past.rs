@@ -64,4 +64,8 @@ fn a_snapshot_shows_the_tree_as_it_was_whatever_happens_after() {
     vault.snapshots().delete(&pin.id).unwrap();
     vault.prune(PrunePolicy { keep: Some(1), ..PrunePolicy::default() }).unwrap();
     assert!(files(&tree, &root) == then);
+    // And when nobody looks any more, nothing keeps it from being pruned.
+    drop(root);
+    let pruned = vault.prune(PrunePolicy { keep: Some(1), ..PrunePolicy::default() }).unwrap();
+    assert!(pruned.versions > 1_000, "{pruned:?}");
 }

@@ -1,6 +1,7 @@
 //! Directories: their entries, look-ups, attributes, and listing in parts.
 
 use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 
 use mirrordna::record::{Kind, object};
 use mirrordna::tree::{Cursor, Directory, FileKind, Node, Tree};
@@ -150,7 +151,7 @@ fn names_that_are_not_there_are_not_found() {
         assert_eq!(node(&tree, &format!("memories/long_term/{}", entry.name)), None);
         assert_eq!(node(&tree, &format!("memories/{}", entry.name)), None);
     }
-    assert_eq!(tree.lookup(&Node::ROOT, std::os::unix::ffi::OsStrExt::from_bytes(b"\xff")).unwrap(), None);
+    assert_eq!(tree.lookup(&Node::ROOT, OsStr::from_bytes(b"\xff")).unwrap(), None);
     assert!(tree.list(&node(&tree, "README.txt").unwrap(), Cursor::START).is_err());
     assert!(tree.open(&Node::ROOT).is_err());
 }
