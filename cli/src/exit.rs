@@ -96,7 +96,7 @@ fn vault(error: &Error) -> Exit {
         Error::Crypto(error) => crypto(*error),
         Error::Randomness(_) => Exit::Storage,
         Error::UnknownCollection { .. } | Error::Argument { .. } => Exit::Usage,
-        Error::UnknownParent { .. } => Exit::NotFound,
+        Error::UnknownParent { .. } | Error::Pruned { .. } => Exit::NotFound,
         Error::Cycle { .. } => Exit::Invalid,
         Error::Immutable { .. } | Error::State { .. } => Exit::Conflict,
         Error::Io { source, .. } => input_output(source),

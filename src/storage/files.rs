@@ -43,6 +43,13 @@ pub trait FileAccess: Send + Sync {
     /// # Errors
     /// Those of the operating system.
     fn write(&self, path: &Path, content: &[u8]) -> io::Result<()>;
+
+    /// Writes new content of the same length over that of a file, and only returns when it is on disk. A power cut may
+    /// leave the file torn. This is one fsync, where [`FileAccess::write`] takes two.
+    ///
+    /// # Errors
+    /// Those of the operating system; `NotFound` when there is no such file.
+    fn overwrite(&self, path: &Path, content: &[u8]) -> io::Result<()>;
 }
 
 /// The file system of the operating system.
@@ -62,6 +69,13 @@ impl FileAccess for SystemFiles {
         file.sync_all()?;
         fs::rename(&temporary, path)?;
         File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+    }
+
+    fn overwrite(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        let mut file = OpenOptions::new().write(true).open(path)?;
+        file.write_all(content)?;
+        file.set_len(content.len() as u64)?;
+        file.sync_data()
     }
 }
 
@@ -215,10 +229,16 @@ impl HeadFile {
         Ok((newest, problem))
     }
 
+    /// Writes the copy whose turn it is. Its old content is the older of the two, so it may be overwritten in its place: a
+    /// power cut in the middle leaves the other copy, which says where the log stood before.
     pub(super) fn write(&self, files: &dyn FileAccess, dir: &Path) -> Result<()> {
         let [even, odd] = HEADS;
         let path = dir.join(if self.generation.is_multiple_of(2) { even } else { odd });
-        files.write(&path, &self.encode()).map_err(|error| StorageError::from_io(&path, error))
+        let written = match files.overwrite(&path, &self.encode()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => files.write(&path, &self.encode()),
+            written => written,
+        };
+        written.map_err(|error| StorageError::from_io(&path, error))
     }
 }
 
@@ -350,6 +370,7 @@ mod tests {
             head(generation).write(&SystemFiles, dir.path()).unwrap();
         }
         assert_eq!(HeadFile::read(&SystemFiles, dir.path()).unwrap(), (head(4), None));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "written in their places");
         let newest = dir.path().join(HEADS[0]);
         let mut bytes = fs::read(&newest).unwrap();
         bytes[20] ^= 1;

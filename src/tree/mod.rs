@@ -288,7 +288,7 @@ impl Tree {
     fn days(&self, at: &At) -> Result<BTreeSet<Timestamp>> {
         match at {
             At::Present => self.vault.timeline().days(),
-            At::Past(pinned) => self.past_days.days(&self.vault, pinned),
+            At::Past(pinned) => self.past_days.days(pinned),
         }
     }
 

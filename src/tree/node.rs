@@ -31,6 +31,11 @@ impl Pinned {
     pub fn pin(&self) -> &Pin {
         &self.pin
     }
+
+    /// The vault as the snapshot has it.
+    pub(super) fn view(&self) -> &View {
+        &self.view
+    }
 }
 
 impl PartialEq for Pinned {

@@ -269,9 +269,22 @@ impl Vault {
     /// The vault as it was at a sequence; what is needed to read it stays until the view is dropped.
     ///
     /// # Errors
-    /// [`Error::Argument`] for a sequence beyond the end of the log.
+    /// [`Error::Argument`] for a sequence beyond the end of the log, [`Error::Pruned`] for one below the horizon of a prune
+    /// that no snapshot pins.
     pub fn at(&self, sequence: Sequence) -> Result<View> {
         View::past(self, sequence)
+    }
+
+    /// Where the log stands, and a view that keeps that state readable.
+    pub(crate) fn settled(&self) -> Result<(LogState, View)> {
+        loop {
+            let state = self.state();
+            match self.at(state.sequence) {
+                // A prune came between.
+                Err(Error::Pruned { .. }) => {}
+                view => return Ok((state, view?)),
+            }
+        }
     }
 
     /// Identities.
@@ -454,8 +467,7 @@ impl Vault {
         if policy.keep == Some(0) {
             return Err(Error::argument("keep", "at least 1: the newest version of a record is never dropped"));
         }
-        let pins = self.snapshots().pins()?;
-        let pruned = self.storage().prune(policy, &pins, &self.actor)?;
+        let pruned = self.storage().prune(policy, &self.actor)?;
         if !policy.dry_run {
             tracing::info!(target: "mirrordna::audit", action = "prune", versions = pruned.versions, actor = &*self.actor);
         }

@@ -110,7 +110,7 @@ impl Snapshots<'_> {
             None => id::snapshot(vault.ids(), now)?,
         };
         vault.audited("snapshot", Kind::Snapshot, &snapshot_id, || {
-            let state = vault.state();
+            let (state, _held) = vault.settled()?;
             let mut record = Map::new();
             record.insert("snapshot_id".into(), snapshot_id.as_str().into());
             record.insert("timestamp".into(), now.to_string().into());
@@ -132,14 +132,6 @@ impl Snapshots<'_> {
     /// Those of the storage.
     pub fn list(&self) -> Result<Vec<Pin>> {
         self.0.list(Kind::Snapshot, &Filter::default())?.map(|record| Pin::read(&record?)).collect()
-    }
-
-    /// The sequences of all snapshots.
-    ///
-    /// # Errors
-    /// Those of the storage.
-    pub fn pins(&self) -> Result<Vec<Sequence>> {
-        Ok(self.list()?.iter().map(|pin| pin.sequence).collect())
     }
 
     /// A snapshot.
@@ -173,7 +165,7 @@ impl Snapshots<'_> {
     pub fn file(&self, snapshot_id: &str) -> Result<SnapshotFile> {
         let pin = self.get(snapshot_id)?;
         let view = self.0.at(pin.sequence)?;
-        let timeline_summary = self.0.timeline().summary(self.0.id(), Some(pin.sequence))?;
+        let timeline_summary = self.0.timeline().summary(self.0.id(), Some(&view))?;
         Ok(SnapshotFile::new(SnapshotContent {
             snapshot_id: pin.id.clone(),
             timestamp: pin.timestamp,

@@ -1,5 +1,7 @@
 //! The vault at one sequence: the present, or a past that stays readable as long as the view is there.
 
+use std::fmt;
+
 use crate::record::Kind;
 use crate::storage::{Head, Lease, NOW, Sequence, Version};
 
@@ -16,6 +18,12 @@ pub struct View {
     _lease: Option<Lease>,
 }
 
+impl fmt::Debug for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("View").field("vault", &self.vault.id()).field("at", &self.sequence()).finish()
+    }
+}
+
 impl View {
     pub(super) fn present(vault: &Vault) -> Self {
         Self { vault: vault.clone(), at: NOW, _lease: None }
@@ -26,7 +34,13 @@ impl View {
         if at > end {
             return Err(Error::argument(format!("sequence {at}"), format!("the log ends at {end}")));
         }
-        Ok(Self { vault: vault.clone(), at, _lease: Some(vault.storage().lease(at)) })
+        // The lease comes first: a prune that did not see it has made its horizon known by now.
+        let lease = vault.storage().lease(at);
+        let horizon = vault.state().horizon;
+        if at < horizon && !vault.storage().pins()?.contains(&at) {
+            return Err(Error::Pruned { at, horizon });
+        }
+        Ok(Self { vault: vault.clone(), at, _lease: Some(lease) })
     }
 
     /// The vault that is viewed.

@@ -286,7 +286,7 @@ fn a_check_and_a_prune_beside_writers_find_nothing_wrong() {
         for n in 0..60 {
             assert_eq!(check(&storage, &[]).faults, []);
             if n % 4 == 3 {
-                storage.prune(PrunePolicy { keep: Some(1), ..PrunePolicy::default() }, &[], "tester").unwrap();
+                storage.prune(PrunePolicy { keep: Some(1), ..PrunePolicy::default() }, "tester").unwrap();
             }
         }
     });

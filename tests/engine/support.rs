@@ -111,6 +111,12 @@ pub(crate) fn put_memory(id: &str, content: &str, expect: Expect) -> Change {
     put(Kind::Memory, id, memory(id, content), expect)
 }
 
+/// A snapshot that pins a sequence.
+pub(crate) fn snapshot(id: &str, sequence: Sequence) -> Change {
+    let record = prepared(Kind::Snapshot, id, &format!(r#"{{"snapshot_id":"{id}","sequence":{sequence}}}"#));
+    put(Kind::Snapshot, id, record, Expect::Absent)
+}
+
 pub(crate) fn delete(kind: Kind, id: &str, expect: Expect) -> Change {
     Change { kind, id: id.to_owned(), action: Action::Delete, expect, event: None }
 }
