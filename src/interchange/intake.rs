@@ -4,7 +4,7 @@ use crate::record::document::{self, Proof};
 use crate::record::json_stream::ValueError;
 use crate::record::{Kind, RecordError, Value, id, json, schema};
 use crate::storage::prepare;
-use crate::vault::{Import, Result, Taken};
+use crate::vault::{Import, Result, Taken, audit};
 
 use super::progress::Meter;
 use super::report::{Finding, ImportReport, MissingParent, RefusalReason};
@@ -59,7 +59,7 @@ impl<'a> Intake<'a> {
     pub(super) fn refuse(&mut self, kind: Kind, id: &str, reason: RefusalReason) {
         let id = id::readable(id);
         tracing::warn!(
-            target: "mirrordna::audit",
+            target: audit::TARGET,
             action = "import",
             collection = kind.collection(),
             id,

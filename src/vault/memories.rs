@@ -81,9 +81,11 @@ impl Memories<'_> {
         let (agent_id, user_id) = match (new.agent_id, new.user_id) {
             (Some(agent), Some(user)) => (agent, user),
             (agent, user) => {
-                let session = vault.find(Kind::Session, &new.session_id)?.ok_or_else(|| {
-                    let reason = "it is not in the vault, so agent and user must be given".to_owned();
-                    Error::argument(format!("session {}", new.session_id), reason)
+                let session = vault.audited("create", Kind::Memory, "", || {
+                    vault.find(Kind::Session, &new.session_id)?.ok_or_else(|| {
+                        let reason = "it is not in the vault, so agent and user must be given";
+                        Error::argument(format!("session {}", new.session_id), reason)
+                    })
                 })?;
                 let of_session = |field| session.value.str_at(field).unwrap_or_default().to_owned();
                 (agent.unwrap_or_else(|| of_session("agent_id")), user.unwrap_or_else(|| of_session("user_id")))
