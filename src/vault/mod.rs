@@ -41,6 +41,7 @@ pub(crate) use import::{Import, Taken};
 pub use memories::{Memories, MemoryUpdate, NewMemory, Tier};
 pub use overview::Overview;
 pub use reflections::{NewReflection, ReflectionType, Reflections};
+pub(crate) use rules::chain_fields;
 pub use sessions::{Lineage, NewSession, Sessions};
 pub use snapshots::{Difference, DifferenceKind, NewSnapshot, Pin, Restored, Snapshots};
 pub use timeline::{EventQuery, NewEvent, Timeline};
