@@ -74,8 +74,9 @@ impl Sessions<'_> {
                 if let Some(session) = session.as_object_mut() {
                     session.insert("ended_at".into(), now.to_string().into());
                     if let Some(state) = &state {
-                        let merged = member(member(session, "context_metadata"), "final_state");
-                        merged.extend(state.iter().map(|(key, value)| (key.clone(), value.clone())));
+                        with_member(session, "context_metadata", |context| {
+                            with_member(context, "final_state", |merged| merged.extend(state.clone()));
+                        });
                     }
                 }
                 Ok(())
@@ -142,17 +143,15 @@ impl Sessions<'_> {
     }
 }
 
-/// The object under `key`, made empty when there is none.
-pub(super) fn member<'a>(map: &'a mut Map, key: &str) -> &'a mut Map {
-    let value = map.entry(key.to_owned()).or_default();
-    if value.as_object().is_none() {
-        *value = Value::Object(Map::new());
-    }
-    match value {
-        Value::Object(map) => map,
-        // Just made an object.
-        _ => unreachable!("an object"),
-    }
+/// Changes the object under `key`; when there is none, an empty one.
+pub(super) fn with_member<T>(map: &mut Map, key: &str, change: impl FnOnce(&mut Map) -> T) -> T {
+    let mut member = match map.remove(key) {
+        Some(Value::Object(member)) => member,
+        _ => Map::new(),
+    };
+    let result = change(&mut member);
+    map.insert(key.to_owned(), member.into());
+    result
 }
 
 /// A parent must be there. That a session is not its own is said of all chains.
