@@ -58,7 +58,7 @@ cat <<TXT
 Done. There is a vault with the imported records and your first memory, nothing in it was altered, and it is mounted:
   ls $dir/mnt/memories/long_term
   cat $dir/mnt/README.txt
-While it is mounted this process owns it. To go on with the command, unmount it first:
+A process in the background serves the mount and has the vault open. To go on with the command, unmount it first:
   export PATH="$CARGO_TARGET_DIR/release:\$PATH" MIRRORDNA_VAULT="$MIRRORDNA_VAULT"
   mirrordna umount $dir/mnt
 TXT

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::record::{Checksum, Timestamp};
 
+use super::holder;
 use super::types::Sequence;
 use super::{Result, StorageError};
 
@@ -272,10 +273,7 @@ impl LockFile {
                 Err(TryLockError::Error(error)) => return Err(failed(error)),
             }
         }
-        let command: Vec<String> =
-            std::env::args_os().take(8).map(|argument| argument.to_string_lossy().into_owned()).collect();
-        let command: String = command.join(" ").chars().filter(|c| !c.is_control()).take(200).collect();
-        let holder = format!("process {} ({command}), since {now}\n", std::process::id());
+        let holder = format!("{}\n", holder::this_process(now));
         let write = |file: &mut File| {
             file.set_len(0)?;
             file.rewind()?;

@@ -6,6 +6,7 @@
 mod codec;
 mod error;
 mod files;
+mod holder;
 mod merkle;
 mod prepare;
 mod rocksdb;

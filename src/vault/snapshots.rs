@@ -205,8 +205,8 @@ impl Snapshots<'_> {
     /// # Errors
     /// As [`Snapshots::get`]. After a crash the next opening finishes the work.
     pub fn restore(&self, snapshot_id: &str) -> Result<Restored> {
-        let pin = self.get(snapshot_id)?;
         self.0.audited("restore", Kind::Snapshot, snapshot_id, || {
+            let pin = self.get(snapshot_id)?;
             let (put, deleted) = self.0.restore_to(pin.sequence, &format!("restored to {snapshot_id}"))?;
             Ok(Restored { sequence: pin.sequence, put, deleted })
         })

@@ -1,6 +1,7 @@
 //! Import and export: against the stores and timelines of the Python reference, with crashes and hostile files.
 
 mod all_or_nothing;
+mod cycles;
 mod golden;
 mod hostile;
 mod lenient;

@@ -117,6 +117,15 @@ pub(crate) fn memory(id: &str, content: &str) -> String {
     )
 }
 
+/// The text of a session.
+pub(crate) fn session(id: &str, parent: Option<&str>) -> String {
+    let parent = parent.map_or("null".to_owned(), |parent| format!("\"{parent}\""));
+    format!(
+        r#"{{"session_id":"{id}","parent_session_id":{parent},"agent_id":"{AGENT}","user_id":"{USER}",
+        "started_at":"2025-01-01T00:00:00Z","ended_at":null}}"#
+    )
+}
+
 /// The text of a collection file with these members.
 pub(crate) fn collection<'a>(members: impl IntoIterator<Item = (&'a str, String)>) -> Vec<u8> {
     let members: Vec<_> = members.into_iter().map(|(key, text)| format!("{key}: {text}")).collect();
