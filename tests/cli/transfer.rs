@@ -9,11 +9,18 @@ use crate::support::{AGENT, Bed, Done, USER};
 fn a_store_of_the_reference_is_imported_exported_and_equal() {
     let bed = Bed::new();
     let store = Bed::golden().join("store");
-    let report = bed.json(["import".as_ref(), store.as_os_str()]);
+    // One of its citations was tampered with, which is refused.
+    let import = |options: &[&str]| {
+        let done = bed.run(options.iter().map(|option| option.as_ref()).chain(["import".as_ref(), store.as_os_str()]));
+        assert_eq!(done.code, 14, "{done:?}");
+        assert!(done.stderr.contains("1 record was refused; everything else was imported"), "{done:?}");
+        done
+    };
+    let report: serde_json::Value = serde_json::from_str(&import(&["--json"]).stdout).unwrap();
     assert_eq!(report["collections"]["memories"]["taken"], 200);
     assert_eq!(report["missing_parents"].as_array().unwrap().len(), 1);
-    let done = bed.run(["import".as_ref(), store.as_os_str()]);
-    assert!(done.code == 0 && done.stderr.contains("imported 0 records"), "{done:?}");
+    assert_eq!(report["refused"][0]["cause"], "checksum");
+    assert!(import(&[]).stderr.contains("imported 0 records"));
     bed.ok(["export", "out"]);
     for name in ["memories.json", "sessions.json", "identities.json", "agent_dna.json"] {
         let read = |dir: &std::path::Path| -> serde_json::Value {
