@@ -5,7 +5,7 @@ use mirrordna::record::{Kind, RecordError, Value, json};
 use mirrordna::storage::NOW;
 use mirrordna::vault::Past;
 
-use crate::support::{AGENT, Fixture, LENIENT, STRICT, USER, collection, memory, session};
+use crate::support::{AGENT, Fixture, LENIENT, STRICT, collection, memory, session};
 
 fn refusals(report: &ImportReport) -> Vec<(&str, &str)> {
     report.refused.iter().map(|finding| (finding.id.as_str(), finding.reason.name())).collect()

@@ -2,6 +2,10 @@
 
 mod all_or_nothing;
 mod cycles;
+#[path = "../support/data.rs"]
+mod data;
+#[path = "../support/fixture.rs"]
+mod fixture;
 mod golden;
 mod hostile;
 mod lenient;

@@ -2,6 +2,8 @@
 
 mod agent_dna;
 mod chains;
+#[path = "../support/fixture.rs"]
+mod fixture;
 mod identities;
 mod memories;
 mod records;
