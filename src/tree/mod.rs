@@ -29,7 +29,7 @@ use crate::vault::{Error, Result, Vault};
 
 use cache::Cache;
 use days::PastDays;
-use generated::{LastError, LogFile};
+use generated::{HealthFile, LastError, LogFile};
 use members::Members;
 use stamps::Stamps;
 
@@ -78,6 +78,7 @@ pub struct Tree {
     stamps: Stamps,
     cache: Cache,
     log: LogFile,
+    health: HealthFile,
     past_days: PastDays,
     last_error: Mutex<Option<LastError>>,
     /// Whether any memory is in no tier, and the sequence for which that is so.
@@ -94,6 +95,7 @@ impl Tree {
             vault,
             cache: Cache::default(),
             log: LogFile::default(),
+            health: HealthFile::default(),
             past_days: PastDays::default(),
             last_error: Mutex::default(),
             strays: Mutex::default(),
@@ -211,7 +213,7 @@ impl Tree {
             Item::Directory(_) | Item::Latest => Err(Error::argument(node.to_string(), "it is not a regular file")),
             Item::Record { kind, id } => self.open_record(node, *kind, id),
             Item::Readme => Ok(generated::readme(self.opened)),
-            Item::Health => Ok(generated::health(&self.vault, self.last_error().as_ref())),
+            Item::Health => Ok(self.health.content(&self.vault, self.last_error())),
             Item::MerkleRoot => Ok(generated::merkle_root(&self.vault)),
             Item::Log => self.log.content(&self.vault),
             Item::LastError => self.last_error().map(|error| error.content()).ok_or_else(|| gone(node)),

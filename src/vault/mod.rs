@@ -10,6 +10,7 @@ mod error;
 mod filter;
 mod identities;
 mod import;
+mod log;
 mod memories;
 mod overview;
 mod recovery;
