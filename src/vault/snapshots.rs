@@ -7,6 +7,7 @@ use crate::record::document::{SnapshotContent, SnapshotFile};
 use crate::record::{Checksum, Kind, Map, Timestamp, Value, id, object};
 use crate::storage::{Durability, Expect, Sequence};
 
+use super::view::all_heads;
 use super::{Error, Filter, Record, Result, Tier, Vault, View};
 
 /// The version of the protocol that snapshot files name.
@@ -185,7 +186,7 @@ impl Snapshots<'_> {
     pub fn diff<'v>(&self, first: &'v View, second: &'v View) -> impl Iterator<Item = Result<Difference>> + use<'v> {
         // Deleted heads matter too, so this walks the storage's heads and not a view's.
         Kind::ALL.into_iter().filter(|kind| *kind != Kind::Snapshot).flat_map(move |kind| {
-            ids_ever(first.vault(), kind).filter_map(move |id| {
+            all_heads(first.vault(), kind).filter_map(move |head| {
                 let compare = |id: String| -> Result<Option<Difference>> {
                     let difference = match (first.version(kind, &id)?, second.version(kind, &id)?) {
                         (None, Some(_)) => DifferenceKind::Added,
@@ -195,7 +196,7 @@ impl Snapshots<'_> {
                     };
                     Ok(Some(Difference { difference, kind, id }))
                 };
-                id.and_then(compare).transpose()
+                head.and_then(|(id, _)| compare(id)).transpose()
             })
         })
     }
@@ -205,42 +206,20 @@ impl Snapshots<'_> {
     /// # Errors
     /// As [`Snapshots::get`]. After a crash the next opening finishes the work.
     pub fn restore(&self, snapshot_id: &str) -> Result<Restored> {
+        self.restore_with(snapshot_id, &mut |_, _| {})
+    }
+
+    /// As [`Snapshots::restore`]; `progress` is told how many records of how many are done.
+    ///
+    /// # Errors
+    /// As [`Snapshots::restore`].
+    pub fn restore_with(&self, snapshot_id: &str, progress: &mut dyn FnMut(u64, u64)) -> Result<Restored> {
         self.0.audited("restore", Kind::Snapshot, snapshot_id, || {
             let pin = self.get(snapshot_id)?;
-            let (put, deleted) = self.0.restore_to(pin.sequence, &format!("restored to {snapshot_id}"))?;
+            let (put, deleted) = self.0.restore_to(pin.sequence, &format!("restored to {snapshot_id}"), progress)?;
             Ok(Restored { sequence: pin.sequence, put, deleted })
         })
     }
-}
-
-/// The ids of all records of a kind that ever were and have a history.
-fn ids_ever(vault: &Vault, kind: Kind) -> impl Iterator<Item = Result<String>> + use<> {
-    const PAGE: usize = 1_024;
-    let vault = vault.clone();
-    let mut page = Vec::new().into_iter();
-    let mut after: Option<String> = None;
-    let mut ended = false;
-    std::iter::from_fn(move || {
-        loop {
-            if let Some((id, _)) = page.next() {
-                after = Some(String::clone(&id));
-                return Some(Ok(id));
-            }
-            if ended {
-                return None;
-            }
-            match vault.storage().heads(kind, after.as_deref(), PAGE) {
-                Ok(next) => {
-                    ended = next.is_empty();
-                    page = next.into_iter();
-                }
-                Err(error) => {
-                    ended = true;
-                    return Some(Err(error.into()));
-                }
-            }
-        }
-    })
 }
 
 /// A record under its id, with its checksum.

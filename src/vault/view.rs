@@ -116,29 +116,9 @@ impl View {
 
     /// All ids and heads of a kind in order of the id, read page by page.
     pub fn iter(&self, kind: Kind) -> impl Iterator<Item = Result<(String, Head)>> + '_ {
-        let mut page = Vec::new().into_iter();
-        let mut after: Option<String> = None;
-        let mut ended = false;
-        std::iter::from_fn(move || {
-            loop {
-                if let Some((id, head)) = page.next() {
-                    after = Some(String::clone(&id));
-                    return Some(Ok((id, head)));
-                }
-                if ended {
-                    return None;
-                }
-                match self.heads(kind, after.as_deref(), PAGE) {
-                    Ok(next) => {
-                        ended = next.is_empty();
-                        page = next.into_iter();
-                    }
-                    Err(error) => {
-                        ended = true;
-                        return Some(Err(error));
-                    }
-                }
-            }
+        all_heads(&self.vault, kind).filter_map(move |item| {
+            let resolve = |(id, head): (String, Head)| Ok(self.resolve(kind, &id, head)?.map(|head| (id, head)));
+            item.and_then(resolve).transpose()
         })
     }
 
@@ -149,4 +129,33 @@ impl View {
             Err(error) => Some(Err(error)),
         })
     }
+}
+
+/// Ids and newest heads of all records of a kind that ever were, deleted ones too, in order of the id, read page by page.
+pub(super) fn all_heads(vault: &Vault, kind: Kind) -> impl Iterator<Item = Result<(String, Head)>> + use<> {
+    let vault = vault.clone();
+    let mut page = Vec::new().into_iter();
+    let mut after: Option<String> = None;
+    let mut ended = false;
+    std::iter::from_fn(move || {
+        loop {
+            if let Some((id, head)) = page.next() {
+                after = Some(String::clone(&id));
+                return Some(Ok((id, head)));
+            }
+            if ended {
+                return None;
+            }
+            match vault.storage().heads(kind, after.as_deref(), PAGE) {
+                Ok(next) => {
+                    ended = next.is_empty();
+                    page = next.into_iter();
+                }
+                Err(error) => {
+                    ended = true;
+                    return Some(Err(error.into()));
+                }
+            }
+        }
+    })
 }

@@ -116,8 +116,8 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<()> {
         Command::Diff { first, second } => diff(&first, &second, context),
         Command::Restore { id } => {
             let vault = context.open()?;
-            let progress = context.progress("restoring", Unit::Steps);
-            let restored = vault.snapshots().restore(&id)?;
+            let mut progress = context.progress("restoring", Unit::Steps);
+            let restored = vault.snapshots().restore_with(&id, &mut |done, total| progress.set(done, total))?;
             drop(progress);
             let value = object([
                 ("sequence", restored.sequence.into()),
