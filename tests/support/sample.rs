@@ -129,8 +129,18 @@ pub fn import(vault: &Vault, kind: Kind, records: &[(String, Value)], lenient: b
             token: None,
             durability: Durability::Buffered,
         };
-        vault.storage().commit(commit).unwrap_or_else(|error| panic!("{error}"));
+        let committed = vault.storage().commit(commit).unwrap_or_else(|error| panic!("{error}"));
+        vault.storage().settle(committed.last);
     }
+}
+
+/// The text of a memory as a program would write it.
+pub fn memory_text(id: &str, content: &str) -> String {
+    format!(
+        r#"{{"memory_id": "{id}", "content": "{content}", "source": {{"session_id": "sess_0123456789ab",
+            "timestamp": "2025-03-01T08:00:00Z", "agent_id": "{AGENT}", "user_id": "{USER}"}}}}
+"#
+    )
 }
 
 /// Memories to import: `count` of them, with ids that begin with `mem_` and a number, all in one tier.

@@ -8,3 +8,5 @@ mod past;
 mod sample;
 mod shape;
 mod support;
+mod write_model;
+mod writing;
