@@ -2,9 +2,11 @@
 //! `docs/mount-semantics.md`.
 
 mod changes;
+mod editors;
 mod generated;
 mod life;
 mod reading;
+mod records;
 #[path = "../support/sample.rs"]
 #[expect(unreachable_pub, reason = "shared with other tests")]
 mod sample;
