@@ -240,18 +240,18 @@ impl Node {
             return Stability::Immutable;
         }
         match &self.item {
-            // Their entries come and go with the log, not with records of their own.
-            Item::Directory(Directory::Vault | Directory::Collection(Kind::Event)) => Stability::Volatile,
-            Item::Directory(_) | Item::Record { .. } | Item::Latest => Stability::Tracked,
             Item::Readme | Item::SnapshotFile(..) => Stability::Immutable,
+            // Their entries come and go with the log, not with records of their own.
+            Item::Directory(Directory::Vault | Directory::Collection(Kind::Event))
             // Its name can become that of a record.
-            Item::Scratch(_)
+            | Item::Scratch(_)
             | Item::Sums(_)
             | Item::Day(_)
             | Item::Health
             | Item::Log
             | Item::MerkleRoot
             | Item::LastError => Stability::Volatile,
+            Item::Directory(_) | Item::Record { .. } | Item::Latest => Stability::Tracked,
         }
     }
 }

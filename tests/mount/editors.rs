@@ -13,8 +13,9 @@ use mirrordna_mount::MountOptions;
 
 use crate::life::Serving;
 use crate::records::path_of;
-use crate::sample::{self, memory_text};
+use crate::sample;
 use crate::support::{Mount, clear, has, sh, succeeded, vault};
+use crate::texts::memory_text;
 
 const ID: &str = "mem_that_is_edited";
 
@@ -120,8 +121,15 @@ fn vim_keeps_backups() {
     if !has("vim") {
         return;
     }
-    for (copy, backup) in [("yes", "backup"), ("no", "backup"), ("auto", "backup"), ("yes", "nobackup"), ("no", "nobackup"),
-        ("auto", "nobackup"), ("auto,breakhardlink", "backup")] {
+    for (copy, backup) in [
+        ("yes", "backup"),
+        ("no", "backup"),
+        ("auto", "backup"),
+        ("yes", "nobackup"),
+        ("no", "nobackup"),
+        ("auto", "nobackup"),
+        ("auto,breakhardlink", "backup"),
+    ] {
         let what = format!("backupcopy={copy} {backup}");
         let (mount, path) = edited();
         for (n, (old, new)) in [("before", "between"), ("between", "after")].into_iter().enumerate() {
@@ -138,7 +146,11 @@ fn vim_keeps_backups() {
         assert!(mount.read(&path).contains("after"), "{what}");
         assert!(!mount.path(".vault/last-error").exists(), "{what}: {}", mount.read(".vault/last-error"));
         mount.sh("cd memories/long_term && sha256sum -c --quiet SHA256SUMS");
-        assert_eq!(mount.sh("ls -A memories/long_term | wc -l").trim(), if backup == "backup" { "3" } else { "2" }, "{what}");
+        assert_eq!(
+            mount.sh("ls -A memories/long_term | wc -l").trim(),
+            if backup == "backup" { "3" } else { "2" },
+            "{what}"
+        );
     }
 }
 
@@ -181,7 +193,10 @@ fn tools_of_the_shell_change_records() {
         ("sed", "sed -i s/before/after/ $F"),
         ("sed with a backup", "sed -i.bak s/before/after/ $F"),
         ("jq and mv", r#"jq '.content = "after"' $F > $F.tmp && mv $F.tmp $F"#),
-        ("jq and mv across directories", r#"jq '.content = "after"' $F > memories/episodic/x && mv memories/episodic/x $F"#),
+        (
+            "jq and mv across directories",
+            r#"jq '.content = "after"' $F > memories/episodic/x && mv memories/episodic/x $F"#,
+        ),
         ("redirection", r#"new=$(jq -c '.content = "after"' $F); echo "$new" > $F"#),
         ("tee", r#"jq '.content = "after"' $F | cat > /tmp/tee.$$; tee $F < /tmp/tee.$$ >/dev/null; rm /tmp/tee.$$"#),
         ("cp", "sed s/before/after/ $F > /tmp/cp.$$; cp /tmp/cp.$$ $F; rm /tmp/cp.$$"),
@@ -201,7 +216,8 @@ fn tools_of_the_shell_change_records() {
         assert!(!mount.path(".vault/last-error").exists(), "{what}: {}", mount.read(".vault/last-error"));
     }
     // These remove the file before they write it anew, and so they do here.
-    for (what, tool) in [("install", "install -m 600"), ("mv from elsewhere", "mv"), ("cp", "cp --remove-destination")] {
+    for (what, tool) in [("install", "install -m 600"), ("mv from elsewhere", "mv"), ("cp", "cp --remove-destination")]
+    {
         let (mount, path) = edited();
         mount.sh(&format!("sed s/before/after/ {path} > /tmp/i.$$; {tool} /tmp/i.$$ {path}; rm -f /tmp/i.$$"));
         assert_eq!(content(&mount), "after", "{what}");
@@ -217,14 +233,29 @@ fn tools_of_the_shell_change_records() {
 fn python_and_other_editors_write_records() {
     let ways = [
         ("in place", "open(p, 'w').write(new)"),
-        ("in place, synced", "f = open(p, 'r+'); f.seek(0); f.truncate(); f.write(new); f.flush(); os.fdatasync(f.fileno()); f.close()"),
+        (
+            "in place, synced",
+            "f = open(p, 'r+'); f.seek(0); f.truncate(); f.write(new); f.flush(); os.fdatasync(f.fileno()); f.close()",
+        ),
         ("write and rename", "open(p + '.tmp', 'w').write(new); os.replace(p + '.tmp', p)"),
-        ("tempfile", "f = tempfile.NamedTemporaryFile('w', dir=d, delete=False); f.write(new); f.flush(); os.fsync(f.fileno()); f.close(); os.replace(f.name, p)"),
+        (
+            "tempfile",
+            "f = tempfile.NamedTemporaryFile('w', dir=d, delete=False); f.write(new); f.flush(); os.fsync(f.fileno()); f.close(); os.replace(f.name, p)",
+        ),
         ("hidden", "t = os.path.join(d, '.' + os.path.basename(p) + '.x'); open(t, 'w').write(new); os.rename(t, p)"),
-        ("old and new", "open(p + '___new___', 'w').write(new); os.rename(p, p + '___old___'); os.rename(p + '___new___', p); os.unlink(p + '___old___')"),
-        ("backup first", "os.rename(p, p + '.bak'); f = os.open(p, os.O_WRONLY | os.O_CREAT | os.O_EXCL); os.write(f, new.encode()); os.close(f)"),
+        (
+            "old and new",
+            "open(p + '___new___', 'w').write(new); os.rename(p, p + '___old___'); os.rename(p + '___new___', p); os.unlink(p + '___old___')",
+        ),
+        (
+            "backup first",
+            "os.rename(p, p + '.bak'); f = os.open(p, os.O_WRONLY | os.O_CREAT | os.O_EXCL); os.write(f, new.encode()); os.close(f)",
+        ),
         ("copy first", "shutil.copy2(p, p + '.bak'); open(p, 'w').write(new); os.unlink(p + '.bak')"),
-        ("mapped", "f = open(p, 'r+b'); f.truncate(len(new.encode())); m = mmap.mmap(f.fileno(), 0); m[:] = new.encode(); m.flush(); m.close(); f.close()"),
+        (
+            "mapped",
+            "f = open(p, 'r+b'); f.truncate(len(new.encode())); m = mmap.mmap(f.fileno(), 0); m[:] = new.encode(); m.flush(); m.close(); f.close()",
+        ),
     ];
     for (what, script) in ways {
         let (mount, path) = edited();
@@ -264,7 +295,10 @@ fn rsync_and_cp_bring_records() {
     mount.sh("cp -a memories/long_term/mem_brought_000001.json /tmp/one.$$ && cp -a /tmp/one.$$ memories/long_term/mem_brought_000001.json && rm /tmp/one.$$");
     assert_eq!(count(), before + 300);
     mount.sh("mv memories/long_term/mem_brought_*.json memories/short_term/ && (cd memories/short_term && sha256sum -c --quiet SHA256SUMS)");
-    assert_eq!(mount.sh("jq -r .tier memories/short_term/mem_brought_*.json | sort | uniq -c").trim(), "300 short_term");
+    assert_eq!(
+        mount.sh("jq -r .tier memories/short_term/mem_brought_*.json | sort | uniq -c").trim(),
+        "300 short_term"
+    );
     mount.sh(&format!("cp -r memories/short_term {dir}/saved; rm memories/short_term/*.json; cp {dir}/saved/*.json memories/short_term/"));
     assert_eq!(mount.sh("ls memories/short_term/mem_brought_* | wc -l"), "300\n");
     assert!(!mount.path(".vault/last-error").exists(), "{}", mount.read(".vault/last-error"));

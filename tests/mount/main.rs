@@ -1,6 +1,7 @@
 //! A real mount, looked at with the tools that people use. What each test proves stands at its head, in the words of
 //! `docs/mount-semantics.md`.
 
+mod bad_records;
 mod changes;
 mod editors;
 mod generated;
@@ -11,5 +12,9 @@ mod records;
 #[expect(unreachable_pub, reason = "shared with other tests")]
 mod sample;
 mod support;
+#[path = "../support/texts.rs"]
+mod texts;
+mod together;
 mod tools;
+mod waiting;
 mod writing;

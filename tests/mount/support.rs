@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Once;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mirrordna::storage::Durability;
 use mirrordna::{Vault, VaultOptions};
@@ -44,15 +43,6 @@ impl Mount {
         std::fs::read_to_string(self.path(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
     }
 
-    /// Waits until something holds that nobody is told of.
-    pub(crate) fn settled(&self, holds: impl Fn() -> bool) {
-        let began = std::time::Instant::now();
-        while !holds() {
-            assert!(began.elapsed() < std::time::Duration::from_secs(60), "it does not come");
-            std::thread::yield_now();
-        }
-    }
-
     /// Runs a script in the root of the mount and gives what it printed; it must succeed and say nothing of errors.
     pub(crate) fn sh(&self, script: &str) -> String {
         succeeded(script, &sh(&self.point, script))
@@ -74,10 +64,7 @@ pub(crate) fn clear(point: &Path) {
 /// A vault in a temporary directory, whose changes are buffered.
 pub(crate) fn vault() -> (TempDir, Vault) {
     static LOG: Once = Once::new();
-    LOG.call_once(|| {
-        assert!(Path::new("/dev/fuse").exists(), "these tests need /dev/fuse");
-        tracing::subscriber::set_global_default(Unheard).unwrap();
-    });
+    LOG.call_once(|| assert!(Path::new("/dev/fuse").exists(), "these tests need /dev/fuse"));
     let dir = tempfile::tempdir().unwrap();
     let vault = Vault::create(&dir.path().join("vault"), &buffered()).unwrap();
     (dir, vault)
@@ -89,40 +76,6 @@ fn open(path: &Path) -> Vault {
 
 fn buffered() -> VaultOptions {
     VaultOptions { durability: Durability::Buffered, ..VaultOptions::default() }
-}
-
-/// Counts how often somebody waited for the kernel in vain, which the mount says in its log.
-struct Unheard;
-
-static UNHEARD: AtomicUsize = AtomicUsize::new(0);
-
-impl tracing::Subscriber for Unheard {
-    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
-        *metadata.level() == tracing::Level::ERROR && metadata.target() == "mirrordna::mount"
-    }
-
-    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-        tracing::span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
-
-    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
-
-    fn event(&self, event: &tracing::Event<'_>) {
-        if event.fields().any(|field| field.name() == "waiting") {
-            UNHEARD.fetch_add(1, Ordering::SeqCst);
-        }
-    }
-
-    fn enter(&self, _: &tracing::span::Id) {}
-
-    fn exit(&self, _: &tracing::span::Id) {}
-}
-
-/// How often somebody waited for the kernel in vain.
-pub(crate) fn unheard() -> usize {
-    UNHEARD.load(Ordering::SeqCst)
 }
 
 /// Runs a script with bash in a directory. It is stopped after two minutes: a mount that hangs must fail the test.

@@ -134,15 +134,6 @@ pub fn import(vault: &Vault, kind: Kind, records: &[(String, Value)], lenient: b
     }
 }
 
-/// The text of a memory as a program would write it.
-pub fn memory_text(id: &str, content: &str) -> String {
-    format!(
-        r#"{{"memory_id": "{id}", "content": "{content}", "source": {{"session_id": "sess_0123456789ab",
-            "timestamp": "2025-03-01T08:00:00Z", "agent_id": "{AGENT}", "user_id": "{USER}"}}}}
-"#
-    )
-}
-
 /// Memories to import: `count` of them, with ids that begin with `mem_` and a number, all in one tier.
 pub fn memories(tier: Tier, count: usize) -> Vec<(String, Value)> {
     let texts = ["plain words", "größer als nötig", "記憶の宮殿", "память", "a needle in the haystack"];

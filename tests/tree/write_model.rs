@@ -8,8 +8,8 @@ use mirrordna::tree::{Node, Refusal, Tree};
 use mirrordna::vault::{MemoryUpdate, Tier};
 use proptest::prelude::*;
 
-use crate::sample::memory_text;
 use crate::support::{names, node, read, vault};
+use crate::texts::memory_text;
 use crate::writing::{tier, write};
 
 const IDS: [&str; 2] = ["mem_aaaaaaaaaaaa", "mem_bbbbbbbbbbbb"];
@@ -39,13 +39,30 @@ impl Text {
 
 #[derive(Clone, Debug)]
 enum Step {
-    Write { at: Place, text: Text },
-    Unlink { at: Place },
-    Rename { from: Place, to: Place, replace: bool },
+    Write {
+        at: Place,
+        text: Text,
+    },
+    Unlink {
+        at: Place,
+    },
+    Rename {
+        from: Place,
+        to: Place,
+        replace: bool,
+    },
     /// Somebody else changes, moves or deletes a record.
-    Update { id: usize, content: u8 },
-    Promote { id: usize, tier: usize },
-    Delete { id: usize },
+    Update {
+        id: usize,
+        content: u8,
+    },
+    Promote {
+        id: usize,
+        tier: usize,
+    },
+    Delete {
+        id: usize,
+    },
 }
 
 fn place() -> impl Strategy<Value = Place> {
@@ -101,7 +118,9 @@ fn id_of((_, name): Place) -> Option<usize> {
 impl Model {
     fn sees(&self, at: Place) -> bool {
         match id_of(at) {
-            Some(id) => !self.aside.contains_key(&id) && self.records.get(&id).is_some_and(|record| record.tier == at.0),
+            Some(id) => {
+                !self.aside.contains_key(&id) && self.records.get(&id).is_some_and(|record| record.tier == at.0)
+            }
             None => self.scratch.contains_key(&at),
         }
     }
@@ -131,16 +150,15 @@ impl Model {
     /// What the step does, and whether it succeeds.
     fn step(&mut self, step: &Step) -> bool {
         match step {
-            Step::Write { at, text } => match id_of(*at) {
-                Some(id) => {
+            Step::Write { at, text } => {
+                if let Some(id) = id_of(*at) {
                     // An unfinished text is no error for whoever closes it.
                     self.is_free(*at, id) && (self.store(*at, id, Some(text)) || matches!(text, Text::Unfinished))
-                }
-                None => {
+                } else {
                     self.scratch.insert(*at, (text.bytes(), Some(text.clone())));
                     true
                 }
-            },
+            }
             Step::Unlink { at } => {
                 let there = self.sees(*at);
                 if let (true, Some(id)) = (there, id_of(*at)) {
@@ -252,7 +270,8 @@ fn compare(tree: &Tree, model: &Model, step: &Step) {
         let mut seen = names(tree, &tier(*of));
         seen.retain(|name| name != "SHA256SUMS");
         seen.sort();
-        let mut expected: Vec<&str> = (0..NAMES.len()).filter(|name| model.sees((n, *name))).map(|name| NAMES[name]).collect();
+        let mut expected: Vec<&str> =
+            (0..NAMES.len()).filter(|name| model.sees((n, *name))).map(|name| NAMES[name]).collect();
         expected.sort_unstable();
         assert_eq!(seen, expected, "{of:?} after {step:?} with {model:?}");
         for (name, text) in NAMES.iter().enumerate() {

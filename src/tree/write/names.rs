@@ -128,9 +128,15 @@ mod tests {
         for name in ["mem_0123456789ab.json", "anything.json"] {
             assert!(matches!(place(tier, name), Ok(Place::Record { kind: Kind::Memory, .. })), "{name}");
         }
-        for name in
-            [".mem_0123456789ab.json", "mem_x.json~", "mem_x.json.tmp", ".mem_x.json.swp", "sedAbCdEf", "4913", "a.JSON"]
-        {
+        for name in [
+            ".mem_0123456789ab.json",
+            "mem_x.json~",
+            "mem_x.json.tmp",
+            ".mem_x.json.swp",
+            "sedAbCdEf",
+            "4913",
+            "a.JSON",
+        ] {
             assert!(matches!(place(tier, name), Ok(Place::Scratch { .. })), "{name}");
         }
     }

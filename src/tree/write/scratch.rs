@@ -96,12 +96,12 @@ enum Held {
 impl Scratch {
     /// The scratch files of the vault in `vault`; of none when it lies in no directory or another process has them.
     pub(super) fn open(vault: Option<&Path>, numbers: &Arc<AtomicU64>) -> Result<Self> {
-        let (dir, held) = match vault.map(|vault| hold(&vault.join(NAME))).transpose()?.flatten() {
-            Some((dir, lock)) => (dir, Held::Locked { _lock: lock }),
-            None => {
-                let temporary = tempfile::tempdir().map_err(|error| failed(&std::env::temp_dir(), error))?;
-                (temporary.path().to_owned(), Held::Temporary { _dir: temporary })
-            }
+        let held = vault.map(|vault| hold(&vault.join(NAME))).transpose()?.flatten();
+        let (dir, held) = if let Some((dir, lock)) = held {
+            (dir, Held::Locked { _lock: lock })
+        } else {
+            let temporary = tempfile::tempdir().map_err(|error| failed(&std::env::temp_dir(), error))?;
+            (temporary.path().to_owned(), Held::Temporary { _dir: temporary })
         };
         let scratch = Self { dir, _held: held, files: Mutex::default(), numbers: Arc::clone(numbers) };
         scratch.load()?;
@@ -209,7 +209,8 @@ impl Scratch {
     /// Renames a file, and returns the one that had the new name.
     pub(super) fn rename(&self, from: (Directory, &str), to: (Directory, &str)) -> Written<Option<Arc<ScratchFile>>> {
         let mut files = lock(&self.files);
-        let moved = self.make_folder(to.0).and_then(|()| fs::rename(self.on_disk(from.0, from.1), self.on_disk(to.0, to.1)));
+        let moved =
+            self.make_folder(to.0).and_then(|()| fs::rename(self.on_disk(from.0, from.1), self.on_disk(to.0, to.1)));
         moved.map_err(|error| refused(from.0, from.1, error))?;
         let Some(file) = files.get_mut(&from.0).and_then(|files| files.remove(from.1)) else { return Ok(None) };
         *lock(&file.place) = Some((to.0, to.1.to_owned()));
