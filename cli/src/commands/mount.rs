@@ -24,11 +24,11 @@ const READY: &str = "ready";
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Mount the vault as a directory, and return when it can be used
+    /// Mount the vault as a directory whose files are its records, and return when it can be used
     #[command(after_help = "\
 Examples:
-  mirrordna mount ~/vault --read-only
-  mirrordna --log-file mount.log mount ~/vault --read-only
+  mirrordna mount ~/vault
+  mirrordna --log-file mount.log mount ~/vault
   mirrordna mount ~/vault --read-only --foreground")]
     Mount(Mount),
     /// Unmount a vault, and return when the process that served it is gone
