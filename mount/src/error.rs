@@ -62,9 +62,6 @@ pub enum MountError {
     /// The program is missing with which others than root mount.
     #[error("fusermount3 is missing: install it with `apt install fuse3`")]
     NoHelper,
-    /// Writing through the mount is not there yet.
-    #[error("this version mounts a vault for reading only: use `--read-only`")]
-    ReadWrite,
     /// The operating system failed.
     #[error("{}: {source}", path.display())]
     Io {

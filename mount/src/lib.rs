@@ -3,6 +3,7 @@
 //! [`mount`] mounts a vault, [`umount`] unmounts one, of this process or another. What is seen there is decided by
 //! [`mirrordna::tree`]; this package only translates. `requests` and `fs` answer the kernel, with `inodes`, `directory` and
 //! `handles` for what the kernel refers to by number; `notify` drops from the kernel's caches what a change touched;
+//! `write` is what changes something;
 //! `errno` says which error becomes which number; `session`, `umount` and `mountpoint` are about being mounted.
 //! `docs/mount-semantics.md` lists what is promised and which test proves it.
 #![deny(unsafe_code, clippy::undocumented_unsafe_blocks)]
@@ -19,6 +20,7 @@ mod notify;
 mod requests;
 mod session;
 mod umount;
+mod write;
 
 pub use error::MountError;
 pub use session::{MountOptions, Mounted, mount};

@@ -23,19 +23,13 @@ use crate::umount::{detach, unmount_path};
 const THREADS: (usize, usize) = (2, 8);
 
 /// How a vault is mounted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MountOptions {
     /// Others than the mounting user may look in. Root may mount so; others only when `/etc/fuse.conf` says
     /// `user_allow_other`.
     pub allow_other: bool,
-    /// For reading only, which is all that there is yet.
+    /// For reading only.
     pub read_only: bool,
-}
-
-impl Default for MountOptions {
-    fn default() -> Self {
-        Self { allow_other: false, read_only: true }
-    }
 }
 
 /// A mounted vault. Dropping it unmounts it, even when somebody uses it; [`Mounted::unmount`] can say that it is used.
@@ -58,9 +52,6 @@ struct Serving {
 /// # Errors
 /// [`MountError`] says what is in the way, and what to do about it.
 pub fn mount(vault: Vault, mountpoint: &Path, options: &MountOptions) -> Result<Mounted, MountError> {
-    if !options.read_only {
-        return Err(MountError::ReadWrite);
-    }
     let path = prepare(mountpoint)?;
     let inodes = Arc::new(Inodes::new());
     let (invalidator, jobs) = Invalidator::new(Arc::clone(&inodes));
@@ -70,7 +61,13 @@ pub fn mount(vault: Vault, mountpoint: &Path, options: &MountOptions) -> Result<
         shared: options.allow_other,
     };
     let source = vault.clone();
-    let fs = VaultFs::new(Tree::new(vault), inodes, invalidator.clone(), owner);
+    let tree = if options.read_only {
+        Tree::new(vault)
+    } else {
+        let dir = vault.dir().map(Path::to_owned);
+        Tree::writable(vault, dir.as_deref())?
+    };
+    let fs = VaultFs::new(tree, inodes, invalidator.clone(), owner);
     let session = Session::new(fs, &path, &config(*options)).map_err(|error| explain(&path, error))?;
     let failed = |source| MountError::Io { path: path.clone(), source };
     let subscriber: Arc<dyn Subscriber> = Arc::new(invalidator);
@@ -125,7 +122,7 @@ fn config(options: MountOptions) -> Config {
         MountOption::FSName(SUBTYPE.to_owned()),
         MountOption::CUSTOM(format!("subtype={SUBTYPE}")),
         MountOption::DefaultPermissions,
-        MountOption::RO,
+        if options.read_only { MountOption::RO } else { MountOption::RW },
         MountOption::NoAtime,
         MountOption::NoSuid,
         MountOption::NoDev,

@@ -312,12 +312,33 @@ impl Tree {
     /// # Errors
     /// [`Refusal`] for what may not change at all.
     pub fn set_attributes(&self, node: &Node) -> Written<()> {
-        let allowed = self.writing_at(node).and_then(|_| match &node.item {
-            Item::Record { .. } | Item::Scratch(_) => Ok(()),
-            Item::Directory(directory) if super::names::holds_records(*directory) => Ok(()),
-            _ => Err(not_made_here(node)),
-        });
+        let allowed =
+            self.writing_at(node).and_then(|_| if is_ours(node) { Ok(()) } else { Err(not_made_here(node)) });
         allowed.map_err(|refusal| self.refused(refusal))
+    }
+
+    /// Asks for what files have elsewhere and not here: extended attributes that can be set, room set aside for content.
+    ///
+    /// # Errors
+    /// Always: [`Refusal::Unsupported`], or why nothing there can be changed.
+    pub fn set_other(&self, node: &Node, what: &'static str) -> Written<()> {
+        self.set_attributes(node)?;
+        Err(Refusal::Unsupported { path: node.to_string(), what })
+    }
+
+    /// Whether a file can be written, or files be made in a directory.
+    #[must_use]
+    pub fn is_writable(&self, node: &Node) -> bool {
+        self.writing.is_some() && node.at == At::Present && is_ours(node)
+    }
+
+    /// Makes everything durable that was committed.
+    ///
+    /// # Errors
+    /// Those of the storage.
+    pub fn sync_all(&self) -> Written<()> {
+        let flushed = self.vault.flush().map(|_| ());
+        flushed.map_err(|source| Refusal::Vault { path: ".".to_owned(), source })
     }
 
     /// Sets the time of the last change of a scratch file. That of a record is the time of its version.
@@ -373,6 +394,23 @@ impl Tree {
     fn scratch(&self) -> Written<&Scratch> {
         let writing = self.writing.as_ref();
         writing.map(|writing| &writing.scratch).ok_or_else(|| Refusal::ReadOnly { path: "scratch".to_owned() })
+    }
+}
+
+/// Records, scratch files and the directories where they lie.
+fn is_ours(node: &Node) -> bool {
+    match &node.item {
+        Item::Record { .. } | Item::Scratch(_) => true,
+        Item::Directory(directory) => super::names::holds_records(*directory),
+        Item::Readme
+        | Item::Sums(_)
+        | Item::Day(_)
+        | Item::SnapshotFile(..)
+        | Item::Latest
+        | Item::Health
+        | Item::Log
+        | Item::MerkleRoot
+        | Item::LastError => false,
     }
 }
 

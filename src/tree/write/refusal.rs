@@ -69,6 +69,14 @@ pub enum Refusal {
         /// The limit.
         limit: u64,
     },
+    /// Files here do not have it.
+    #[error("{path}: files here have no {what}")]
+    Unsupported {
+        /// The file.
+        path: String,
+        /// What they do not have.
+        what: &'static str,
+    },
     /// It is a directory.
     #[error("{path}: it is a directory")]
     IsDirectory {
@@ -82,7 +90,7 @@ impl Refusal {
     /// already is an ordinary answer to a question.
     pub(super) fn is_telling(&self) -> bool {
         match self {
-            Self::Missing { .. } | Self::ReadOnly { .. } | Self::IsDirectory { .. } => false,
+            Self::Missing { .. } | Self::ReadOnly { .. } | Self::IsDirectory { .. } | Self::Unsupported { .. } => false,
             Self::Past { .. }
             | Self::NotPermitted { .. }
             | Self::Misfit { .. }
