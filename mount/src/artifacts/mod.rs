@@ -13,6 +13,8 @@ mod workers;
 pub(crate) use notify::{Invalidator, Jobs};
 
 use std::collections::HashMap;
+use std::io::Write as _;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
@@ -29,7 +31,7 @@ use workers::Workers;
 const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 3_600);
 
 /// The largest request, and how much of a file is read ahead.
-pub(crate) const REQUEST: u32 = 1 << 20;
+const REQUEST: u32 = 1 << 20;
 
 /// How many requests of the kernel's own (reading ahead, writing back) may be under way.
 const BACKGROUND: u16 = 64;
@@ -67,6 +69,20 @@ impl ArtifactsFs {
     fn entry(&self, attributes: &Attributes, reply: ReplyEntry) {
         let attr = translate::attr(attributes);
         reply.entry(&FOR_EVER, &attr, self.generations.of(attributes));
+    }
+}
+
+/// Has the kernel read as much ahead as it asks for at a time. Only root may; for others it stays at 128 KiB.
+pub(crate) fn read_ahead(point: &Path) {
+    let set = || -> std::io::Result<()> {
+        let device = rustix::fs::stat(point)?.st_dev;
+        let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+        let setting = format!("/sys/class/bdi/{major}:{minor}/read_ahead_kb");
+        // Not created where the kernel has none.
+        std::fs::OpenOptions::new().write(true).open(setting)?.write_all((REQUEST / 1_024).to_string().as_bytes())
+    };
+    if let Err(error) = set() {
+        tracing::debug!(target: "mirrordna::mount", %error, "the kernel reads no more ahead than it does by itself");
     }
 }
 

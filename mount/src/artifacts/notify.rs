@@ -9,8 +9,8 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -38,19 +38,24 @@ pub(crate) struct Jobs {
 
 /// Tells the thread what was changed from elsewhere. To be called when the change can be seen, without a lock held.
 #[derive(Clone)]
-pub(crate) struct Invalidator(Sender<Job>);
+pub(crate) struct Invalidator(Arc<Mutex<Option<Sender<Job>>>>);
 
 impl Invalidator {
     pub(crate) fn new(artifacts: Arc<Artifacts>, generations: Arc<Generations>) -> (Self, Jobs) {
         let (sender, jobs) = channel();
-        (Self(sender), Jobs { jobs, artifacts, generations })
+        (Self(Arc::new(Mutex::new(Some(sender)))), Jobs { jobs, artifacts, generations })
+    }
+
+    /// The mount is gone: nothing is to be told any more, and the thread ends.
+    pub(crate) fn close(&self) {
+        self.sender().take();
     }
 
     /// Returns when the kernel has dropped it all.
     pub(crate) fn changed(&self, changes: &[Invalidation]) {
+        let Some(sender) = self.sender().clone() else { return };
         let (done, acknowledged) = sync_channel(1);
-        // Without a thread there is no mount any more.
-        if self.0.send((changes.to_vec(), done)).is_ok()
+        if sender.send((changes.to_vec(), done)).is_ok()
             && acknowledged.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout)
         {
             tracing::error!(
@@ -62,8 +67,14 @@ impl Invalidator {
     }
 }
 
+impl Invalidator {
+    fn sender(&self) -> MutexGuard<'_, Option<Sender<Job>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Jobs {
-    /// Starts the thread. It ends when all of its [`Invalidator`]s are gone.
+    /// Starts the thread. It ends with [`Invalidator::close`].
     ///
     /// # Errors
     /// When the system gives no thread.
