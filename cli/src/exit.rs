@@ -161,7 +161,6 @@ fn mount(error: &MountError) -> Exit {
         | MountError::Permission { .. }
         | MountError::NoDevice
         | MountError::NoHelper
-        | MountError::ReadWrite
         | MountError::Io { .. } => Exit::Mount,
         MountError::Vault(error) => vault(error),
     }

@@ -7,6 +7,7 @@ use fuser::Errno;
 use mirrordna::Error;
 use mirrordna::artifacts::FsError;
 use mirrordna::storage::StorageError;
+use mirrordna::tree::Refusal;
 
 /// The number that a program sees for an error.
 pub(crate) fn errno(error: &Error) -> Errno {
@@ -49,6 +50,22 @@ pub(crate) fn artifact(error: &FsError) -> Errno {
         FsError::Stale { .. } => Errno::ESTALE,
         FsError::Corrupt { .. } => Errno::EIO,
         FsError::Storage(error) => storage(error),
+    }
+}
+
+/// The number that a program sees when it cannot write.
+pub(crate) fn refused(refusal: &Refusal) -> Errno {
+    match refusal {
+        Refusal::ReadOnly { .. } | Refusal::Past { .. } => Errno::EROFS,
+        Refusal::NotPermitted { .. } => Errno::EPERM,
+        Refusal::Misfit { .. } => Errno::EINVAL,
+        Refusal::Vault { source, .. } => errno(source),
+        Refusal::Exists { .. } => Errno::EEXIST,
+        Refusal::Missing { .. } => Errno::ENOENT,
+        Refusal::Busy { .. } => Errno::EBUSY,
+        Refusal::TooLarge { .. } => Errno::EFBIG,
+        Refusal::Unsupported { .. } => Errno::EOPNOTSUPP,
+        Refusal::IsDirectory { .. } => Errno::EISDIR,
     }
 }
 

@@ -1,11 +1,11 @@
-//! What is open. Records need no handle in a mount for reading: each read asks the tree, and the kernel keeps the pages.
+//! What is open. A record that is only read needs no handle: each read asks the tree, and the kernel keeps the pages.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fuser::FileHandle;
-use mirrordna::tree::Content;
+use mirrordna::tree::{Content, OpenFile};
 
 use crate::directory::Stream;
 
@@ -14,6 +14,8 @@ use crate::directory::Stream;
 pub(crate) enum Handle {
     /// A generated file, as it was when it was opened.
     File(Arc<Content>),
+    /// A file that is written, or a scratch file.
+    Written(OpenFile),
     /// A directory and how far it was read.
     Directory(Arc<Mutex<Stream>>),
 }
@@ -40,7 +42,15 @@ impl Handles {
     pub(crate) fn file(&self, number: FileHandle) -> Option<Arc<Content>> {
         match self.lock().get(&number.0)? {
             Handle::File(content) => Some(Arc::clone(content)),
-            Handle::Directory(_) => None,
+            Handle::Written(_) | Handle::Directory(_) => None,
+        }
+    }
+
+    /// The written file behind a number.
+    pub(crate) fn written(&self, number: FileHandle) -> Option<OpenFile> {
+        match self.lock().get(&number.0)? {
+            Handle::Written(open) => Some(open.clone()),
+            Handle::File(_) | Handle::Directory(_) => None,
         }
     }
 
@@ -48,13 +58,13 @@ impl Handles {
     pub(crate) fn directory(&self, number: FileHandle) -> Option<Arc<Mutex<Stream>>> {
         match self.lock().get(&number.0)? {
             Handle::Directory(stream) => Some(Arc::clone(stream)),
-            Handle::File(_) => None,
+            Handle::File(_) | Handle::Written(_) => None,
         }
     }
 
     /// What was opened is closed.
-    pub(crate) fn close(&self, number: FileHandle) {
-        self.lock().remove(&number.0);
+    pub(crate) fn close(&self, number: FileHandle) -> Option<Handle> {
+        self.lock().remove(&number.0)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<u64, Handle>> {

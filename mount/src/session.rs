@@ -102,8 +102,14 @@ fn start_records(
         shared: options.allow_other,
     };
     let source = vault.clone();
-    let name = vault.dir().map_or_else(|| OsStr::new("mirrordna").to_owned(), |dir| dir.as_os_str().to_owned());
-    let fs = VaultFs::new(Tree::new(vault), inodes, invalidator.clone(), owner);
+    let name = source.dir().map_or_else(|| OsStr::new("mirrordna").to_owned(), |dir| dir.as_os_str().to_owned());
+    let tree = if options.read_only {
+        Tree::new(vault)
+    } else {
+        let dir = vault.dir().map(Path::to_owned);
+        Tree::writable(vault, dir.as_deref())?
+    };
+    let fs = VaultFs::new(tree, inodes, invalidator.clone(), owner);
     let terms = Terms {
         source: &name,
         // The helper of those who are not root would find no writable directory there to mount `artifacts/` on. It makes

@@ -47,8 +47,14 @@ pub struct Changed {
 
 /// Somebody who must know of changes before the caller who made them goes on.
 pub trait Subscriber: Send + Sync {
-    /// Called in order of the log, after the change is visible and before its commit returns. Must not commit.
+    /// Called in order of the log, after the change is visible and before its commit returns. Other commits wait for it, so
+    /// it must not commit, nor wait for anybody who might: what takes its time belongs behind [`Subscriber::settle`].
     fn changed(&self, changes: &[Changed]);
+
+    /// Waits until everything is done that the changes up to a sequence ask for.
+    fn settle(&self, upto: Sequence) {
+        let _ = upto;
+    }
 }
 
 /// Keeps the versions of one sequence from being pruned until it is dropped.
@@ -187,6 +193,10 @@ pub trait Storage: Send + Sync {
 
     /// From now on calls `subscriber` for each commit, until the last other reference to it is dropped.
     fn subscribe(&self, subscriber: &Arc<dyn Subscriber>);
+
+    /// Waits until all subscribers have done what the changes up to a sequence ask for. Whoever calls it holds nothing that a
+    /// commit waits for: a subscriber may have to wait for commits of others.
+    fn settle(&self, upto: Sequence);
 
     /// Keeps what is needed to read at a sequence.
     fn lease(&self, at: Sequence) -> Lease;

@@ -18,7 +18,10 @@ const LARGE: u64 = 128 << 10;
 
 impl Tree {
     pub(super) fn open_record(&self, node: &Node, kind: Kind, id: &str) -> Result<Content> {
-        let head = self.head(node, kind, id)?;
+        let head = match self.head(node, kind, id) {
+            Ok(head) => head,
+            Err(error) => return self.draft_content(node, kind, id).ok_or(error),
+        };
         if head.file.len <= LARGE {
             return Ok(self.render(node, kind, id)?.content);
         }

@@ -11,6 +11,7 @@ use crate::vault::{Result, Tier, Vault};
 
 use super::members::{self, Members};
 use super::node::{At, Directory, Item, Node, Pinned, SUMS};
+use super::write::EXTRA;
 use super::{Attributes, Tree, days};
 
 /// The place of an entry in its directory. It stays what it is as long as the entry is there.
@@ -42,16 +43,25 @@ type Rest = Peekable<Box<dyn Iterator<Item = Result<Entry>> + Send>>;
 
 /// The entries of a directory.
 ///
-/// Entries that are there from beginning to end come once each. Records are in order of the id.
+/// Entries that are there from beginning to end come once each. Records are in order of the id. What is written meanwhile
+/// and becomes a record may come twice.
 pub struct Listing {
     fixed: VecDeque<Entry>,
     rest: Rest,
+    /// What is no record: drafts and scratch files.
+    extras: VecDeque<Entry>,
 }
 
 impl Listing {
     pub(super) fn new(tree: &Tree, parent: &Node, directory: Directory, after: Cursor) -> Result<Self> {
-        let mut rest = rest(tree, parent, directory, after)?;
+        // Before the records, lest a draft be missed that becomes one just then.
+        let extras = tree.extras(parent, directory, after)?.into();
         let mut fixed = VecDeque::new();
+        if after.0 >= EXTRA {
+            let none: Box<dyn Iterator<Item = Result<Entry>> + Send> = Box::new(std::iter::empty());
+            return Ok(Self { fixed, rest: none.peekable(), extras });
+        }
+        let mut rest = rest(tree, parent, directory, after)?;
         if after.0 < FIXED {
             // An error is met again when the listing comes there.
             let any = rest.peek().is_some();
@@ -67,7 +77,7 @@ impl Listing {
                 }
             }
         }
-        Ok(Self { fixed, rest })
+        Ok(Self { fixed, rest, extras })
     }
 }
 
@@ -77,7 +87,7 @@ impl Iterator for Listing {
     fn next(&mut self) -> Option<Self::Item> {
         match self.fixed.pop_front() {
             Some(entry) => Some(Ok(entry)),
-            None => self.rest.next(),
+            None => self.rest.next().or_else(|| self.extras.pop_front().map(Ok)),
         }
     }
 }
@@ -173,7 +183,11 @@ fn record_entries(
     let parent = parent.clone();
     let no_strays = directory == Directory::Collection(Kind::Memory) && !tree.has_strays(&parent.at)?;
     let members = if no_strays { None } else { Some(Members::new(view, directory, after.as_deref())?) };
-    Ok(members.into_iter().flatten().map(move |member| {
+    let aside = tree.set_aside_ids(&parent.at, kind);
+    let members = members.into_iter().flatten().filter(move |member| {
+        aside.is_empty() || member.as_ref().map_or(true, |(id, _)| !aside.contains(id))
+    });
+    Ok(members.map(move |member| {
         let (id, head) = member?;
         Ok(Entry {
             name: format!("{id}.json"),

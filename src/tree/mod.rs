@@ -3,7 +3,8 @@
 //!
 //! [`Node`] names a place, [`Tree`] answers what is there. Nothing here knows of FUSE, of inode numbers or handles.
 //! `listing` and `members` list; `files` makes and keeps what files hold, with `days`, `sums` and `generated` for those that
-//! are no records, and `stamps` to tell when they must be made again; `affected` says what a change touches.
+//! are no records, and `stamps` to tell when they must be made again; `affected` says what a change touches; `write` is what
+//! can be changed through the tree.
 
 mod affected;
 mod cache;
@@ -16,10 +17,12 @@ mod members;
 mod node;
 mod stamps;
 mod sums;
+mod write;
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io;
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::record::document::Format;
@@ -32,11 +35,13 @@ use days::PastDays;
 use generated::{LastError, LogFile};
 use members::Members;
 use stamps::Stamps;
+use write::Writing;
 
 pub use affected::Affected;
 pub use content::Content;
 pub use listing::{Cursor, Entry, Listing};
 pub use node::{At, Directory, FileKind, Item, Node, Pinned, Stability};
+pub use write::{Effects, Offset, OpenFile, Refusal, ScratchFile, Written};
 
 /// The SHA-256 of a file.
 pub const XATTR_SHA256: &str = "user.sha256";
@@ -82,10 +87,22 @@ pub struct Tree {
     last_error: Mutex<Option<LastError>>,
     /// Whether any memory is in no tier, and the sequence for which that is so.
     strays: Mutex<Option<(bool, Sequence)>>,
+    /// None when the tree is for reading only.
+    writing: Option<Writing>,
 }
 
 impl Tree {
-    /// The tree of a vault.
+    /// The tree of a vault that can be changed through it. Files that are no records lie in the vault's directory, `dir`;
+    /// without one they last as long as the tree.
+    ///
+    /// # Errors
+    /// When the directory for such files cannot be made or read.
+    pub fn writable(vault: Vault, dir: Option<&Path>) -> Result<Self> {
+        let writing = Writing::new(&vault, dir)?;
+        Ok(Self { writing: Some(writing), ..Self::new(vault) })
+    }
+
+    /// The tree of a vault, for reading.
     #[must_use]
     pub fn new(vault: Vault) -> Self {
         Self {
@@ -97,6 +114,7 @@ impl Tree {
             past_days: PastDays::default(),
             last_error: Mutex::default(),
             strays: Mutex::default(),
+            writing: None,
         }
     }
 
@@ -132,9 +150,13 @@ impl Tree {
                 Ok((self.digest_if_any(&node)?.is_some_and(|digest| digest.len > 0)).then_some(node))
             }
             _ => {
-                let (Some(id), Some(kind)) = (name.strip_suffix(".json"), directory.kind()) else { return Ok(None) };
+                let (Some(id), Some(kind)) = (name.strip_suffix(".json"), directory.kind()) else {
+                    return Ok(self.lookup_extra(parent, directory, name));
+                };
                 let found = members::find(&parent.at.view(&self.vault), directory, id)?;
-                Ok(found.map(|_| parent.beside(Item::Record { kind, id: id.into() })))
+                let found = found.filter(|_| !self.is_aside(&parent.at, kind, id));
+                let record = found.map(|_| parent.beside(Item::Record { kind, id: id.into() }));
+                Ok(record.or_else(|| self.lookup_extra(parent, directory, name)))
             }
         }
     }
@@ -164,7 +186,11 @@ impl Tree {
                 let time = self.time_of_directory(&node.at, *directory)?;
                 Ok(Attributes::new(FileKind::Directory, 0, time))
             }
-            Item::Record { kind, id } => Ok(Attributes::of_head(&self.head(node, *kind, id)?)),
+            Item::Record { kind, id } => match node.at.view(&self.vault).head(*kind, id)? {
+                Some(head) => Ok(Attributes::of_head(&head)),
+                None => self.draft_attributes(node, *kind, id).ok_or_else(|| Error::not_found(*kind, id)),
+            },
+            Item::Scratch(file) => self.scratch_attributes(file).map_err(|refusal| of_scratch(node, refusal)),
             Item::Latest => {
                 let time = self.stamps.entries(&self.vault, Kind::Snapshot)?.time;
                 Ok(Attributes::new(FileKind::Link, self.readlink(node)?.len() as u64, time))
@@ -210,6 +236,7 @@ impl Tree {
         match &node.item {
             Item::Directory(_) | Item::Latest => Err(Error::argument(node.to_string(), "it is not a regular file")),
             Item::Record { kind, id } => self.open_record(node, *kind, id),
+            Item::Scratch(file) => self.scratch_content(file).map_err(|refusal| of_scratch(node, refusal)),
             Item::Readme => Ok(generated::readme(self.opened)),
             Item::Health => Ok(generated::health(&self.vault, self.last_error().as_ref())),
             Item::MerkleRoot => Ok(generated::merkle_root(&self.vault)),
@@ -325,6 +352,14 @@ impl Tree {
                 Ok(strays)
             }
         }
+    }
+}
+
+/// What keeps a scratch file from being read.
+fn of_scratch(node: &Node, refusal: Refusal) -> Error {
+    match refusal {
+        Refusal::Vault { source, .. } => source,
+        _ => gone(node),
     }
 }
 

@@ -10,6 +10,8 @@ use crate::record::{Kind, Timestamp};
 use crate::storage::Sequence;
 use crate::vault::{Pin, Tier, Vault, View};
 
+use super::write::ScratchFile;
+
 /// The name of the files with checksums.
 pub(super) const SUMS: &str = "SHA256SUMS";
 
@@ -122,6 +124,8 @@ pub enum Item {
         /// Its id.
         id: Arc<str>,
     },
+    /// A file beside the records that is none.
+    Scratch(Arc<ScratchFile>),
     /// `README.txt`
     Readme,
     /// `SHA256SUMS` of a directory.
@@ -212,6 +216,7 @@ impl Node {
             Item::Directory(_) => FileKind::Directory,
             Item::Latest => FileKind::Link,
             Item::Record { .. }
+            | Item::Scratch(_)
             | Item::Readme
             | Item::Sums(_)
             | Item::Day(_)
@@ -234,9 +239,14 @@ impl Node {
             Item::Directory(Directory::Vault | Directory::Collection(Kind::Event)) => Stability::Volatile,
             Item::Directory(_) | Item::Record { .. } | Item::Latest => Stability::Tracked,
             Item::Readme | Item::SnapshotFile(..) => Stability::Immutable,
-            Item::Sums(_) | Item::Day(_) | Item::Health | Item::Log | Item::MerkleRoot | Item::LastError => {
-                Stability::Volatile
-            }
+            // Its name can become that of a record.
+            Item::Scratch(_)
+            | Item::Sums(_)
+            | Item::Day(_)
+            | Item::Health
+            | Item::Log
+            | Item::MerkleRoot
+            | Item::LastError => Stability::Volatile,
         }
     }
 }
@@ -250,6 +260,8 @@ impl fmt::Display for Node {
         match &self.item {
             Item::Directory(directory) => write!(f, "{directory}"),
             Item::Record { kind, id } => write!(f, "{}/{id}.json", kind.collection()),
+            // Its name may change while it stays what it is.
+            Item::Scratch(file) => write!(f, "scratch/{}", file.number()),
             Item::Readme => f.write_str("README.txt"),
             Item::Sums(directory) => write!(f, "{directory}{SUMS}"),
             Item::Day(day) => write!(f, "timeline/{}.jsonl", day.day()),

@@ -79,9 +79,12 @@ impl Vault {
     }
 
     fn abandon_import(&self, since: Sequence) -> Result<()> {
-        let _gate = self.shared.gate.write().unwrap_or_else(PoisonError::into_inner);
+        let gate = self.shared.gate.write().unwrap_or_else(PoisonError::into_inner);
         self.undo_import(since)?;
-        Ok(self.storage().set_intent(None)?)
+        self.storage().set_intent(None)?;
+        drop(gate);
+        self.settle(self.state().sequence);
+        Ok(())
     }
 }
 

@@ -19,7 +19,7 @@ mod snapshots;
 mod timeline;
 mod view;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -136,6 +136,8 @@ impl VaultOptions {
 
 struct Shared {
     storage: Arc<dyn Storage>,
+    /// Where it lies, when it lies in a directory.
+    dir: Option<PathBuf>,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
     /// Changes hold it for reading; a restore holds it for writing, so that nothing else changes while it works.
@@ -150,6 +152,8 @@ pub struct Vault {
     shared: Arc<Shared>,
     actor: Arc<str>,
     durability: Durability,
+    /// Its changes wait until the subscribers have acted on them.
+    settles: bool,
 }
 
 impl Vault {
@@ -160,7 +164,7 @@ impl Vault {
     pub fn create(dir: &Path, options: &VaultOptions) -> Result<Self> {
         let storage = RocksStorage::create(dir, &options.storage(), &*options.ids)?;
         tracing::info!(target: "mirrordna::audit", action = "create", dir = %dir.display(), vault = storage.vault_id(), actor = options.actor);
-        Ok(Self::over(Arc::new(storage), options))
+        Ok(Self::new(Arc::new(storage), Some(dir.to_owned()), options))
     }
 
     /// Opens a vault, and finishes or undoes what a crash interrupted.
@@ -172,7 +176,7 @@ impl Vault {
         for warning in storage.warnings() {
             tracing::warn!(target: "mirrordna::storage", dir = %dir.display(), "{warning}");
         }
-        let vault = Self::over(Arc::new(storage), options);
+        let vault = Self::new(Arc::new(storage), Some(dir.to_owned()), options);
         vault.recover()?;
         Ok(vault)
     }
@@ -180,9 +184,14 @@ impl Vault {
     /// A vault over any storage.
     #[must_use]
     pub fn over(storage: Arc<dyn Storage>, options: &VaultOptions) -> Self {
+        Self::new(storage, None, options)
+    }
+
+    fn new(storage: Arc<dyn Storage>, dir: Option<PathBuf>, options: &VaultOptions) -> Self {
         Self {
             shared: Arc::new(Shared {
                 storage,
+                dir,
                 clock: Arc::clone(&options.clock),
                 ids: Arc::clone(&options.ids),
                 gate: RwLock::new(()),
@@ -190,6 +199,7 @@ impl Vault {
             }),
             actor: options.actor.as_str().into(),
             durability: options.durability,
+            settles: true,
         }
     }
 
@@ -205,10 +215,23 @@ impl Vault {
         Self { durability, ..self.clone() }
     }
 
+    /// A handle on the same vault whose changes return before the subscribers have acted on them: for a subscriber whose
+    /// work waits for whoever makes the change.
+    #[must_use]
+    pub fn without_settling(&self) -> Self {
+        Self { settles: false, ..self.clone() }
+    }
+
     /// The vault's id.
     #[must_use]
     pub fn id(&self) -> &str {
         self.shared.storage.vault_id()
+    }
+
+    /// The directory of the vault, when it lies in one.
+    #[must_use]
+    pub fn dir(&self) -> Option<&Path> {
+        self.shared.dir.as_deref()
     }
 
     /// The storage below.
@@ -501,8 +524,18 @@ impl Vault {
 
     /// Commits in the name of this handle's actor, and leaves an audit event for each change.
     pub(crate) fn commit(&self, changes: Vec<Change>, origin: Origin) -> Result<Committed> {
-        let _gate = self.shared.gate.read().unwrap_or_else(PoisonError::into_inner);
-        self.commit_through(changes, origin, self.durability)
+        let gate = self.shared.gate.read().unwrap_or_else(PoisonError::into_inner);
+        let committed = self.commit_through(changes, origin, self.durability)?;
+        drop(gate);
+        self.settle(committed.last);
+        Ok(committed)
+    }
+
+    /// Waits until the subscribers have acted on the changes up to a sequence. Not for who holds the gate.
+    pub(crate) fn settle(&self, upto: Sequence) {
+        if self.settles {
+            self.storage().settle(upto);
+        }
     }
 
     /// As [`Vault::commit`], for who holds the gate.

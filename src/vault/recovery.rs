@@ -32,13 +32,15 @@ impl Vault {
     /// Brings the present to a sequence, in bounded commits that are finished after a crash, while nothing else changes.
     /// Returns how many records were put back and how many deleted.
     pub(super) fn restore_to(&self, target: Sequence, reason: &str) -> Result<(u64, u64)> {
-        let _job = self.shared.job.lock().unwrap_or_else(PoisonError::into_inner);
-        let _gate = self.shared.gate.write().unwrap_or_else(PoisonError::into_inner);
+        let job = self.shared.job.lock().unwrap_or_else(PoisonError::into_inner);
+        let gate = self.shared.gate.write().unwrap_or_else(PoisonError::into_inner);
         let _lease = self.storage().lease(target);
         self.storage().set_intent(Some(&Intent::Restore { target }))?;
         let done = self.bring_to(target)?;
         self.storage().begin_epoch(reason, &self.actor)?;
         self.storage().set_intent(None)?;
+        drop((gate, job));
+        self.settle(self.state().sequence);
         Ok(done)
     }
 

@@ -223,16 +223,18 @@ impl RocksStorage {
         Ok(())
     }
 
+    /// Those who are still there.
+    pub(super) fn subscribers(&self) -> Vec<Arc<dyn Subscriber>> {
+        let mut subscribers = lock(&self.subscribers);
+        subscribers.retain(|subscriber| subscriber.strong_count() > 0);
+        subscribers.iter().filter_map(std::sync::Weak::upgrade).collect()
+    }
+
     fn notify(&self, changed: &[Changed]) {
         if changed.is_empty() {
             return;
         }
-        let subscribers: Vec<Arc<dyn Subscriber>> = {
-            let mut subscribers = lock(&self.subscribers);
-            subscribers.retain(|subscriber| subscriber.strong_count() > 0);
-            subscribers.iter().filter_map(std::sync::Weak::upgrade).collect()
-        };
-        for subscriber in subscribers {
+        for subscriber in self.subscribers() {
             // The commits are made, and others wait for their answers: a subscriber's own fault must not take those away.
             let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| subscriber.changed(changed)));
             if told.is_err() {

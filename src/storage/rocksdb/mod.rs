@@ -270,6 +270,12 @@ impl Storage for RocksStorage {
         lock(&self.subscribers).push(Arc::downgrade(subscriber));
     }
 
+    fn settle(&self, upto: Sequence) {
+        for subscriber in self.subscribers() {
+            subscriber.settle(upto);
+        }
+    }
+
     fn lease(&self, at: Sequence) -> Lease {
         let held = Arc::new(at);
         let mut leases = lock(&self.leases);
