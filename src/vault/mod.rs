@@ -27,8 +27,8 @@ use crate::record::id::{self, IdSource, NoRandomness, SystemIds};
 use crate::record::time::{Clock, SystemClock};
 use crate::record::{Checksum, Kind, Map, RecordError, Timestamp, Value, json, schema};
 use crate::storage::{
-    Action, Change, Commit, Committed, Durability, Event, Expect, Head, LogEntry, LogState, NOW, OpenOptions, Origin,
-    PrunePolicy, Pruned, RocksStorage, Sequence, Storage, StorageError, Subscriber, Version, prepare,
+    Action, Change, Commit, Committed, Durability, Event, Expect, FileRows, Head, LogEntry, LogState, NOW, OpenOptions,
+    Origin, PrunePolicy, Pruned, RocksStorage, Sequence, Storage, StorageError, Subscriber, Version, prepare,
 };
 
 pub use agent_dna::AgentDna;
@@ -440,6 +440,9 @@ impl Vault {
             if !may_be_stored(kind, id) {
                 return Err(Error::not_found(kind, id));
             }
+            if kind == Kind::Artifact {
+                return Err(rules::artifact(id));
+            }
             let change =
                 Change { kind, id: id.to_owned(), action: Action::Delete, expect: Expect::Present, event: None };
             self.commit(vec![change], Origin::Direct)
@@ -454,6 +457,7 @@ impl Vault {
         if policy.keep == Some(0) {
             return Err(Error::argument("keep", "at least 1: the newest version of a record is never dropped"));
         }
+        self.storage().settle()?;
         let pins = self.snapshots().pins()?;
         let pruned = self.storage().prune(policy, &pins, &self.actor)?;
         if !policy.dry_run {
@@ -502,16 +506,22 @@ impl Vault {
     /// Commits in the name of this handle's actor, and leaves an audit event for each change.
     pub(crate) fn commit(&self, changes: Vec<Change>, origin: Origin) -> Result<Committed> {
         let _gate = self.shared.gate.read().unwrap_or_else(PoisonError::into_inner);
-        self.commit_through(changes, origin, self.durability)
+        self.commit_through(changes, FileRows::default(), origin, self.durability)
     }
 
     /// As [`Vault::commit`], for who holds the gate.
-    fn commit_through(&self, changes: Vec<Change>, origin: Origin, durability: Durability) -> Result<Committed> {
+    fn commit_through(
+        &self,
+        changes: Vec<Change>,
+        files: FileRows,
+        origin: Origin,
+        durability: Durability,
+    ) -> Result<Committed> {
         let audit: Option<Vec<_>> = tracing::enabled!(target: "mirrordna::audit", tracing::Level::INFO).then(|| {
             changes.iter().map(|change| (change.kind, change.id.clone(), action_name(&change.action))).collect()
         });
         let actor = self.actor.to_string();
-        let committed = self.storage().commit(Commit { changes, actor, origin, token: None, durability })?;
+        let committed = self.storage().commit(Commit { changes, files, actor, origin, token: None, durability })?;
         for ((kind, id, action), sequence) in audit.into_iter().flatten().zip(committed.first..) {
             tracing::info!(
                 target: "mirrordna::audit",
