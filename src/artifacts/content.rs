@@ -6,9 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::storage::{FileRoot, Ino, NOW, Piece, SLOT_BYTES, Storage, StorageError};
+use crate::record::Checksum;
+use crate::storage::{ChunkId, Ino, NOW, Piece, SLOT_BYTES, Storage, StorageError, WINDOW_SLOTS, file_root, window_root};
 
 use super::namespace::StoredData;
 use super::slot::{Chunks, Slot, length};
@@ -24,6 +25,8 @@ pub(super) struct Budget {
     pub(super) buffered: AtomicUsize,
     /// Slots that wait to be committed.
     pub(super) slots: AtomicUsize,
+    /// Chunks that were written and that no file shows any more, unless they were shared.
+    pub(super) garbage: Mutex<Vec<ChunkId>>,
 }
 
 /// The content of a file.
@@ -47,8 +50,12 @@ pub(super) struct State {
     dirty: BTreeSet<u64>,
     /// Slots of a commit that is under way.
     in_flight: BTreeSet<u64>,
-    /// The root as it was when the content was last staged; none before it was computed.
-    root: Option<FileRoot>,
+    /// Chunks that were written for this file and not committed yet.
+    fresh: Vec<ChunkId>,
+    /// Those of them that a commit that is under way names, or that nothing names any more.
+    staged_chunks: Vec<ChunkId>,
+    /// The root of each window when the content was last staged; none before they were computed.
+    windows: Option<BTreeMap<u64, Checksum>>,
 }
 
 /// Content that is ready to be committed.
@@ -69,7 +76,9 @@ impl Content {
             loaded: !stored,
             dirty: BTreeSet::new(),
             in_flight: BTreeSet::new(),
-            root: (!stored).then(FileRoot::default),
+            fresh: Vec::new(),
+            staged_chunks: Vec::new(),
+            windows: (!stored).then(BTreeMap::new),
         };
         Self { ino, budget: Arc::clone(budget), state: RwLock::new(state) }
     }
@@ -121,6 +130,16 @@ impl Drop for Content {
         let buffered = state.slots.values().map(Slot::buffered).sum();
         self.budget.buffered.fetch_sub(buffered, Ordering::Relaxed);
         self.budget.slots.fetch_sub(state.dirty.len(), Ordering::Relaxed);
+        self.budget.discard(std::mem::take(&mut state.fresh));
+        self.budget.discard(std::mem::take(&mut state.staged_chunks));
+    }
+}
+
+impl Budget {
+    fn discard(&self, chunks: Vec<ChunkId>) {
+        if !chunks.is_empty() {
+            self.garbage.lock().unwrap_or_else(PoisonError::into_inner).extend(chunks);
+        }
     }
 }
 
@@ -192,12 +211,13 @@ impl State {
             let part = rest.get(..len).unwrap_or_default();
             let written = if length(part) == SLOT_BYTES {
                 chunks.append(part).map(|(chunk, sha256)| {
+                    self.fresh.push(chunk);
                     self.change(number, |slot| slot.replace(Piece { start: 0, len: SLOT_BYTES, chunk, offset: 0, sha256 }));
                 })
             } else {
                 self.change(number, |slot| slot.write(start, part));
                 let full = self.slots.get(&number).is_some_and(Slot::is_full);
-                if full { self.change(number, |slot| slot.flush(chunks)) } else { Ok(()) }
+                if full { self.flush_slot(number, chunks) } else { Ok(()) }
             };
             match written {
                 Ok(()) => done += len,
@@ -209,17 +229,10 @@ impl State {
         Ok(done)
     }
 
-    /// Writes what is in memory only, without committing it.
-    ///
-    /// # Errors
-    /// Those of writing.
-    pub(super) fn flush(&mut self, chunks: &dyn Chunks) -> Result<(), StorageError> {
-        let buffered: Vec<u64> = self.dirty.iter().copied().collect();
-        for number in buffered {
-            if self.slots.get(&number).is_some_and(|slot| slot.buffered() > 0) {
-                self.change(number, |slot| slot.flush(chunks))?;
-            }
-        }
+    /// Writes what of a slot is in memory only.
+    fn flush_slot(&mut self, number: u64, chunks: &dyn Chunks) -> Result<(), StorageError> {
+        let flushed = self.change(number, |slot| slot.flush(chunks))?;
+        self.fresh.extend(flushed);
         Ok(())
     }
 
@@ -287,7 +300,7 @@ impl State {
     pub(super) fn share(&mut self, offset: u64, len: u32, chunks: &dyn Chunks) -> Result<Vec<Piece>, StorageError> {
         let (number, start) = (offset / SLOT, within(offset % SLOT));
         if self.slots.get(&number).is_some_and(|slot| slot.buffered() > 0) {
-            self.change(number, |slot| slot.flush(chunks))?;
+            self.flush_slot(number, chunks)?;
         }
         Ok(self.slots.get(&number).map(|slot| slot.shared(start, start + len)).unwrap_or_default())
     }
@@ -310,8 +323,8 @@ impl State {
             for piece in pieces {
                 slot.put(Piece { start: piece.start - start + begin, ..*piece });
             }
-            slot.flush(chunks)
-        })?;
+        });
+        self.flush_slot(number, chunks)?;
         self.size = self.size.max(offset + u64::from(len));
         Ok(())
     }
@@ -325,31 +338,42 @@ impl State {
         let waiting: Vec<u64> = self.dirty.iter().copied().collect();
         for number in &waiting {
             if self.slots.contains_key(number) {
-                self.change(*number, |slot| slot.flush(chunks))?;
+                self.flush_slot(*number, chunks)?;
             }
         }
         let pieces = |number: &u64| self.slots.get(number).map(Slot::pieces).unwrap_or_default();
-        let rows = waiting.iter().map(|number| (*number, pieces(number).to_vec())).collect();
-        let groups: BTreeSet<u64> = match &self.root {
-            None => self.slots.keys().map(|slot| FileRoot::group_of(*slot)).collect(),
-            Some(_) => waiting.iter().map(|slot| FileRoot::group_of(*slot)).collect(),
+        let rows: Vec<_> = waiting.iter().map(|number| (*number, pieces(number).to_vec())).collect();
+        let changed: BTreeSet<u64> = match &self.windows {
+            None => self.slots.keys().map(|slot| slot / WINDOW_SLOTS).collect(),
+            Some(_) => waiting.iter().map(|slot| slot / WINDOW_SLOTS).collect(),
         };
-        let root = self.root.get_or_insert_default();
-        for group in groups {
-            let first = group * crate::storage::GROUP_SLOTS;
-            let slots = self.slots.range(first..first + crate::storage::GROUP_SLOTS);
-            root.set_group(group, slots.map(|(number, slot)| (*number, slot.pieces())));
+        let windows = self.windows.get_or_insert_default();
+        for window in changed {
+            let first = window * WINDOW_SLOTS;
+            let mut slots = self.slots.range(first..first + WINDOW_SLOTS).peekable();
+            if slots.peek().is_some() {
+                windows.insert(window, window_root(slots.map(|(number, slot)| (*number, slot.pieces()))));
+            } else {
+                windows.remove(&window);
+            }
         }
-        let data = StoredData { size: self.size, allocated: self.allocated, root: root.root() };
+        let root = file_root(windows.iter().map(|(window, root)| (*window, *root)));
+        let data = StoredData { size: self.size, allocated: self.allocated, root };
         self.budget.slots.fetch_sub(self.dirty.len(), Ordering::Relaxed);
         self.in_flight = std::mem::take(&mut self.dirty);
+        self.staged_chunks = std::mem::take(&mut self.fresh);
         Ok(Staged { data, rows })
     }
 
     /// What was staged is in the storage, or is not.
     pub(super) fn settled(&mut self, stored: bool) {
         let staged = std::mem::take(&mut self.in_flight);
-        if !stored {
+        if stored {
+            // What the commit named stays when it is discarded; the rest was written over before.
+            self.budget.discard(std::mem::take(&mut self.staged_chunks));
+        } else {
+            let chunks = std::mem::take(&mut self.staged_chunks);
+            self.fresh.extend(chunks);
             let before = self.dirty.len();
             self.dirty.extend(staged);
             self.budget.slots.fetch_add(self.dirty.len() - before, Ordering::Relaxed);

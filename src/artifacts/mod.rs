@@ -35,15 +35,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::record::time::Clock;
-use crate::storage::{Durability, Space, Storage, Subscriber, WriteBack};
+use crate::storage::{ChunkId, Durability, Space, Storage, StorageError, Subscriber, WriteBack};
 
 use background::Background;
-use commit::Committer;
 use content::Budget;
-use elsewhere::{Listener, Watcher};
+use elsewhere::Listener;
 use gate::{Entered, Gate};
-use namespace::{Namespace, Need, Step, Stop};
+use namespace::{Namespace, Step, Stop};
 
+pub use elsewhere::Watcher;
 pub use error::{FsError, Result};
 pub use past::Past;
 pub use types::{
@@ -79,7 +79,12 @@ pub struct Artifacts {
     free: AtomicU64,
     /// The last attempt to write failed for want of room.
     full: AtomicBool,
-    committer: Mutex<Committer>,
+    /// One commit at a time.
+    committer: Mutex<()>,
+    /// The token of the commit that is under way, by which it is known when the storage tells of it.
+    own: Mutex<Option<[u8; 16]>>,
+    /// Chunks that were shared between files since everything was last committed.
+    shared_chunks: Mutex<Vec<ChunkId>>,
     background: Background,
     watchers: Mutex<Vec<Watcher>>,
     /// Kept alive for the storage, which refers to them weakly.
@@ -91,7 +96,11 @@ impl Artifacts {
     ///
     /// # Errors
     /// Those of the storage.
-    pub fn open(storage: Arc<dyn Storage>, clock: Arc<dyn Clock>, actor: &str) -> Result<Arc<Self>> {
+    pub fn open(
+        storage: Arc<dyn Storage>,
+        clock: Arc<dyn Clock>,
+        actor: &str,
+    ) -> std::result::Result<Arc<Self>, StorageError> {
         let next_ino = storage.next_ino()?.max(ROOT + 1);
         let free = storage.space()?.free;
         let artifacts = Arc::new(Self {
@@ -99,12 +108,14 @@ impl Artifacts {
             clock,
             actor: actor.to_owned(),
             gate: Gate::default(),
-            namespace: Mutex::new(Namespace { next_ino, ..Namespace::default() }),
+            namespace: Mutex::new(Namespace::new(next_ino)),
             budget: Arc::default(),
             dirty_inodes: AtomicUsize::new(0),
             free: AtomicU64::new(free),
             full: AtomicBool::new(false),
             committer: Mutex::default(),
+            own: Mutex::default(),
+            shared_chunks: Mutex::default(),
             background: Background::default(),
             watchers: Mutex::default(),
             listeners: OnceLock::new(),
@@ -179,16 +190,28 @@ impl Artifacts {
         }
     }
 
+    /// To be called before anything is changed that makes nothing larger: commits when too much waits. What cannot be
+    /// committed now does not keep anybody from removing something.
+    fn relieve(&self) {
+        if self.waits_more_than(&COMMIT_NOW)
+            && let Err(error) = self.commit_all(Durability::Buffered)
+        {
+            tracing::warn!(target: "mirrordna::artifacts", "artifacts wait, since they cannot be committed: {error}");
+        }
+    }
+
+    fn waits_more_than(&self, waiting: &Waiting) -> bool {
+        self.budget.buffered.load(Ordering::Relaxed) > waiting.bytes
+            || self.dirty_inodes.load(Ordering::Relaxed) > waiting.inodes
+            || self.budget.slots.load(Ordering::Relaxed) > waiting.slots
+    }
+
     /// To be called before anything is added: commits when too much waits, and refuses when there is no room.
     fn make_room(&self, bytes: u64) -> Result<()> {
         let buffered = self.budget.buffered.load(Ordering::Relaxed);
-        let (inodes, slots) = (self.dirty_inodes.load(Ordering::Relaxed), self.budget.slots.load(Ordering::Relaxed));
-        let more_than = |waiting: &Waiting| {
-            buffered > waiting.bytes || inodes > waiting.inodes || slots > waiting.slots
-        };
-        if more_than(&COMMIT_NOW) || self.full.load(Ordering::Relaxed) {
+        if self.waits_more_than(&COMMIT_NOW) || self.full.load(Ordering::Relaxed) {
             self.commit_all(Durability::Buffered)?;
-        } else if more_than(&COMMIT_SOON) {
+        } else if self.waits_more_than(&COMMIT_SOON) {
             self.background.wake();
         }
         let wanted = (buffered as u64).saturating_add(bytes).saturating_add(RESERVED_BYTES);

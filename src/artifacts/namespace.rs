@@ -7,9 +7,9 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::record::{Checksum, FileType, Inode};
-use crate::storage::{Dentry, Ino, Sequence};
+use crate::storage::{Dentry, Ino, Lease, Sequence};
 
-use super::content::Content;
+use super::content::{Budget, Content};
 use super::directory::{Directory, Known};
 use super::error::FsError;
 use super::types::{Attributes, Nanos, ROOT};
@@ -171,6 +171,8 @@ pub(super) struct Namespace {
     pub(super) changes: u64,
     /// The last sequence that a commit of ours brought.
     pub(super) committed: Sequence,
+    /// Keeps what files that wait to be committed share with others from being pruned.
+    pub(super) lease: Option<Lease>,
     /// Names of directories that are in memory, about.
     kept_names: usize,
     /// Inodes in the order in which they are looked at when some must be forgotten.
@@ -178,6 +180,11 @@ pub(super) struct Namespace {
 }
 
 impl Namespace {
+    /// With nothing in memory.
+    pub(super) fn new(next_ino: Ino) -> Self {
+        Self { next_ino, ..Self::default() }
+    }
+
     /// The node of an inode.
     pub(super) fn node(&mut self, ino: Ino) -> Step<&mut Node> {
         match self.nodes.get_mut(&ino) {
@@ -245,6 +252,21 @@ impl Namespace {
             node.changed = true;
             self.dirty.insert(ino);
         }
+    }
+
+    /// The content of an ordinary file.
+    pub(super) fn content(&mut self, ino: Ino, budget: &Arc<Budget>) -> Step<Arc<Content>> {
+        let node = self.node(ino)?;
+        match node.inode.file_type {
+            FileType::Regular => {}
+            FileType::Directory => return Err(FsError::IsDirectory.into()),
+            _ => return Err(FsError::Invalid("only an ordinary file has content").into()),
+        }
+        let (inode, stored) = (&node.inode, node.stored);
+        let content = node
+            .content
+            .get_or_insert_with(|| Arc::new(Content::new(ino, inode.size, inode.allocated, stored, budget)));
+        Ok(Arc::clone(content))
     }
 
     /// Takes a reference.

@@ -17,6 +17,7 @@ impl Artifacts {
     pub fn unlink(&self, parent: Ino, name: &[u8]) -> Result<()> {
         let _entered = self.enter();
         check_present(name)?;
+        self.relieve();
         let now = self.now();
         self.run(|namespace| {
             let found = namespace.entry(parent, name)?.ok_or(FsError::NotFound)?;
@@ -40,6 +41,7 @@ impl Artifacts {
             b".." => return Err(FsError::NotEmpty),
             _ => check_present(name)?,
         }
+        self.relieve();
         let now = self.now();
         self.run(|namespace| {
             let found = namespace.entry(parent, name)?.ok_or(FsError::NotFound)?;

@@ -1,7 +1,7 @@
 //! One slot of a file: 128 KiB of its content, as pieces of chunks that are written and runs of bytes that are not yet.
 
 use crate::record::Checksum;
-use crate::storage::{ChunkId, Piece, SLOT_BYTES, StorageError};
+use crate::storage::{ChunkId, MAX_PIECES, Piece, SLOT_BYTES, StorageError};
 
 /// With more pieces than this a slot is written anew as one chunk, so that reading it does not become slow.
 const FEW_PIECES: usize = 8;
@@ -189,20 +189,29 @@ impl Slot {
         Ok(())
     }
 
-    /// Writes what is in memory only, as one chunk; when the slot has become a patchwork, all of it.
+    /// Writes what is in memory only, as one chunk, whose number is returned; when the slot has become a patchwork, all of
+    /// it.
     ///
     /// # Errors
     /// Those of writing; then nothing has changed.
-    pub(super) fn flush(&mut self, chunks: &dyn Chunks) -> Result<(), StorageError> {
+    pub(super) fn flush(&mut self, chunks: &dyn Chunks) -> Result<Option<ChunkId>, StorageError> {
         if self.runs.is_empty() && self.pieces.len() <= FEW_PIECES {
-            return Ok(());
+            return Ok(None);
         }
         let mut under = self.pieces.clone();
         for run in &self.runs {
             under = without(&under, run.start, run.end());
         }
         if under.len() + self.runs.len() > FEW_PIECES {
-            return self.rewrite(chunks);
+            match self.rewrite(chunks) {
+                // What is damaged stays as it is, and what is new is saved all the same.
+                Err(StorageError::Corrupt { .. }) if under.len() + self.runs.len() <= MAX_PIECES => {
+                    if self.runs.is_empty() {
+                        return Ok(None);
+                    }
+                }
+                rewritten => return rewritten.map(Some),
+            }
         }
         let joined: Vec<u8>;
         let bytes = match self.runs.as_slice() {
@@ -221,11 +230,11 @@ impl Slot {
         }
         under.sort_unstable_by_key(|piece| piece.start);
         self.pieces = under;
-        Ok(())
+        Ok(Some(chunk))
     }
 
     /// Writes all of the slot as one chunk.
-    fn rewrite(&mut self, chunks: &dyn Chunks) -> Result<(), StorageError> {
+    fn rewrite(&mut self, chunks: &dyn Chunks) -> Result<ChunkId, StorageError> {
         let mut ranges = self.data();
         if ranges.len() > FEW_PIECES
             && let (Some(first), Some(last)) = (ranges.first(), ranges.last())
@@ -248,7 +257,7 @@ impl Slot {
             self.pieces.push(Piece { start, len: end - start, chunk, offset, sha256 });
             offset += end - start;
         }
-        Ok(())
+        Ok(chunk)
     }
 }
 

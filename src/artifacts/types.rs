@@ -1,7 +1,7 @@
 //! What the file system is asked with, and what it answers.
 
 pub use crate::record::FileType;
-pub use crate::storage::{Ino, Space};
+pub use crate::storage::Ino;
 
 /// The inode number of the root directory.
 pub const ROOT: Ino = crate::record::inode::ROOT_INO;

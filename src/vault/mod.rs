@@ -23,6 +23,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use crate::artifacts::Artifacts;
 use crate::record::id::{self, IdSource, NoRandomness, SystemIds};
 use crate::record::time::{Clock, SystemClock};
 use crate::record::{Checksum, Kind, Map, RecordError, Timestamp, Value, json, schema};
@@ -142,6 +143,19 @@ struct Shared {
     gate: RwLock<()>,
     /// Held by an import or a restore: the storage notes one intent at a time. Taken before the gate.
     job: Mutex<()>,
+    /// The files, once somebody has asked for them.
+    artifacts: Mutex<Option<Arc<Artifacts>>>,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let artifacts = self.artifacts.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(artifacts) = artifacts
+            && let Err(error) = artifacts.close()
+        {
+            tracing::error!(target: "mirrordna::artifacts", "artifacts could not be committed at the end: {error}");
+        }
+    }
 }
 
 /// An open vault. Clones are handles on the same vault; the last one to be dropped closes it.
@@ -187,6 +201,7 @@ impl Vault {
                 ids: Arc::clone(&options.ids),
                 gate: RwLock::new(()),
                 job: Mutex::new(()),
+                artifacts: Mutex::new(None),
             }),
             actor: options.actor.as_str().into(),
             durability: options.durability,
@@ -272,6 +287,21 @@ impl Vault {
     /// [`Error::Argument`] for a sequence beyond the end of the log.
     pub fn at(&self, sequence: Sequence) -> Result<View> {
         View::past(self, sequence)
+    }
+
+    /// The files of the vault. All handles on it share them; in the log they are by whoever asked for them first.
+    ///
+    /// # Errors
+    /// Those of the storage.
+    pub fn artifacts(&self) -> Result<Arc<Artifacts>> {
+        let mut artifacts = self.shared.artifacts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(artifacts) = &*artifacts {
+            return Ok(Arc::clone(artifacts));
+        }
+        let (storage, clock) = (Arc::clone(&self.shared.storage), Arc::clone(&self.shared.clock));
+        let opened = Artifacts::open(storage, clock, &self.actor)?;
+        *artifacts = Some(Arc::clone(&opened));
+        Ok(opened)
     }
 
     /// Identities.
