@@ -15,6 +15,7 @@ pub(super) fn check(vault: &Vault, kind: Kind, id: &str, new: &Value, old: Optio
         Kind::Event | Kind::Snapshot if old.is_some() => {
             Err(Error::Immutable { kind, id: id.to_owned(), what: "once it is there, it" })
         }
+        Kind::Artifact => Err(artifact(id)),
         Kind::Event
         | Kind::Snapshot
         | Kind::Memory
@@ -23,6 +24,11 @@ pub(super) fn check(vault: &Vault, kind: Kind, id: &str, new: &Value, old: Optio
         | Kind::Entry
         | Kind::AgentLink => Ok(()),
     }
+}
+
+/// Artifacts are files: what may become of them is decided where the whole tree of them is known.
+pub(super) fn artifact(id: &str) -> Error {
+    Error::Immutable { kind: Kind::Artifact, id: id.to_owned(), what: "outside of artifacts/, it" }
 }
 
 /// The timeline event that storing a record projects.
