@@ -204,7 +204,7 @@ pub trait Storage: Send + Sync {
 
     /// Waits until all subscribers have done what the changes up to a sequence ask for. Whoever calls it holds nothing that a
     /// commit waits for: a subscriber may have to wait for commits of others.
-    fn settle(&self, upto: Sequence);
+    fn settle_subscribers(&self, upto: Sequence);
 
     /// Keeps what is needed to read at a sequence.
     fn lease(&self, at: Sequence) -> Lease;

@@ -568,7 +568,7 @@ impl Vault {
     /// Waits until the subscribers have acted on the changes up to a sequence. Not for who holds the gate.
     pub(crate) fn settle(&self, upto: Sequence) {
         if self.settles {
-            self.storage().settle(upto);
+            self.storage().settle_subscribers(upto);
         }
     }
 

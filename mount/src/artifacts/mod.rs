@@ -10,7 +10,7 @@ mod requests;
 mod translate;
 mod workers;
 
-pub(crate) use notify::{Invalidator, Jobs};
+pub(crate) use notify::Invalidator;
 
 use std::collections::HashMap;
 use std::io::Write as _;

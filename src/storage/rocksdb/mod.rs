@@ -298,7 +298,7 @@ impl Storage for RocksStorage {
         lock(&self.subscribers).push(Arc::downgrade(subscriber));
     }
 
-    fn settle(&self, upto: Sequence) {
+    fn settle_subscribers(&self, upto: Sequence) {
         for subscriber in self.subscribers() {
             subscriber.settle(upto);
         }

@@ -76,7 +76,7 @@ pub(super) fn holds_records(directory: Directory) -> bool {
         Directory::Root | Directory::Artifacts | Directory::Vault => false,
         Directory::Tier(_) => true,
         Directory::Collection(kind) => match kind {
-            Kind::Event | Kind::Snapshot => false,
+            Kind::Event | Kind::Snapshot | Kind::Artifact => false,
             Kind::Identity
             | Kind::Session
             | Kind::Memory
