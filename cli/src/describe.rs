@@ -58,6 +58,7 @@ pub(crate) const fn columns(kind: Kind) -> &'static [Column] {
         ],
         Kind::Entry => &[("ID", "id"), ("TYPE", "type"), ("CREATED", "created_at"), ("PATH", "path")],
         Kind::AgentLink => &[("AGENT", "agent_id"), ("IDENTITY", "mirrordna_identity_id"), ("NAME", "agent_name")],
+        Kind::Artifact => &[("INODE", "ino"), ("TYPE", "type"), ("SIZE", "size")],
         Kind::Glyph => &[("ID", "id"), ("TYPE", "glyph_type"), ("TIME", "timestamp"), ("ACTOR", "source.actor_id")],
     }
 }

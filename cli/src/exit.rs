@@ -162,6 +162,7 @@ fn mount(error: &MountError) -> Exit {
         | MountError::Permission { .. }
         | MountError::NoDevice
         | MountError::NoHelper
+        | MountError::Files { .. }
         | MountError::Io { .. } => Exit::Mount,
         MountError::Vault(error) => vault(error),
     }

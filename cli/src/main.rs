@@ -15,17 +15,17 @@ mod exit;
 mod globals;
 mod input;
 mod interrupt;
+mod helper;
 mod listing;
 mod logging;
 mod output;
 mod progress;
-mod server;
 mod time;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let (globals, command) = match args::parse(std::env::args_os()) {
+    let (globals, command) = match args::parse(helper::arguments(std::env::args_os().collect())) {
         Ok(parsed) => parsed,
         Err(answer) => return answer.tell(),
     };

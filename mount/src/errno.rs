@@ -5,6 +5,7 @@ use std::io;
 
 use fuser::Errno;
 use mirrordna::Error;
+use mirrordna::artifacts::FsError;
 use mirrordna::storage::StorageError;
 use mirrordna::tree::Refusal;
 
@@ -23,6 +24,32 @@ pub(crate) fn errno(error: &Error) -> Errno {
         Error::Immutable { .. } => Errno::EPERM,
         Error::Io { source, .. } => system(source),
         Error::Interrupted { .. } => Errno::EINTR,
+    }
+}
+
+/// The number that a program sees for an error of a file in `artifacts/`.
+pub(crate) fn artifact(error: &FsError) -> Errno {
+    match error {
+        FsError::NotFound => Errno::ENOENT,
+        FsError::Exists => Errno::EEXIST,
+        FsError::NotDirectory => Errno::ENOTDIR,
+        FsError::IsDirectory => Errno::EISDIR,
+        FsError::NotEmpty => Errno::ENOTEMPTY,
+        FsError::Busy => Errno::EBUSY,
+        FsError::NameTooLong => Errno::ENAMETOOLONG,
+        FsError::TooManyLinks => Errno::EMLINK,
+        FsError::Invalid(_) => Errno::EINVAL,
+        FsError::NotPermitted(_) => Errno::EPERM,
+        FsError::TooBig => Errno::EFBIG,
+        FsError::BeyondEnd => Errno::ENXIO,
+        FsError::NoAttribute => Errno::NO_XATTR,
+        FsError::AttributeTooLarge => Errno::E2BIG,
+        FsError::NoSpace => Errno::ENOSPC,
+        FsError::Unsupported(_) => Errno::EOPNOTSUPP,
+        FsError::ReadOnly => Errno::EROFS,
+        FsError::Stale { .. } => Errno::ESTALE,
+        FsError::Corrupt { .. } => Errno::EIO,
+        FsError::Storage(error) => storage(error),
     }
 }
 

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use fuser::{Errno, FileAttr, FileHandle, FileType, FopenFlags, INodeNo, OpenAccMode, OpenFlags, ReplyData};
+use fuser::{Errno, FileAttr, FileHandle, FileType, FopenFlags, INodeNo, OpenAccMode, OpenFlags, ReplyData, ReplyXattr};
 use mirrordna::record::Timestamp;
 use mirrordna::tree::{Attributes, Content, Entry, FileKind, Item, Node, Stability, Tree};
 
@@ -282,4 +282,13 @@ pub(crate) fn file_type(kind: FileKind) -> FileType {
 fn system_time(time: Timestamp) -> SystemTime {
     let micros = Duration::from_micros(time.as_micros().unsigned_abs());
     if time.as_micros() < 0 { UNIX_EPOCH - micros } else { UNIX_EPOCH + micros }
+}
+
+/// An extended attribute, or its length for who asks with no room.
+pub(crate) fn reply_xattr(reply: ReplyXattr, value: &[u8], size: u32) {
+    match u32::try_from(value.len()) {
+        Ok(len) if size == 0 => reply.size(len),
+        Ok(len) if len <= size => reply.data(value),
+        _ => reply.error(Errno::ERANGE),
+    }
 }

@@ -16,7 +16,7 @@ use mirrordna::tree::{Attributes, FileKind, Stability};
 
 use crate::directory::{Stream, offset_of};
 use crate::errno::refused;
-use crate::fs::{BLOCK, Given, LONGEST_NAME, UNKNOWN, VaultFs, file_type, keep, of_content};
+use crate::fs::{BLOCK, Given, LONGEST_NAME, UNKNOWN, VaultFs, file_type, keep, of_content, reply_xattr};
 use crate::handles::{Handle, Handles};
 use crate::write::Wanted;
 
@@ -375,14 +375,5 @@ impl Filesystem for VaultFs {
         if let Err(error) = self.tree.sync_all() {
             tracing::error!(target: "mirrordna::mount", %error, "what was written last may not survive a power cut");
         }
-    }
-}
-
-/// An extended attribute, or its length for who asks with no room.
-fn reply_xattr(reply: ReplyXattr, value: &[u8], size: u32) {
-    match u32::try_from(value.len()) {
-        Ok(len) if size == 0 => reply.size(len),
-        Ok(len) if len <= size => reply.data(value),
-        _ => reply.error(Errno::ERANGE),
     }
 }

@@ -246,6 +246,7 @@ pub fn check(kind: Kind, id: &str) -> Result<(), RecordError> {
             (is_prefixed(id, "mdna_agt_", AT_LEAST_12), "it must be mdna_agt_ and at least 12 of a-z, 0-9 and _")
         }
         Kind::Glyph => (is_prefixed(id, "glyph_", AT_LEAST_16), "it must be glyph_ and at least 16 of a-z, 0-9 and _"),
+        Kind::Artifact => (super::inode::parse_ino(id).is_some(), "it must be the number of an inode"),
     };
     if id.len() > MAX_ID_BYTES {
         return Err(refused(kind, id, "it has more than 255 bytes"));

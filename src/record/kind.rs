@@ -30,6 +30,8 @@ pub enum Kind {
     AgentLink = 10,
     /// A glyphtrail entry.
     Glyph = 11,
+    /// The inode of an artifact: a file, not a record of the protocol.
+    Artifact = 12,
 }
 
 /// How a field becomes index terms.
@@ -67,7 +69,8 @@ const fn time(number: u16, path: &'static str) -> Index {
 }
 
 impl Kind {
-    /// All kinds, in order of their numbers.
+    /// The kinds of the protocol, in order of their numbers. [`Kind::Artifact`] is not one of them: files are neither
+    /// listed nor imported nor exported as records.
     pub const ALL: [Self; 11] = [
         Self::Identity,
         Self::Session,
@@ -82,6 +85,22 @@ impl Kind {
         Self::Glyph,
     ];
 
+    /// All kinds that a storage holds, in order of their numbers.
+    pub const STORED: [Self; 12] = [
+        Self::Identity,
+        Self::Session,
+        Self::Memory,
+        Self::AgentDna,
+        Self::Event,
+        Self::Snapshot,
+        Self::Reflection,
+        Self::Citation,
+        Self::Entry,
+        Self::AgentLink,
+        Self::Glyph,
+        Self::Artifact,
+    ];
+
     /// The number of the collection in storage.
     #[must_use]
     pub const fn number(self) -> u8 {
@@ -91,7 +110,7 @@ impl Kind {
     /// The kind with this number.
     #[must_use]
     pub fn from_number(number: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.number() == number)
+        Self::STORED.into_iter().find(|kind| kind.number() == number)
     }
 
     /// The name of the collection, as in directories, files of the reference's store and the command line.
@@ -109,10 +128,11 @@ impl Kind {
             Self::Entry => "entries",
             Self::AgentLink => "agent_links",
             Self::Glyph => "glyphtrail",
+            Self::Artifact => "artifacts",
         }
     }
 
-    /// The kind whose collection has this name.
+    /// The kind of the protocol whose collection has this name.
     #[must_use]
     pub fn from_collection(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.collection() == name)
@@ -133,6 +153,7 @@ impl Kind {
             Self::Entry => "vault entry",
             Self::AgentLink => "agent link",
             Self::Glyph => "glyphtrail entry",
+            Self::Artifact => "artifact",
         }
     }
 
@@ -148,6 +169,7 @@ impl Kind {
             Self::Reflection => "reflection_id",
             Self::AgentLink => "agent_id",
             Self::Event | Self::Citation | Self::Entry | Self::Glyph => "id",
+            Self::Artifact => "ino",
         }
     }
 
@@ -159,6 +181,8 @@ impl Kind {
             Self::Memory => "source.timestamp",
             Self::Event | Self::Snapshot | Self::Reflection | Self::Glyph => "timestamp",
             Self::Identity | Self::Citation | Self::Entry | Self::AgentLink | Self::AgentDna => "created_at",
+            // Nanoseconds as a number, which no index holds.
+            Self::Artifact => "mtime",
         }
     }
 
@@ -225,7 +249,7 @@ impl Kind {
                     ]
                 }
             }
-            Self::Snapshot => const { &[] },
+            Self::Snapshot | Self::Artifact => const { &[] },
             Self::Reflection => {
                 const { &[text(0x0701, "agent_id"), text(0x0702, "reflection_type"), time(0x0703, "timestamp")] }
             }
@@ -262,6 +286,8 @@ mod tests {
             assert_eq!(Kind::from_number(kind.number()), Some(kind));
             assert_eq!(Kind::from_collection(kind.collection()), Some(kind));
         }
+        assert_eq!(Kind::from_number(12), Some(Kind::Artifact));
+        assert_eq!(Kind::from_collection("artifacts"), None);
     }
 
     #[test]

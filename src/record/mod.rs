@@ -6,6 +6,7 @@ pub mod checksum;
 pub mod config;
 pub mod document;
 pub mod id;
+pub mod inode;
 pub mod json;
 pub mod json_stream;
 pub mod kind;
@@ -18,6 +19,7 @@ mod error;
 
 pub use checksum::Checksum;
 pub use error::{RecordError, SchemaFault};
+pub use inode::{FileType, Inode};
 pub use kind::Kind;
 pub use time::Timestamp;
 pub use value::{Map, Number, Value, object};

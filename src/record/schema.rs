@@ -28,6 +28,7 @@ static MASTER_CITATION: Schema = Schema::new("master_citation", include_str!("sc
 static VAULT_ENTRY: Schema = Schema::new("vault_entry", include_str!("schemas/vault_entry.json"));
 static AGENT_LINK: Schema = Schema::new("agent_link", include_str!("schemas/agent_link.json"));
 static GLYPHTRAIL_ENTRY: Schema = Schema::new("glyphtrail_entry", include_str!("schemas/glyphtrail_entry.json"));
+static ARTIFACT: Schema = Schema::new("artifact", include_str!("schemas/artifact.json"));
 
 /// Checks that `record` obeys the schema of its kind, formats of date-times included.
 ///
@@ -123,6 +124,7 @@ impl Schema {
             Kind::Entry => &VAULT_ENTRY,
             Kind::AgentLink => &AGENT_LINK,
             Kind::Glyph => &GLYPHTRAIL_ENTRY,
+            Kind::Artifact => &ARTIFACT,
         }
     }
 

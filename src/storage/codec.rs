@@ -111,7 +111,7 @@ pub(super) mod key {
 }
 
 /// Reads a value from its front, and says `None` when it is too short.
-struct Reader<'a>(&'a [u8]);
+pub(super) struct Reader<'a>(pub(super) &'a [u8]);
 
 impl<'a> Reader<'a> {
     fn take(&mut self, n: usize) -> Option<&'a [u8]> {
@@ -126,7 +126,7 @@ impl<'a> Reader<'a> {
         Some(*head)
     }
 
-    fn u8(&mut self) -> Option<u8> {
+    pub(super) fn u8(&mut self) -> Option<u8> {
         self.chunk::<1>().map(|[byte]| byte)
     }
 
@@ -134,11 +134,11 @@ impl<'a> Reader<'a> {
         self.chunk().map(u16::from_le_bytes)
     }
 
-    fn u32(&mut self) -> Option<u32> {
+    pub(super) fn u32(&mut self) -> Option<u32> {
         self.chunk().map(u32::from_le_bytes)
     }
 
-    fn u64(&mut self) -> Option<u64> {
+    pub(super) fn u64(&mut self) -> Option<u64> {
         self.chunk().map(u64::from_le_bytes)
     }
 
@@ -146,7 +146,7 @@ impl<'a> Reader<'a> {
         self.chunk().map(|bytes| Timestamp::from_micros(i64::from_le_bytes(bytes)))
     }
 
-    fn checksum(&mut self) -> Option<Checksum> {
+    pub(super) fn checksum(&mut self) -> Option<Checksum> {
         self.chunk().map(Checksum)
     }
 
@@ -159,7 +159,7 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(self.bytes16()?).ok().map(str::to_owned)
     }
 
-    fn end(&self) -> Option<()> {
+    pub(super) fn end(&self) -> Option<()> {
         self.0.is_empty().then_some(())
     }
 }

@@ -7,19 +7,22 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::record::{Checksum, Timestamp};
 
+use super::access::FileAccess;
 use super::holder;
 use super::types::Sequence;
 use super::{Result, StorageError};
 
 /// The newest format that this program reads and writes.
 pub(super) const FORMAT: u32 = 1;
+/// The incompatible feature bit of vaults that may hold artifacts: a program that knew nothing of them would drop what
+/// belongs to them.
+pub(super) const ARTIFACTS: u64 = 1;
 /// Feature bits that this program knows; a vault with any other incompatible bit is not opened.
-pub(super) const KNOWN_INCOMPATIBLE: u64 = 0;
+pub(super) const KNOWN_INCOMPATIBLE: u64 = ARTIFACTS;
 /// As [`KNOWN_INCOMPATIBLE`], for bits that matter only to a writer.
 pub(super) const KNOWN_READ_ONLY_COMPATIBLE: u64 = 0;
 
@@ -29,56 +32,6 @@ const LOCK: &str = "LOCK";
 const HEADS: [&str; 2] = ["HEAD.0", "HEAD.1"];
 const HEAD_MAGIC: &[u8; 8] = b"MDNAHEAD";
 const HEAD_BYTES: usize = 8 + 1 + 1 + 8 + 8 + 8 + 32 + 4;
-
-/// Access to the files of a vault that are not RocksDB's. Tests give one that fails.
-pub trait FileAccess: Send + Sync {
-    /// The content of a file.
-    ///
-    /// # Errors
-    /// Those of the operating system.
-    fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
-
-    /// Writes a file so that a power cut leaves either its old content or its new content, and only returns when the new
-    /// content is on disk: write a temporary file, fsync it, rename it, fsync the directory.
-    ///
-    /// # Errors
-    /// Those of the operating system.
-    fn write(&self, path: &Path, content: &[u8]) -> io::Result<()>;
-
-    /// Writes new content of the same length over that of a file, and only returns when it is on disk. A power cut may
-    /// leave the file torn. This is one fsync, where [`FileAccess::write`] takes two.
-    ///
-    /// # Errors
-    /// Those of the operating system; `NotFound` when there is no such file.
-    fn overwrite(&self, path: &Path, content: &[u8]) -> io::Result<()>;
-}
-
-/// The file system of the operating system.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct SystemFiles;
-
-impl FileAccess for SystemFiles {
-    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        fs::read(path)
-    }
-
-    fn write(&self, path: &Path, content: &[u8]) -> io::Result<()> {
-        let mut temporary = path.as_os_str().to_owned();
-        temporary.push(".tmp");
-        let mut file = File::create(&temporary)?;
-        file.write_all(content)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)?;
-        File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
-    }
-
-    fn overwrite(&self, path: &Path, content: &[u8]) -> io::Result<()> {
-        let mut file = OpenOptions::new().write(true).open(path)?;
-        file.write_all(content)?;
-        file.set_len(content.len() as u64)?;
-        file.sync_data()
-    }
-}
 
 /// What the marker says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -313,14 +266,10 @@ pub(super) fn create_dir(dir: &Path) -> Result<()> {
     }
 }
 
-/// The files of the operating system, shared.
-pub(super) fn system_files() -> Arc<dyn FileAccess> {
-    Arc::new(SystemFiles)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::storage::SystemFiles;
 
     fn marker() -> Marker {
         Marker {

@@ -3,22 +3,30 @@
 //! The trait is at the level of records: it commits changes with preconditions, answers what is there now and what was
 //! there at a sequence, and hands out the log. Nothing above it knows which engine is below.
 
+mod access;
+mod artifacts;
 mod codec;
 mod error;
+mod file_rows;
 mod files;
 mod holder;
 mod merkle;
 mod prepare;
 mod rocksdb;
+mod segments;
 mod types;
 
 use std::sync::Arc;
 
 use crate::record::{Checksum, Kind, Timestamp};
 
+pub use access::{DataFile, FileAccess, Opening, SystemFiles};
+pub use artifacts::{
+    ChunkId, Dentry, FileRows, Ino, MAX_FILE_ROWS, MAX_PIECES, Piece, SLOT_BYTES, Space, WINDOW_SLOTS, WriteBack,
+    file_root, window_root,
+};
 pub use error::StorageError;
-pub use files::{FileAccess, SystemFiles};
-pub use prepare::{MAX_TAGS, missing_time, prepare, record_file, terms_of};
+pub use prepare::{MAX_TAGS, missing_time, prepare, prepare_inode, record_file, terms_of};
 pub use rocksdb::{OpenOptions, RocksStorage};
 pub use types::{
     Action, Change, Commit, Committed, Durability, Event, Expect, Head, LogEntry, LogState, Operation, Order, Origin,
@@ -197,7 +205,7 @@ pub trait Storage: Send + Sync {
 
     /// Waits until all subscribers have done what the changes up to a sequence ask for. Whoever calls it holds nothing that a
     /// commit waits for: a subscriber may have to wait for commits of others.
-    fn settle(&self, upto: Sequence);
+    fn settle_subscribers(&self, upto: Sequence);
 
     /// Keeps what is needed to read at a sequence.
     fn lease(&self, at: Sequence) -> Lease;
@@ -240,4 +248,67 @@ pub trait Storage: Send + Sync {
 
     /// How much was read and how large it is.
     fn stats(&self) -> StorageStats;
+
+    /// Appends content, 1 to [`SLOT_BYTES`] bytes. It becomes part of the vault when a commit names it; until then it is
+    /// kept for this process alone.
+    ///
+    /// # Errors
+    /// [`StorageError::NoSpace`] when it does not fit, [`StorageError::Limit`], and those of the operating system.
+    fn append_chunk(&self, bytes: &[u8]) -> Result<(ChunkId, Checksum)>;
+
+    /// Says that no commit will name these chunks, so that their room can be used again. Those that are committed stay.
+    fn discard_chunks(&self, chunks: &[ChunkId]);
+
+    /// A whole chunk, verified.
+    ///
+    /// # Errors
+    /// [`StorageError::Corrupt`] when it is not what was appended, or is not there; and those of the operating system.
+    fn chunk(&self, id: ChunkId) -> Result<Vec<u8>>;
+
+    /// `len` bytes of a piece from its byte `from` on. The chunk is verified against the piece when it is first read.
+    ///
+    /// # Errors
+    /// As [`Storage::chunk`], and [`StorageError::Limit`] for a range that lies outside of the piece.
+    fn read_piece(&self, piece: &Piece, from: u32, len: u32) -> Result<Vec<u8>>;
+
+    /// What a name led to at a sequence.
+    ///
+    /// # Errors
+    /// As [`Storage::head`].
+    fn dentry(&self, parent: Ino, name: &[u8], at: Sequence) -> Result<Option<Dentry>>;
+
+    /// The names in a directory at a sequence, in order of their bytes, after the name `after`, at most `limit`.
+    ///
+    /// # Errors
+    /// As [`Storage::head`].
+    fn dentries(&self, parent: Ino, after: Option<&[u8]>, limit: usize, at: Sequence)
+    -> Result<Vec<(Vec<u8>, Dentry)>>;
+
+    /// The slots of a file that had pieces at a sequence, in order, from the slot `from` on, at most `limit`.
+    ///
+    /// # Errors
+    /// As [`Storage::head`].
+    fn extents(&self, ino: Ino, from: u64, limit: usize, at: Sequence) -> Result<Vec<(u64, Vec<Piece>)>>;
+
+    /// A number above those of all inodes that ever were.
+    ///
+    /// # Errors
+    /// As [`Storage::head`].
+    fn next_ino(&self) -> Result<Ino>;
+
+    /// How much room there is.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    fn space(&self) -> Result<Space>;
+
+    /// From now on asks `holder` to commit what it holds back when the whole vault is about to be looked at or restored,
+    /// until the last other reference to it is dropped.
+    fn hold_back(&self, holder: &Arc<dyn WriteBack>);
+
+    /// Lets everybody who holds changes of artifacts back commit them. To be called before a snapshot, an export, a prune.
+    ///
+    /// # Errors
+    /// Those of the holders.
+    fn settle(&self) -> Result<()>;
 }

@@ -1,5 +1,6 @@
 //! Makes a record ready to be stored: everything that can be computed before the storage is asked.
 
+use crate::record::inode::{Inode, ROOT_INO};
 use crate::record::kind::IndexForm;
 use crate::record::{Checksum, Kind, MAX_RECORD_BYTES, RecordError, Timestamp, Value, checksum, json};
 
@@ -52,6 +53,26 @@ pub fn missing_time(kind: Kind, terms: &[(u16, Term)], time: Timestamp) -> Optio
     (!terms.iter().any(|(number, _)| *number == index.number)).then_some((index.number, Term::Time(time)))
 }
 
+fn shown_file(record: &Value) -> RecordFile {
+    let file = record_file(record);
+    RecordFile { len: file.len() as u64, sha256: Checksum::of(&file) }
+}
+
+/// An artifact without a name counts as archived, so that a selection finds those that a crash left.
+fn is_orphan(record: &Value) -> bool {
+    let root = i64::try_from(ROOT_INO).ok();
+    record.get("names").and_then(Value::as_array).is_some_and(<[Value]>::is_empty)
+        && record.get("ino").and_then(Value::as_i64) != root
+}
+
+/// Makes an inode ready to be stored.
+///
+/// # Errors
+/// [`RecordError::TooLarge`] for more than 16 MiB of names and extended attributes.
+pub fn prepare_inode(inode: &Inode) -> Result<Prepared, RecordError> {
+    prepare(Kind::Artifact, &inode.ino.to_string(), &inode.to_value(), false)
+}
+
 /// Makes a record ready to be stored. Its schema and id are the caller's business.
 ///
 /// # Errors
@@ -66,7 +87,7 @@ pub fn prepare(kind: Kind, id: &str, record: &Value, lenient: bool) -> Result<Pr
     if terms.len() > MAX_TAGS + kind.indexes().len() {
         return Err(RecordError::TooManyTags { kind, id: id.to_owned(), limit: MAX_TAGS });
     }
-    let file = record_file(record);
+    let file = if kind == Kind::Artifact { RecordFile::NONE } else { shown_file(record) };
     let text = |field: Option<&str>| {
         let text = field.and_then(|path| record.str_at(path)).unwrap_or_default();
         // Only what can be an id is a reference; a foreign record may hold anything here.
@@ -74,12 +95,15 @@ pub fn prepare(kind: Kind, id: &str, record: &Value, lenient: bool) -> Result<Pr
     };
     Ok(Prepared {
         checksum: Checksum::of(&json),
-        file: RecordFile { len: file.len() as u64, sha256: Checksum::of(&file) },
+        file,
         terms,
         time: record.str_at(kind.time_field()).and_then(Timestamp::parse),
         session: text(kind.session_field()),
         agent: text(kind.agent_field()),
-        archived: record.at("metadata.archived").and_then(Value::as_bool).unwrap_or(false),
+        archived: match kind {
+            Kind::Artifact => is_orphan(record),
+            _ => record.at("metadata.archived").and_then(Value::as_bool).unwrap_or(false),
+        },
         lenient,
         json,
     })

@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use crate::record::{Checksum, Kind, Timestamp};
 
+use super::artifacts::FileRows;
+
 /// A position in the log. The first entry has sequence 1; 0 is the empty vault.
 pub type Sequence = u64;
 
@@ -337,6 +339,8 @@ pub struct Change {
 pub struct Commit {
     /// The changes, in this order, each record at most once.
     pub changes: Vec<Change>,
+    /// What goes with the inodes among them.
+    pub files: FileRows,
     /// Who makes them.
     pub actor: String,
     /// How they came about.

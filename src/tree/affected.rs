@@ -33,7 +33,7 @@ pub(super) fn affected(changed: &Changed) -> Vec<Affected> {
     let Some(kind) = changed.entry.kind else { return Vec::new() };
     let id = changed.entry.id.as_str();
     match kind {
-        Kind::Event => Vec::new(),
+        Kind::Event | Kind::Artifact => Vec::new(),
         Kind::Snapshot => of_snapshot(id, changed.entry.operation),
         _ => of_record(kind, id, changed),
     }

@@ -92,7 +92,7 @@ impl Iterator for Listing {
     }
 }
 
-const ROOT: [(&str, Item); 14] = [
+const ROOT: [(&str, Item); 15] = [
     ("README.txt", Item::Readme),
     (SUMS, Item::Sums(Directory::Root)),
     ("identities", collection(Kind::Identity)),
@@ -106,6 +106,7 @@ const ROOT: [(&str, Item); 14] = [
     ("glyphtrail", collection(Kind::Glyph)),
     ("timeline", collection(Kind::Event)),
     ("snapshots", collection(Kind::Snapshot)),
+    ("artifacts", Item::Directory(Directory::Artifacts)),
     (".vault", Item::Directory(Directory::Vault)),
 ];
 
@@ -123,6 +124,7 @@ pub(super) fn fixed_entries(at: &At, directory: Directory) -> Vec<(Cursor, &'sta
         Directory::Collection(Kind::Memory) => std::iter::once(sums()).chain(Tier::ALL.map(tier)).collect(),
         Directory::Collection(Kind::Snapshot) => vec![sums(), ("latest", Item::Latest)],
         Directory::Collection(_) | Directory::Tier(_) => vec![sums()],
+        Directory::Artifacts => Vec::new(),
         Directory::Vault => vec![
             sums(),
             ("health.json", Item::Health),
@@ -134,23 +136,23 @@ pub(super) fn fixed_entries(at: &At, directory: Directory) -> Vec<(Cursor, &'sta
     (1..).map(Cursor).zip(entries).map(|(cursor, (name, item))| (cursor, name, item)).collect()
 }
 
-/// Snapshots are no part of what a snapshot shows, nor is the vault's word about itself.
+/// Snapshots are no part of what a snapshot shows, nor are the mount point of artifacts and the vault's word about itself.
 fn is_of_the_present(item: &Item) -> bool {
-    matches!(item, Item::Directory(Directory::Vault | Directory::Collection(Kind::Snapshot)))
+    matches!(item, Item::Directory(Directory::Vault | Directory::Artifacts | Directory::Collection(Kind::Snapshot)))
 }
 
 /// A directory that has files even when the vault is empty.
 pub(super) fn has_fixed_files(directory: Directory) -> bool {
     match directory {
         Directory::Root | Directory::Vault => true,
-        Directory::Collection(_) | Directory::Tier(_) => false,
+        Directory::Collection(_) | Directory::Tier(_) | Directory::Artifacts => false,
     }
 }
 
 /// The entries of a directory that come and go.
 fn rest(tree: &Tree, parent: &Node, directory: Directory, after: Cursor) -> Result<Rest> {
     let rest: Box<dyn Iterator<Item = Result<Entry>> + Send> = match directory {
-        Directory::Root | Directory::Vault => Box::new(std::iter::empty()),
+        Directory::Root | Directory::Artifacts | Directory::Vault => Box::new(std::iter::empty()),
         Directory::Collection(Kind::Event) => Box::new(day_entries(tree, parent, after)?),
         Directory::Collection(Kind::Snapshot) => Box::new(snapshot_entries(tree.vault(), after)?),
         Directory::Collection(kind) => Box::new(record_entries(tree, parent, directory, kind, after)?),

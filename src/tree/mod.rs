@@ -326,7 +326,7 @@ impl Tree {
             return Ok(pinned.pin().timestamp);
         }
         let stamp = match directory {
-            Directory::Root => return Ok(self.opened),
+            Directory::Root | Directory::Artifacts => return Ok(self.opened),
             Directory::Vault => self.stamps.newest(&self.vault)?,
             Directory::Collection(Kind::Event) => self.stamps.events(&self.vault)?,
             Directory::Collection(kind) => self.stamps.entries(&self.vault, kind)?,

@@ -95,6 +95,8 @@ pub enum Directory {
     Collection(Kind),
     /// The memories of a tier.
     Tier(Tier),
+    /// Where the ordinary files are mounted. In the tree it is empty.
+    Artifacts,
     /// `.vault`: what the vault says about itself.
     Vault,
 }
@@ -110,7 +112,7 @@ impl Directory {
     #[must_use]
     pub fn kind(self) -> Option<Kind> {
         match self {
-            Self::Root | Self::Vault => None,
+            Self::Root | Self::Artifacts | Self::Vault => None,
             Self::Collection(kind) => Some(kind),
             Self::Tier(_) => Some(Kind::Memory),
         }
@@ -287,6 +289,7 @@ impl fmt::Display for Directory {
             Self::Root => Ok(()),
             Self::Collection(kind) => write!(f, "{}/", kind.collection()),
             Self::Tier(tier) => write!(f, "memories/{}/", tier.name()),
+            Self::Artifacts => f.write_str("artifacts/"),
             Self::Vault => f.write_str(".vault/"),
         }
     }

@@ -25,12 +25,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use crate::artifacts::Artifacts;
 use crate::record::id::{self, IdSource, NoRandomness, SystemIds};
 use crate::record::time::{Clock, SystemClock};
 use crate::record::{Checksum, Kind, Map, RecordError, Timestamp, Value, json, schema};
 use crate::storage::{
-    Action, Change, Commit, Committed, Durability, Event, Expect, Head, LogEntry, LogState, NOW, OpenOptions, Origin,
-    PrunePolicy, Pruned, RocksStorage, Sequence, Storage, StorageError, Subscriber, Version, prepare,
+    Action, Change, Commit, Committed, Durability, Event, Expect, FileRows, Head, LogEntry, LogState, NOW, OpenOptions,
+    Origin, PrunePolicy, Pruned, RocksStorage, Sequence, Storage, StorageError, Subscriber, Version, prepare,
 };
 
 pub use agent_dna::AgentDna;
@@ -147,6 +148,19 @@ struct Shared {
     gate: RwLock<()>,
     /// Held by an import or a restore: the storage notes one intent at a time. Taken before the gate.
     job: Mutex<()>,
+    /// The files, once somebody has asked for them.
+    artifacts: Mutex<Option<Arc<Artifacts>>>,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let artifacts = self.artifacts.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(artifacts) = artifacts
+            && let Err(error) = artifacts.close()
+        {
+            tracing::error!(target: "mirrordna::artifacts", "artifacts could not be committed at the end: {error}");
+        }
+    }
 }
 
 /// An open vault. Clones are handles on the same vault; the last one to be dropped closes it.
@@ -201,6 +215,7 @@ impl Vault {
                 ids: Arc::clone(&options.ids),
                 gate: RwLock::new(()),
                 job: Mutex::new(()),
+                artifacts: Mutex::new(None),
             }),
             actor: options.actor.as_str().into(),
             durability: options.durability,
@@ -313,6 +328,21 @@ impl Vault {
                 view => return Ok((state, view?)),
             }
         }
+    }
+
+    /// The files of the vault. All handles on it share them; in the log they are by whoever asked for them first.
+    ///
+    /// # Errors
+    /// Those of the storage.
+    pub fn artifacts(&self) -> Result<Arc<Artifacts>> {
+        let mut artifacts = self.shared.artifacts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(artifacts) = &*artifacts {
+            return Ok(Arc::clone(artifacts));
+        }
+        let (storage, clock) = (Arc::clone(&self.shared.storage), Arc::clone(&self.shared.clock));
+        let opened = Artifacts::open(storage, clock, &self.actor)?;
+        *artifacts = Some(Arc::clone(&opened));
+        Ok(opened)
     }
 
     /// Identities.
@@ -481,6 +511,9 @@ impl Vault {
             if !may_be_stored(kind, id) {
                 return Err(Error::not_found(kind, id));
             }
+            if kind == Kind::Artifact {
+                return Err(rules::artifact(id));
+            }
             let change =
                 Change { kind, id: id.to_owned(), action: Action::Delete, expect: Expect::Present, event: None };
             self.commit(vec![change], Origin::Direct)
@@ -496,6 +529,7 @@ impl Vault {
             if policy.keep == Some(0) {
                 return Err(Error::argument("keep", "at least 1: the newest version of a record is never dropped"));
             }
+            self.storage().settle()?;
             Ok(self.storage().prune(policy, &self.actor)?)
         };
         let pruned = prune().inspect_err(|error| audit::vault_refused("prune", &self.id(), &self.actor, error))?;
@@ -546,7 +580,7 @@ impl Vault {
     /// Commits in the name of this handle's actor, and leaves an audit event for each change.
     pub(crate) fn commit(&self, changes: Vec<Change>, origin: Origin) -> Result<Committed> {
         let gate = self.shared.gate.read().unwrap_or_else(PoisonError::into_inner);
-        let committed = self.commit_through(changes, origin, self.durability)?;
+        let committed = self.commit_through(changes, FileRows::default(), origin, self.durability)?;
         drop(gate);
         self.settle(committed.last);
         Ok(committed)
@@ -555,15 +589,21 @@ impl Vault {
     /// Waits until the subscribers have acted on the changes up to a sequence. Not for who holds the gate.
     pub(crate) fn settle(&self, upto: Sequence) {
         if self.settles {
-            self.storage().settle(upto);
+            self.storage().settle_subscribers(upto);
         }
     }
 
     /// As [`Vault::commit`], for who holds the gate.
-    fn commit_through(&self, changes: Vec<Change>, origin: Origin, durability: Durability) -> Result<Committed> {
+    fn commit_through(
+        &self,
+        changes: Vec<Change>,
+        files: FileRows,
+        origin: Origin,
+        durability: Durability,
+    ) -> Result<Committed> {
         let planned = audit::Planned::of(&changes);
         let actor = self.actor.to_string();
-        let committed = self.storage().commit(Commit { changes, actor, origin, token: None, durability })?;
+        let committed = self.storage().commit(Commit { changes, files, actor, origin, token: None, durability })?;
         planned.done(&committed, origin, &self.actor);
         Ok(committed)
     }

@@ -4,7 +4,7 @@ use std::sync::PoisonError;
 
 use crate::record::{Kind, RecordError, json};
 use crate::storage::{
-    Action, Change, Expect, Intent, LogEntry, MAX_COMMIT_BYTES, Operation, Origin, Sequence, Version, prepare,
+    Action, Change, Expect, FileRows, Intent, LogEntry, MAX_COMMIT_BYTES, Operation, Origin, Sequence, Version, prepare,
 };
 
 use super::view::all_heads;
@@ -116,7 +116,7 @@ impl Vault {
                 }
             }
             if !changes.is_empty() {
-                self.commit_through(changes, Origin::Rollback, self.durability)?;
+                self.commit_through(changes, FileRows::default(), Origin::Rollback, self.durability)?;
             }
         }
     }
@@ -149,7 +149,7 @@ impl Batch<'_> {
         self.bytes = 0;
         let changes = std::mem::take(&mut self.changes);
         if !changes.is_empty() {
-            self.vault.commit_through(changes, Origin::Restore, self.vault.durability)?;
+            self.vault.commit_through(changes, FileRows::default(), Origin::Restore, self.vault.durability)?;
         }
         Ok(())
     }

@@ -14,6 +14,7 @@ pub(super) fn check(vault: &Vault, kind: Kind, id: &str, new: &Value, old: Optio
         Kind::Event | Kind::Snapshot if old.is_some() => {
             Err(Error::Immutable { kind, id: id.to_owned(), what: "once it is there, it" })
         }
+        Kind::Artifact => Err(artifact(id)),
         Kind::Event
         | Kind::Snapshot
         | Kind::Memory
@@ -33,6 +34,11 @@ pub(crate) const fn chain_fields(kind: Kind) -> &'static [&'static str] {
         Kind::Citation | Kind::Glyph => &["predecessor", "successor"],
         _ => &[],
     }
+}
+
+/// Artifacts are files: what may become of them is decided where the whole tree of them is known.
+pub(super) fn artifact(id: &str) -> Error {
+    Error::Immutable { kind: Kind::Artifact, id: id.to_owned(), what: "outside of artifacts/, it" }
 }
 
 /// The timeline event that storing a record projects.

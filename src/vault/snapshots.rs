@@ -111,6 +111,7 @@ impl Snapshots<'_> {
             None => id::snapshot(vault.ids(), now)?,
         };
         vault.audited("snapshot", Kind::Snapshot, &snapshot_id, || {
+            vault.storage().settle()?;
             let (state, _held) = vault.settled()?;
             let mut record = Map::new();
             record.insert("snapshot_id".into(), snapshot_id.as_str().into());

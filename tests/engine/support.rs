@@ -12,8 +12,8 @@ use mirrordna::record::id::SeededIds;
 use mirrordna::record::time::Clock;
 use mirrordna::record::{Kind, Timestamp, json};
 use mirrordna::storage::{
-    Action, Change, CheckSink, Commit, Durability, Expect, Fault, OpenOptions, Origin, Prepared, RocksStorage,
-    Sequence, Storage, Version, prepare,
+    Action, Change, CheckSink, Commit, Durability, Expect, Fault, FileRows, OpenOptions, Origin, Prepared,
+    RocksStorage, Sequence, Storage, Version, prepare,
 };
 use tempfile::TempDir;
 
@@ -122,7 +122,14 @@ pub(crate) fn delete(kind: Kind, id: &str, expect: Expect) -> Change {
 }
 
 pub(crate) fn commit(changes: Vec<Change>, durability: Durability) -> Commit {
-    Commit { changes, actor: "tester".to_owned(), origin: Origin::Direct, token: None, durability }
+    Commit {
+        changes,
+        files: FileRows::default(),
+        actor: "tester".to_owned(),
+        origin: Origin::Direct,
+        token: None,
+        durability,
+    }
 }
 
 /// One memory in one commit.

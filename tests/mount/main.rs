@@ -1,6 +1,9 @@
 //! A real mount, looked at with the tools that people use. What each test proves stands at its head, in the words of
 //! `docs/mount-semantics.md`.
 
+mod artifacts;
+mod artifacts_posix;
+mod artifacts_programs;
 mod bad_records;
 mod changes;
 mod editors;

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 
 use mirrordna::record::Kind;
-use mirrordna::storage::{Action, Change, Commit, Durability, Expect, Origin, prepare};
+use mirrordna::storage::{Action, Change, Commit, Durability, Expect, FileRows, Origin, prepare};
 use mirrordna::vault::{NewSnapshot, Tier};
 use mirrordna_mount::MountOptions;
 
@@ -144,6 +144,7 @@ fn a_damaged_record_is_an_error() {
     };
     let commit = Commit {
         changes: vec![change],
+        files: FileRows::default(),
         actor: "test".into(),
         origin: Origin::Direct,
         token: None,

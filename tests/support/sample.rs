@@ -1,7 +1,7 @@
 //! A vault with records of every kind, some in other scripts than Latin, for whoever looks at a vault from outside.
 
 use mirrordna::record::{Checksum, Kind, Map, Value, json, object};
-use mirrordna::storage::{Action, Change, Commit, Durability, Expect, Origin, prepare};
+use mirrordna::storage::{Action, Change, Commit, Durability, Expect, FileRows, Origin, prepare};
 use mirrordna::vault::{NewMemory, NewSession, Record, Tier, Vault};
 
 pub const AGENT: &str = "mdna_agt_0123456789abcdef";
@@ -124,6 +124,7 @@ pub fn import(vault: &Vault, kind: Kind, records: &[(String, Value)], lenient: b
             .collect();
         let commit = Commit {
             changes,
+            files: FileRows::default(),
             actor: "test".into(),
             origin: Origin::Import,
             token: None,

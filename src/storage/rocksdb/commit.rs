@@ -8,9 +8,12 @@ use std::sync::atomic::Ordering;
 use ::rocksdb::WriteBatch;
 
 use crate::record::id::{IdSource, SystemIds};
+use crate::record::inode::parse_ino;
 use crate::record::{Checksum, Kind, MAX_ID_BYTES, Timestamp};
 
+use super::super::artifacts::{ChunkId, Ino};
 use super::super::codec::{self, key};
+use super::super::file_rows::encode_highest;
 use super::super::merkle::{self, Tree};
 use super::super::prepare::missing_time;
 use super::super::types::{
@@ -18,6 +21,7 @@ use super::super::types::{
     Term, Version,
 };
 use super::super::{Changed, Intent, MAX_COMMIT_BYTES, MAX_COMMIT_CHANGES, Result, Storage, StorageError, Subscriber};
+use super::artifacts::{HIGHEST_KEY, check_rows};
 use super::prune::HORIZON_KEY;
 use super::{Cf, Overlay, Published, RocksStorage, Slot, Writer, bare_entry, lock};
 
@@ -91,12 +95,16 @@ struct Group {
     overlay: Overlay,
     changed: Vec<Changed>,
     tokens: Vec<([u8; 16], Committed)>,
+    /// Chunks that rows of this batch name for the first time.
+    chunks: Vec<ChunkId>,
+    highest_ino: Ino,
 }
 
 impl RocksStorage {
     /// Commits, in a group with whoever else commits at the moment.
     pub(super) fn enqueue(&self, commit: Commit) -> Result<Committed> {
         check_limits(&commit)?;
+        self.sync_content(&commit)?;
         let slot = Arc::new(Slot::default());
         let mut queue = lock(&self.queue);
         queue.waiting.push_back((Arc::clone(&slot), commit));
@@ -204,6 +212,8 @@ impl RocksStorage {
             overlay: Overlay::new(),
             changed: Vec::new(),
             tokens: Vec::new(),
+            chunks: Vec::new(),
+            highest_ino: self.highest_ino(),
         })
     }
 
@@ -211,7 +221,13 @@ impl RocksStorage {
         if group.batch.is_empty() {
             return Ok(());
         }
+        let mut group = group;
+        if group.highest_ino > self.highest_ino() {
+            group.batch.put_cf(self.database.cf(Cf::Meta)?, HIGHEST_KEY, encode_highest(group.highest_ino));
+        }
         self.database.write(group.batch, group.sync)?;
+        self.highest_ino.store(group.highest_ino, Ordering::Release);
+        self.segments.committed(&group.chunks);
         let sequence = group.tree.size();
         if group.sync {
             self.durable.fetch_max(sequence, Ordering::AcqRel);
@@ -268,11 +284,18 @@ impl RocksStorage {
             expect(change, current.live())?;
             before.push(current);
         }
+        let places = self.new_places(&commit.files)?;
         let first = group.tree.size() + 1;
         let count = commit.changes.len();
         let mut salts = vec![[0; 16]; count];
         SystemIds.fill(salts.as_flattened_mut())?;
         let token = commit.token;
+        let inos = commit.changes.iter().zip(first..).filter(|(change, _)| change.kind == Kind::Artifact);
+        let inos: HashMap<Ino, Sequence> =
+            inos.filter_map(|(change, sequence)| Some((parse_ino(&change.id)?, sequence))).collect();
+        self.put_rows(&mut group.batch, &commit.files, &places, group.tree.size() + count as u64, &inos)?;
+        group.chunks.extend(places.into_keys());
+        group.highest_ino = inos.into_keys().fold(group.highest_ino, Ino::max);
         for (n, ((change, before), salt)) in commit.changes.into_iter().zip(before).zip(salts).enumerate() {
             let last = n + 1 == count;
             let stamp =
@@ -356,7 +379,10 @@ impl RocksStorage {
             Action::Put(prepared) => {
                 let operation = if live.is_some() { Operation::Update } else { Operation::Create };
                 let mut terms = Vec::with_capacity(prepared.terms.len() + 2);
-                terms.push((codec::all_index(kind), Term::All));
+                // Of artifacts only the orphans are ever looked for, at opening.
+                if kind != Kind::Artifact || prepared.archived {
+                    terms.push((codec::all_index(kind), Term::All));
+                }
                 terms.extend(prepared.terms);
                 terms.extend(missing_time(kind, &terms, group.time));
                 let version = Version {
@@ -493,6 +519,29 @@ impl RocksStorage {
     }
 
     pub(super) fn write_intent(&self, intent: Option<&Intent>) -> Result<()> {
+        if matches!(intent, Some(Intent::Restore { .. })) {
+            self.stop_holders()?;
+        }
+        let written = self.write_intent_row(intent);
+        if intent.is_none() || written.is_err() {
+            self.holders().iter().for_each(|holder| holder.resume());
+        }
+        written
+    }
+
+    /// A restore changes artifacts below those who hold changes of them back.
+    fn stop_holders(&self) -> Result<()> {
+        let holders = self.holders();
+        for holder in &holders {
+            if let Err(error) = holder.stop() {
+                holders.iter().for_each(|holder| holder.resume());
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    fn write_intent_row(&self, intent: Option<&Intent>) -> Result<()> {
         let mut writer = lock(&self.writer);
         self.begin_group(&mut writer)?;
         let meta = self.database.cf(Cf::Meta)?;
@@ -565,7 +614,8 @@ fn record_bytes(commit: &Commit) -> usize {
         Action::Put(prepared) => prepared.json.len(),
         Action::Delete => 0,
     };
-    commit.changes.iter().map(bytes).sum()
+    let rows = commit.files.dentries.len() * 64 + commit.files.extents.len() * 100;
+    commit.changes.iter().map(bytes).sum::<usize>() + rows
 }
 
 fn check_limits(commit: &Commit) -> Result<()> {
@@ -579,6 +629,7 @@ fn check_limits(commit: &Commit) -> Result<()> {
     if record_bytes(commit) > MAX_COMMIT_BYTES {
         return limit("too many bytes of records in one commit", MAX_COMMIT_BYTES);
     }
+    check_rows(commit)?;
     check_name("the name of the actor", &commit.actor)?;
     for change in &commit.changes {
         // A zero byte ends the id in the keys of versions.
@@ -586,6 +637,9 @@ fn check_limits(commit: &Commit) -> Result<()> {
             return limit("an id that is empty or contains NUL", MAX_ID_BYTES);
         }
         check_name("an id", &change.id)?;
+        if change.kind == Kind::Artifact && parse_ino(&change.id).is_none() {
+            return limit("the id of an artifact that is not the number of an inode", MAX_ID_BYTES);
+        }
         if let Action::Put(prepared) = &change.action {
             check_name("the session of a record", &prepared.session)?;
             check_name("the agent of a record", &prepared.agent)?;

@@ -8,7 +8,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::super::files::FileAccess;
+use super::super::access::FileAccess;
 use super::super::{Result, StorageError};
 
 const BLOCK: usize = 32 << 10;

@@ -3,6 +3,7 @@
 //! `open` opens and closes, `commit` writes, `read` and `select` read, `prune` drops, `check` proves, `rebuild` makes the
 //! derived column families again.
 
+mod artifacts;
 mod check;
 mod commit;
 mod journal;
@@ -22,8 +23,11 @@ use ::rocksdb::{ColumnFamily, DB, WriteBatch, WriteOptions};
 use crate::record::time::Clock;
 use crate::record::{Checksum, Kind, Timestamp};
 
-use super::files::{FileAccess, LockFile, Marker};
+use super::access::FileAccess;
+use super::artifacts::{ChunkId, Dentry, Ino, Piece, Space, WriteBack};
+use super::files::{LockFile, Marker};
 use super::merkle::Tree;
+use super::segments::Segments;
 use super::types::{
     Commit, Committed, Head, LogEntry, LogState, Operation, Origin, Position, Posting, Selection, Sequence, Version,
 };
@@ -40,10 +44,15 @@ enum Cf {
     Versions,
     Heads,
     Index,
+    Dentries,
+    Extents,
+    Chunks,
 }
 
 impl Cf {
-    const ALL: [Self; 6] = [Self::Meta, Self::Log, Self::Tiles, Self::Versions, Self::Heads, Self::Index];
+    const RECORDS: [Self; 6] = [Self::Meta, Self::Log, Self::Tiles, Self::Versions, Self::Heads, Self::Index];
+    /// Those that a vault of an older day does not have yet.
+    const ARTIFACTS: [Self; 3] = [Self::Dentries, Self::Extents, Self::Chunks];
 
     const fn name(self) -> &'static str {
         match self {
@@ -53,6 +62,9 @@ impl Cf {
             Self::Versions => "versions",
             Self::Heads => "heads",
             Self::Index => "index",
+            Self::Dentries => "dentries",
+            Self::Extents => "extents",
+            Self::Chunks => "chunks",
         }
     }
 }
@@ -61,9 +73,17 @@ impl Cf {
 struct Database {
     db: DB,
     path: PathBuf,
+    /// The column families of artifacts are there: only an inspection opens a vault without them.
+    artifacts: bool,
 }
 
 impl Database {
+    /// The column families that are open.
+    fn families(&self) -> impl Iterator<Item = Cf> + use<> {
+        let artifacts = self.artifacts.then_some(Cf::ARTIFACTS).into_iter().flatten();
+        Cf::RECORDS.into_iter().chain(artifacts)
+    }
+
     fn cf(&self, cf: Cf) -> Result<&ColumnFamily> {
         self.db.cf_handle(cf.name()).ok_or_else(|| StorageError::Corrupt {
             what: self.path.display().to_string(),
@@ -79,6 +99,14 @@ impl Database {
         let mut options = WriteOptions::default();
         options.set_sync(sync);
         self.db.write_opt(batch, &options).map_err(|error| self.failed(&error))
+    }
+
+    /// Writes the memtables of all column families out, together.
+    fn flush(&self) -> Result<()> {
+        let families = self.families().map(|cf| self.cf(cf)).collect::<Result<Vec<_>>>()?;
+        let mut options = ::rocksdb::FlushOptions::default();
+        options.set_wait(true);
+        self.db.flush_cfs_opt(&families, &options).map_err(|error| self.failed(&error))
     }
 
     fn failed(&self, error: &::rocksdb::Error) -> StorageError {
@@ -140,6 +168,9 @@ pub struct RocksStorage {
     writer: Mutex<Writer>,
     subscribers: Mutex<Vec<Weak<dyn Subscriber>>>,
     leases: Mutex<Vec<Weak<Sequence>>>,
+    holders: Mutex<Vec<Weak<dyn WriteBack>>>,
+    segments: Segments,
+    highest_ino: AtomicU64,
     versions_read: AtomicU64,
     closed: AtomicBool,
     /// Dropped last, when nothing of this process touches the vault any more.
@@ -196,10 +227,7 @@ impl RocksStorage {
     /// Writes the memtables out, so that the next opening has no write-ahead log to replay and a closed vault has none
     /// whose damage could be mistaken for its end.
     fn flush_memtables(&self) -> Result<()> {
-        let families = Cf::ALL.into_iter().map(|cf| self.database.cf(cf)).collect::<Result<Vec<_>>>()?;
-        let mut options = ::rocksdb::FlushOptions::default();
-        options.set_wait(true);
-        self.database.db.flush_cfs_opt(&families, &options).map_err(|error| self.database.failed(&error))
+        self.database.flush()
     }
 }
 
@@ -273,7 +301,7 @@ impl Storage for RocksStorage {
         lock(&self.subscribers).push(Arc::downgrade(subscriber));
     }
 
-    fn settle(&self, upto: Sequence) {
+    fn settle_subscribers(&self, upto: Sequence) {
         for subscriber in self.subscribers() {
             subscriber.settle(upto);
         }
@@ -315,8 +343,63 @@ impl Storage for RocksStorage {
         let files = self.database.db.live_files().unwrap_or_default();
         StorageStats {
             versions_read: self.versions_read.load(Ordering::Relaxed),
-            disk_bytes: files.iter().map(|file| file.size as u64).sum(),
+            disk_bytes: files.iter().map(|file| file.size as u64).sum::<u64>() + self.segments.disk_bytes(),
         }
+    }
+
+    fn append_chunk(&self, bytes: &[u8]) -> Result<(ChunkId, Checksum)> {
+        if self.read_only {
+            return Err(StorageError::Permission { path: self.dir.clone() });
+        }
+        self.segments.append(bytes)
+    }
+
+    fn discard_chunks(&self, chunks: &[ChunkId]) {
+        self.segments.discard(chunks);
+    }
+
+    fn chunk(&self, id: ChunkId) -> Result<Vec<u8>> {
+        self.read_chunk(id)
+    }
+
+    fn read_piece(&self, piece: &Piece, from: u32, len: u32) -> Result<Vec<u8>> {
+        self.read_of_piece(piece, from, len)
+    }
+
+    fn dentry(&self, parent: Ino, name: &[u8], at: Sequence) -> Result<Option<Dentry>> {
+        self.read_dentry(parent, name, at)
+    }
+
+    fn dentries(
+        &self,
+        parent: Ino,
+        after: Option<&[u8]>,
+        limit: usize,
+        at: Sequence,
+    ) -> Result<Vec<(Vec<u8>, Dentry)>> {
+        self.read_dentries(parent, after, limit, at)
+    }
+
+    fn extents(&self, ino: Ino, from: u64, limit: usize, at: Sequence) -> Result<Vec<(u64, Vec<Piece>)>> {
+        self.read_extents(ino, from, limit, at)
+    }
+
+    fn next_ino(&self) -> Result<Ino> {
+        let used_up =
+            || StorageError::Limit { what: "the numbers of inodes are used up".to_owned(), limit: usize::MAX };
+        self.highest_ino().checked_add(1).ok_or_else(used_up)
+    }
+
+    fn space(&self) -> Result<Space> {
+        self.read_space()
+    }
+
+    fn hold_back(&self, holder: &Arc<dyn WriteBack>) {
+        lock(&self.holders).push(Arc::downgrade(holder));
+    }
+
+    fn settle(&self) -> Result<()> {
+        self.holders().iter().try_for_each(|holder| holder.write_back())
     }
 }
 

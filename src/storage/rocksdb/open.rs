@@ -14,9 +14,11 @@ use crate::record::id::IdSource;
 use crate::record::time::{Clock, SystemClock};
 use crate::record::{Checksum, Timestamp};
 
+use super::super::access::{FileAccess, SystemFiles};
 use super::super::codec::{self, key};
-use super::super::files::{self, FileAccess, HeadFile, LockFile, Marker};
+use super::super::files::{self, HeadFile, LockFile, Marker};
 use super::super::merkle::{self, TILE, Tree};
+use super::super::segments::Segments;
 use super::super::types::Sequence;
 use super::super::{Result, StorageError};
 use super::journal::{self, Tail};
@@ -48,7 +50,7 @@ impl Default for OpenOptions {
         Self {
             lock_timeout: Duration::from_secs(5),
             clock: Arc::new(SystemClock),
-            files: files::system_files(),
+            files: Arc::new(SystemFiles),
             inspect: false,
         }
     }
@@ -66,7 +68,7 @@ impl RocksStorage {
         let mut database_options = database_options(DBRecoveryMode::PointInTime);
         database_options.create_if_missing(true);
         database_options.create_missing_column_families(true);
-        drop(open_database(&path, &database_options)?);
+        drop(open_database(&path, &database_options, true)?);
         let empty = Tree::default();
         for generation in [0, 1] {
             let head = HeadFile { generation, clean: true, epoch: 1, sequence: 0, root: empty.root() };
@@ -80,7 +82,7 @@ impl RocksStorage {
             format: files::FORMAT,
             compatible: 0,
             read_only_compatible: 0,
-            incompatible: 0,
+            incompatible: files::ARTIFACTS,
         };
         // The marker comes last: a directory without it is not a vault.
         marker.write(&*options.files, dir)?;
@@ -95,7 +97,7 @@ impl RocksStorage {
     /// [`StorageError::UnknownFeatures`], [`StorageError::Corrupt`], [`StorageError::Permission`],
     /// [`StorageError::NoSpace`]: one for each way in which opening can fail.
     pub fn open(dir: &Path, options: &OpenOptions) -> Result<Self> {
-        let marker = Marker::read(&*options.files, dir)?;
+        let mut marker = Marker::read(&*options.files, dir)?;
         let lock = LockFile::take(dir, options.lock_timeout, options.clock.now())?;
         let mut warnings = Vec::new();
         let head = match HeadFile::read(&*options.files, dir) {
@@ -122,9 +124,16 @@ impl RocksStorage {
         let tail = if clean || options.inspect { Tail::Refuse } else { Tail::Cut };
         journal::examine(&*options.files, &path, tail)?;
         let database = if options.inspect {
-            inspect_database(&path, &database_options(DBRecoveryMode::PointInTime))?
+            inspect_database(&path, &database_options(DBRecoveryMode::PointInTime), !lacks_artifacts(&path))?
         } else {
-            open_database(&path, &database_options(recovery))?
+            let mut database_options = database_options(recovery);
+            if marker.incompatible & files::ARTIFACTS == 0 {
+                // The marker comes first: a program that does not know of artifacts must be told so by it.
+                marker.incompatible |= files::ARTIFACTS;
+                marker.write(&*options.files, dir)?;
+            }
+            database_options.create_missing_column_families(lacks_artifacts(&path));
+            open_database(&path, &database_options, true)?
         };
         let epoch = head.map_or(1, |head| head.epoch);
         let published = match load_log(&database, epoch) {
@@ -132,7 +141,17 @@ impl RocksStorage {
             Err(StorageError::Corrupt { .. }) if options.inspect => load_entries(&database, epoch, 0)?.0,
             loaded => loaded?,
         };
+        let (newest_chunk, highest_ino) =
+            if database.artifacts { (database.newest_chunk()?, database.stored_highest_ino()) } else { (None, Ok(0)) };
+        let highest_ino = match highest_ino {
+            // The check names it.
+            Err(StorageError::Corrupt { .. }) if options.inspect => 0,
+            other => other?,
+        };
         let mut storage = Self {
+            segments: Segments::open(dir, Arc::clone(&options.files), newest_chunk)?,
+            highest_ino: AtomicU64::new(highest_ino),
+            holders: Mutex::default(),
             database,
             dir: dir.to_owned(),
             marker,
@@ -296,16 +315,25 @@ impl Database {
     }
 }
 
-pub(super) fn open_database(path: &Path, options: &Options) -> Result<Database> {
-    let db = DB::open_cf_descriptors(options, path, column_families()).map_err(|error| engine_error(path, &error))?;
-    Ok(Database { db, path: path.to_owned() })
+/// The database is of a day before there were artifacts: all else is there, and of them nothing.
+pub(super) fn lacks_artifacts(path: &Path) -> bool {
+    // What keeps the names from being read keeps the database from being opened, which says what it is.
+    let Ok(names) = DB::list_cf(&Options::default(), path) else { return false };
+    let there = |cf: &Cf| names.iter().any(|name| name == cf.name());
+    Cf::RECORDS.iter().all(there) && !Cf::ARTIFACTS.iter().any(there)
+}
+
+pub(super) fn open_database(path: &Path, options: &Options, artifacts: bool) -> Result<Database> {
+    let families = column_families(artifacts);
+    let db = DB::open_cf_descriptors(options, path, families).map_err(|error| engine_error(path, &error))?;
+    Ok(Database { db, path: path.to_owned(), artifacts })
 }
 
 /// Opens for reading alone: RocksDB replays its log in memory and writes nothing.
-fn inspect_database(path: &Path, options: &Options) -> Result<Database> {
-    let db = DB::open_cf_descriptors_read_only(options, path, column_families(), false)
+fn inspect_database(path: &Path, options: &Options, artifacts: bool) -> Result<Database> {
+    let db = DB::open_cf_descriptors_read_only(options, path, column_families(artifacts), false)
         .map_err(|error| engine_error(path, &error))?;
-    Ok(Database { db, path: PathBuf::from(path) })
+    Ok(Database { db, path: PathBuf::from(path), artifacts })
 }
 
 pub(super) fn database_options(recovery: DBRecoveryMode) -> Options {
@@ -329,10 +357,12 @@ pub(super) fn database_options(recovery: DBRecoveryMode) -> Options {
     options
 }
 
-fn column_families() -> Vec<ColumnFamilyDescriptor> {
+fn column_families(artifacts: bool) -> Vec<ColumnFamilyDescriptor> {
     let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
+    let of_artifacts = Cf::ARTIFACTS.into_iter().filter(|_| artifacts);
+    let all = Cf::RECORDS.into_iter().chain(of_artifacts);
     let mut families: Vec<_> =
-        Cf::ALL.into_iter().map(|cf| ColumnFamilyDescriptor::new(cf.name(), family_options(cf, &cache))).collect();
+        all.map(|cf| ColumnFamilyDescriptor::new(cf.name(), family_options(cf, &cache))).collect();
     families.push(ColumnFamilyDescriptor::new("default", family_options(Cf::Meta, &cache)));
     families
 }
@@ -348,7 +378,7 @@ fn family_options(cf: Cf, cache: &Cache) -> Options {
     blocks.set_metadata_block_size(4_096);
     blocks.set_pin_top_level_index_and_filter(true);
     blocks.set_format_version(6);
-    if matches!(cf, Cf::Heads | Cf::Versions) {
+    if matches!(cf, Cf::Heads | Cf::Versions | Cf::Chunks) {
         blocks.set_bloom_filter(10.0, false);
         blocks.set_whole_key_filtering(true);
     }
@@ -360,8 +390,8 @@ fn family_options(cf: Cf, cache: &Cache) -> Options {
     options.set_level_compaction_dynamic_level_bytes(true);
     // Hashes and salts do not compress, and heads are small and hot.
     options.set_compression_type(match cf {
-        Cf::Versions | Cf::Index => DBCompressionType::Lz4,
-        Cf::Meta | Cf::Log | Cf::Tiles | Cf::Heads => DBCompressionType::None,
+        Cf::Versions | Cf::Index | Cf::Dentries => DBCompressionType::Lz4,
+        Cf::Meta | Cf::Log | Cf::Tiles | Cf::Heads | Cf::Extents | Cf::Chunks => DBCompressionType::None,
     });
     options
 }

@@ -4,14 +4,15 @@ use std::path::Path;
 
 use ::rocksdb::{DBRecoveryMode, WriteBatch};
 
+use super::super::access::FileAccess;
 use super::super::codec::{self, key};
-use super::super::files::{self, FileAccess, HeadFile, LockFile, Marker};
+use super::super::files::{HeadFile, LockFile, Marker, database_dir};
 use super::super::merkle::{self, Tree};
 use super::super::types::Head;
 use super::super::{Result, StorageError};
 use super::check::postings;
 use super::journal::{self, Tail};
-use super::open::{OpenOptions, database_options, open_database};
+use super::open::{OpenOptions, database_options, lacks_artifacts, open_database};
 use super::{Cf, Database, RocksStorage};
 
 /// Keys written in one batch.
@@ -25,27 +26,30 @@ impl RocksStorage {
     /// # Errors
     /// [`StorageError::Corrupt`] when the log or the versions themselves are damaged, and the errors of opening.
     pub fn repair(dir: &Path, options: &OpenOptions) -> Result<()> {
-        Marker::read(&*options.files, dir)?;
+        let files = &*options.files;
+        Marker::read(files, dir)?;
         let _lock = LockFile::take(dir, options.lock_timeout, options.clock.now())?;
-        let path = files::database_dir(dir);
-        let (head, _) = HeadFile::read(&*options.files, dir)?;
-        journal::examine(&*options.files, &path, if head.clean { Tail::Refuse } else { Tail::Cut })?;
-        let mut database = open_database(&path, &database_options(DBRecoveryMode::PointInTime))?;
+        let path = database_dir(dir);
+        let (head, _) = HeadFile::read(files, dir)?;
+        journal::examine(files, &path, if head.clean { Tail::Refuse } else { Tail::Cut })?;
+        let artifacts = !lacks_artifacts(&path);
+        // A repair that was interrupted may have left some of them dropped.
+        let mut options = database_options(DBRecoveryMode::PointInTime);
+        options.create_missing_column_families(true);
+        let mut database = open_database(&path, &options, artifacts)?;
         rebuild_tiles(&database, &head, &mut Dry)?;
         rebuild_records(&database, &mut Dry)?;
         for cf in [Cf::Heads, Cf::Index, Cf::Tiles] {
             database.db.drop_cf(cf.name()).map_err(|error| database.failed(&error))?;
         }
         drop(database);
-        let mut open = database_options(DBRecoveryMode::PointInTime);
-        open.create_missing_column_families(true);
-        let database = open_database(&path, &open)?;
+        let database = open_database(&path, &options, artifacts)?;
         let mut batches = Batches { database: &database, batch: WriteBatch::default() };
         let tree = rebuild_tiles(&database, &head, &mut batches)?;
         rebuild_records(&database, &mut batches)?;
         batches.write(true)?;
         database.flush()?;
-        confirm_head(&*options.files, dir, &head, &tree)
+        confirm_head(files, dir, &head, &tree)
     }
 }
 
@@ -79,14 +83,6 @@ impl Rows for Batches<'_> {
     fn put(&mut self, cf: Cf, key: &[u8], value: &[u8]) -> Result<()> {
         self.batch.put_cf(self.database.cf(cf)?, key, value);
         if self.batch.len() >= BATCH { self.write(false) } else { Ok(()) }
-    }
-}
-
-impl Database {
-    fn flush(&self) -> Result<()> {
-        let families = Cf::ALL.into_iter().map(|cf| self.cf(cf)).collect::<Result<Vec<_>>>()?;
-        let options = ::rocksdb::FlushOptions::default();
-        self.db.flush_cfs_opt(&families, &options).map_err(|error| self.failed(&error))
     }
 }
 

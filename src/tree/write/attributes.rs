@@ -7,7 +7,7 @@ use crate::record::{Checksum, Kind};
 use crate::storage::Durability;
 
 use super::super::content::Content;
-use super::super::node::{At, FileKind, Item, Node};
+use super::super::node::{At, Directory, FileKind, Item, Node};
 use super::super::{Attributes, Tree};
 use super::commit::{Target, parse};
 use super::draft::{Draft, MOST};
@@ -74,7 +74,9 @@ impl Tree {
     /// Whether a file can be written, or files be made in a directory.
     #[must_use]
     pub fn is_writable(&self, node: &Node) -> bool {
-        self.writing.is_some() && node.at == At::Present && is_ours(node)
+        // Others than root may mount only where they may write.
+        node.item == Item::Directory(Directory::Artifacts)
+            || self.writing.is_some() && node.at == At::Present && is_ours(node)
     }
 
     /// Makes everything durable that was committed.

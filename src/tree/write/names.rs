@@ -73,10 +73,10 @@ fn record_id(name: &str) -> Option<&str> {
 /// Whether the files in a directory are those of its records, which can be written.
 pub(super) fn holds_records(directory: Directory) -> bool {
     match directory {
-        Directory::Root | Directory::Vault => false,
+        Directory::Root | Directory::Artifacts | Directory::Vault => false,
         Directory::Tier(_) => true,
         Directory::Collection(kind) => match kind {
-            Kind::Event | Kind::Snapshot => false,
+            Kind::Event | Kind::Snapshot | Kind::Artifact => false,
             Kind::Identity
             | Kind::Session
             | Kind::Memory
@@ -93,6 +93,7 @@ pub(super) fn holds_records(directory: Directory) -> bool {
 fn why_not(directory: Directory) -> &'static str {
     match directory {
         Directory::Root => "the vault makes what is here; records go into the directories of their collections",
+        Directory::Artifacts => "artifacts are not mounted; unmount the vault and mount it again",
         Directory::Vault => "the vault makes what is here",
         Directory::Collection(Kind::Event) => {
             "the timeline is made from the log; events are appended with `mirrordna timeline append`"
@@ -145,6 +146,7 @@ mod tests {
     fn what_the_vault_makes_is_not_written() {
         for directory in [
             Directory::Root,
+            Directory::Artifacts,
             Directory::Vault,
             Directory::Collection(Kind::Event),
             Directory::Collection(Kind::Snapshot),

@@ -1,0 +1,120 @@
+//! The thread that commits what waits, so that a crash takes little.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::storage::{Durability, Selection};
+
+use super::error::Result;
+use super::{Artifacts, lock};
+
+/// How long a change waits at most before it is safe from a crash of the process.
+const INTERVAL: Duration = Duration::from_secs(2);
+/// After how many intervals it is safe from a power cut.
+const SYNC_EVERY: u32 = 5;
+/// Orphans that are looked for at once.
+const PAGE: usize = 1_024;
+
+/// The thread, and what it is told.
+#[derive(Default)]
+pub(super) struct Background {
+    told: Arc<(Mutex<Told>, Condvar)>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Default)]
+struct Told {
+    commit: bool,
+    stop: bool,
+}
+
+impl Background {
+    /// Starts it. It ends when it is stopped, or when nobody else has the artifacts any more.
+    pub(super) fn start(artifacts: &Arc<Artifacts>) {
+        let (told, weak) = (Arc::clone(&artifacts.background.told), Arc::downgrade(artifacts));
+        let thread = std::thread::Builder::new().name("artifacts".to_owned()).spawn(move || work(&told, &weak));
+        match thread {
+            Ok(thread) => *lock(&artifacts.background.thread) = Some(thread),
+            Err(error) => {
+                tracing::error!(target: "mirrordna::artifacts", "no thread for commits, only syncs commit: {error}");
+            }
+        }
+    }
+
+    /// Has it commit now.
+    pub(super) fn wake(&self) {
+        let mut told = lock(&self.told.0);
+        if !told.commit {
+            told.commit = true;
+            self.told.1.notify_one();
+        }
+    }
+
+    /// Ends it, and waits for that.
+    pub(super) fn stop(&self) {
+        lock(&self.told.0).stop = true;
+        self.told.1.notify_one();
+        let thread = lock(&self.thread).take();
+        // The thread itself may be the last that lets go of the artifacts.
+        if let Some(thread) = thread.filter(|thread| thread.thread().id() != std::thread::current().id()) {
+            // It has told of a panic already.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn work(told: &(Mutex<Told>, Condvar), artifacts: &Weak<Artifacts>) {
+    if let Some(artifacts) = artifacts.upgrade()
+        && let Err(error) = artifacts.delete_orphans()
+    {
+        tracing::warn!(target: "mirrordna::artifacts", "files that were open at a crash stay: {error}");
+    }
+    let mut intervals = 0;
+    loop {
+        let waiting = lock(&told.0);
+        let waited = told.1.wait_timeout_while(waiting, INTERVAL, |told| !told.stop && !told.commit);
+        let (mut now, time) = waited.unwrap_or_else(PoisonError::into_inner);
+        if now.stop {
+            return;
+        }
+        now.commit = false;
+        drop(now);
+        let Some(artifacts) = artifacts.upgrade() else { return };
+        if time.timed_out() {
+            intervals += 1;
+        }
+        let durability = if intervals >= SYNC_EVERY { Durability::Sync } else { Durability::Buffered };
+        if durability == Durability::Sync {
+            intervals = 0;
+        }
+        if let Err(error) = artifacts.commit(durability) {
+            tracing::warn!(target: "mirrordna::artifacts", "artifacts wait, since they cannot be committed: {error}");
+        }
+    }
+}
+
+impl Artifacts {
+    /// Deletes files that had no name any more and were still open when the vault was last closed.
+    fn delete_orphans(&self) -> Result<()> {
+        let selection = Selection { archived: Some(true), ..Selection::all(crate::record::Kind::Artifact) };
+        let mut after = None;
+        loop {
+            let page = self.storage.select(&selection, after, PAGE)?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = Some(last.into());
+            for ino in page.iter().filter_map(|posting| crate::record::inode::parse_ino(&posting.id)) {
+                let _entered = self.enter();
+                self.run(|namespace| {
+                    match namespace.node(ino) {
+                        Err(super::Stop::Error(super::FsError::Stale { .. })) => return Ok(()),
+                        node => node?,
+                    };
+                    namespace.released(ino);
+                    Ok(())
+                })
+                .or_else(|error| if matches!(error, super::FsError::Stale { .. }) { Ok(()) } else { Err(error) })?;
+            }
+        }
+    }
+}

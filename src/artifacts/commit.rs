@@ -1,0 +1,345 @@
+//! Bringing what waits in memory into the storage.
+//!
+//! First the content of files is written and staged, file by file, each under its own lock. Then all inodes and names that
+//! wait are taken together under the namespace's lock, so that a commit never has half of an operation; what was changed
+//! of a file's content since it was staged stays out of it, and its inode goes with the size that was staged. Then the
+//! storage commits, without any of these locks. What a failed commit had taken waits again.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use crate::record::id::{IdSource, SystemIds};
+use crate::record::{FileType, Inode, Kind};
+use crate::storage::{
+    Action, Change, Commit, Dentry, Durability, Expect, FileRows, Ino, Lease, Origin, Piece, Sequence, StorageError,
+    prepare_inode,
+};
+
+use super::content::{Content, Staged};
+use super::directory::Known;
+use super::error::{FsError, Result};
+use super::namespace::{Name, Namespace, StoredData};
+use super::{Artifacts, Ordering, lock};
+
+/// A sync of one file takes the content of the others with it when there is no more of it than this.
+const LITTLE_BYTES: usize = 4 << 20;
+/// Inodes, bytes and rows of one commit of the storage, well below what it takes.
+const MAX_CHANGES: usize = 9_500;
+const MAX_BYTES: usize = 32 << 20;
+const MAX_ROWS: usize = 80_000;
+
+/// Whose content is committed. Names and attributes always are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    All,
+    One(Ino),
+}
+
+/// A file whose content is staged.
+struct StagedFile {
+    ino: Ino,
+    content: Arc<Content>,
+    data: StoredData,
+    rows: Vec<(u64, Vec<Piece>)>,
+}
+
+/// Slots and their pieces, of each file that has been staged.
+type Rows<'a> = HashMap<Ino, &'a [(u64, Vec<Piece>)]>;
+
+/// An inode that is committed.
+struct Taken {
+    ino: Ino,
+    /// None: it is deleted.
+    inode: Option<Inode>,
+    /// The storage had it before.
+    stored: bool,
+    staged: Option<StoredData>,
+}
+
+/// Inodes and names that are committed.
+struct Batch {
+    inodes: Vec<Taken>,
+    names: HashMap<Name, Option<Dentry>>,
+    dentries: Vec<(Ino, Vec<u8>, Option<Dentry>)>,
+    lease: Option<Lease>,
+}
+
+impl Artifacts {
+    /// Commits everything that waits. With [`Durability::Sync`] it is durable afterwards.
+    ///
+    /// # Errors
+    /// [`FsError::NoSpace`], and those of the storage. What could not be committed waits.
+    pub fn commit(&self, durability: Durability) -> Result<()> {
+        let _entered = self.enter();
+        self.commit_all(durability)
+    }
+
+    /// Makes a file or directory durable: its content, its attributes and its names, or the names that it has.
+    /// `data_only` leaves out what only concerns times.
+    ///
+    /// # Errors
+    /// As [`Artifacts::commit`].
+    pub fn sync(&self, ino: Ino, data_only: bool) -> Result<()> {
+        let _entered = self.enter();
+        if self.is_committed(ino, data_only) {
+            return self.sync_committed();
+        }
+        let committing = lock(&self.committer);
+        // Somebody else's commit may have taken it along in the meantime.
+        if self.is_committed(ino, data_only) {
+            drop(committing);
+            return self.sync_committed();
+        }
+        let little = self.budget.buffered.load(Ordering::Relaxed) <= LITTLE_BYTES;
+        self.commit_now(if little { Scope::All } else { Scope::One(ino) }, Durability::Sync)
+    }
+
+    fn is_committed(&self, ino: Ino, data_only: bool) -> bool {
+        let namespace = self.namespace();
+        if namespace.in_flight.contains(&ino) {
+            return false;
+        }
+        let only_times = || {
+            let node = namespace.nodes.get(&ino);
+            node.is_some_and(|node| node.stored && node.only_times && !node.data_changed)
+        };
+        !namespace.dirty.contains(&ino) || data_only && only_times()
+    }
+
+    /// Makes durable what was committed.
+    fn sync_committed(&self) -> Result<()> {
+        let committed = self.namespace().committed;
+        if committed > self.storage.state().durable {
+            self.storage.sync()?;
+        }
+        Ok(())
+    }
+
+    /// As [`Artifacts::commit`], for who is inside already.
+    pub(super) fn commit_all(&self, durability: Durability) -> Result<()> {
+        let _committing = lock(&self.committer);
+        self.commit_now(Scope::All, durability)
+    }
+
+    /// To be called with the committer's lock held.
+    fn commit_now(&self, scope: Scope, durability: Durability) -> Result<()> {
+        let shared = if scope == Scope::All { std::mem::take(&mut *lock(&self.shared_chunks)) } else { Vec::new() };
+        let (staged, failure) = self.stage(scope);
+        let all = scope == Scope::All && failure.is_none();
+        let (batch, rows) = self.take(&staged, all);
+        let committed = self.store(&batch, &rows, durability);
+        let success = committed.as_ref().ok().copied();
+        for file in &staged {
+            file.content.peek().settled(success.is_some());
+        }
+        self.settle(batch, success);
+        self.full.store(
+            matches!(committed, Err(FsError::NoSpace)) || matches!(failure, Some(FsError::NoSpace)),
+            Ordering::Relaxed,
+        );
+        self.discard(shared, all && success.is_some());
+        committed?;
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// Writes content and gets it ready to be committed. A file of which that fails waits on, and the failure is told.
+    fn stage(&self, scope: Scope) -> (Vec<StagedFile>, Option<FsError>) {
+        let waiting: Vec<(Ino, Arc<Content>)> = {
+            let namespace = self.namespace();
+            let dirty = namespace.dirty.iter().filter(|ino| scope == Scope::All || scope == Scope::One(**ino));
+            let nodes = dirty.filter_map(|ino| namespace.nodes.get(ino)).filter(|node| node.data_changed);
+            nodes.filter_map(|node| Some((node.inode.ino, Arc::clone(node.content.as_ref()?)))).collect()
+        };
+        let (mut staged, mut failure, mut count) = (Vec::with_capacity(waiting.len()), None, 0);
+        for (ino, content) in waiting {
+            let mut state = content.peek();
+            match state.stage(self) {
+                Ok(Staged { data, rows }) => {
+                    if let Some(node) = self.namespace().nodes.get_mut(&ino) {
+                        node.data_changed = false;
+                    }
+                    drop(state);
+                    count += rows.len();
+                    staged.push(StagedFile { ino, content, data, rows });
+                }
+                Err(error) => {
+                    let full = matches!(error, StorageError::NoSpace { .. });
+                    failure = Some(error.into());
+                    if full {
+                        break;
+                    }
+                }
+            }
+            if count > MAX_ROWS {
+                self.background.wake();
+                break;
+            }
+        }
+        (staged, failure)
+    }
+
+    /// Takes all inodes and names that wait.
+    fn take<'s>(&self, staged: &'s [StagedFile], all: bool) -> (Batch, Rows<'s>) {
+        let data: HashMap<Ino, StoredData> = staged.iter().map(|file| (file.ino, file.data)).collect();
+        let mut rows: Rows<'s> = staged.iter().map(|file| (file.ino, file.rows.as_slice())).collect();
+        let mut namespace = self.namespace();
+        let dirty = std::mem::take(&mut namespace.dirty);
+        let mut inodes = Vec::with_capacity(dirty.len());
+        for ino in dirty {
+            let Some(node) = namespace.nodes.get_mut(&ino) else {
+                inodes.push(Taken { ino, inode: None, stored: true, staged: None });
+                namespace.in_flight.insert(ino);
+                continue;
+            };
+            let staged = data.get(&ino).copied();
+            let waits = node.data_changed;
+            if node.changed || staged.is_some() {
+                let mut inode = node.inode.clone();
+                if inode.file_type == FileType::Regular {
+                    let stored = staged.unwrap_or(node.data);
+                    (inode.size, inode.allocated, inode.root) = (stored.size, stored.allocated, stored.root);
+                }
+                inodes.push(Taken { ino, inode: Some(inode), stored: node.stored, staged });
+                node.stored = true;
+                node.changed = false;
+                node.only_times = true;
+                namespace.in_flight.insert(ino);
+            }
+            if waits {
+                namespace.dirty.insert(ino);
+            }
+        }
+        rows.retain(|ino, _| namespace.nodes.contains_key(ino));
+        let names = std::mem::take(&mut namespace.names);
+        let dentries = names.iter().filter_map(|((parent, name), before)| {
+            let now = namespace.known(*parent, name);
+            (now != *before).then(|| (*parent, name.to_vec(), now))
+        });
+        let dentries = dentries.collect();
+        self.dirty_inodes.store(namespace.dirty.len(), Ordering::Relaxed);
+        let lease = if all { namespace.lease.take() } else { None };
+        // Those that are deleted come last: should one commit not do, nothing is gone before what takes its place is there.
+        inodes.sort_by_key(|taken| taken.inode.is_none());
+        (Batch { inodes, names, dentries, lease }, rows)
+    }
+
+    /// Commits a batch; as several commits when it is very large.
+    fn store(&self, batch: &Batch, rows: &Rows<'_>, durability: Durability) -> Result<Sequence> {
+        let mut last = self.namespace().committed;
+        let mut inodes = batch.inodes.as_slice();
+        let mut dentries = batch.dentries.clone();
+        while !inodes.is_empty() || !dentries.is_empty() {
+            let mut files = FileRows { dentries: std::mem::take(&mut dentries), extents: Vec::new() };
+            dentries = files.dentries.split_off(files.dentries.len().min(MAX_ROWS));
+            let (mut changes, mut bytes) = (Vec::new(), 0);
+            while let Some((taken, rest)) = inodes.split_first()
+                && changes.len() < MAX_CHANGES
+                && bytes < MAX_BYTES
+            {
+                let rows = rows.get(&taken.ino).copied().unwrap_or_default();
+                if !changes.is_empty() && files.dentries.len() + files.extents.len() + rows.len() > MAX_ROWS {
+                    break;
+                }
+                inodes = rest;
+                files.extents.extend(rows.iter().map(|(slot, pieces)| (taken.ino, *slot, pieces.clone())));
+                let action = match &taken.inode {
+                    Some(inode) => {
+                        let prepared = prepare_inode(inode).map_err(|error| StorageError::Limit {
+                            what: error.to_string(),
+                            limit: crate::record::MAX_RECORD_BYTES,
+                        })?;
+                        bytes += prepared.json.len();
+                        Action::Put(Box::new(prepared))
+                    }
+                    None => Action::Delete,
+                };
+                let id = taken.ino.to_string();
+                changes.push(Change { kind: Kind::Artifact, id, action, expect: Expect::Any, event: None });
+            }
+            let mut token = [0; 16];
+            SystemIds.fill(&mut token).map_err(StorageError::from)?;
+            *lock(&self.own) = Some(token);
+            let actor = self.actor.clone();
+            let commit = Commit { changes, files, actor, origin: Origin::Direct, token: Some(token), durability };
+            last = self.storage.commit(commit)?.last;
+        }
+        if durability == Durability::Sync && last > self.storage.state().durable {
+            self.storage.sync()?;
+        }
+        Ok(last)
+    }
+
+    /// Notes how a commit ended.
+    fn settle(&self, batch: Batch, committed: Option<Sequence>) {
+        let mut namespace = self.namespace();
+        namespace.in_flight.clear();
+        namespace.changes += 1;
+        if let Some(committed) = committed {
+            namespace.committed = committed;
+            for taken in batch.inodes {
+                if let (Some(staged), Some(node)) = (taken.staged, namespace.nodes.get_mut(&taken.ino)) {
+                    node.data = staged;
+                }
+            }
+        } else {
+            for taken in batch.inodes {
+                namespace.put_back(&taken);
+            }
+            // What the storage had before this commit is what it still has.
+            namespace.names.extend(batch.names);
+            namespace.lease = batch.lease.or(namespace.lease.take());
+        }
+        self.dirty_inodes.store(namespace.dirty.len(), Ordering::Relaxed);
+    }
+
+    /// Lets the storage use the room of chunks again that were written and are not needed any more.
+    fn discard(&self, shared: Vec<crate::storage::ChunkId>, all_committed: bool) {
+        // Held, so that no file begins to share a chunk that is being discarded.
+        let mut still_shared = lock(&self.shared_chunks);
+        let mut garbage = std::mem::take(&mut *lock(&self.budget.garbage));
+        if all_committed {
+            garbage.extend(shared);
+        } else {
+            still_shared.extend(shared);
+        }
+        if garbage.is_empty() {
+            return;
+        }
+        if !still_shared.is_empty() {
+            let keep: HashSet<_> = still_shared.iter().collect();
+            garbage.retain(|chunk| !keep.contains(chunk));
+        }
+        self.storage.discard_chunks(&garbage);
+    }
+}
+
+impl Namespace {
+    /// What a name that waits to be committed leads to.
+    fn known(&self, parent: Ino, name: &[u8]) -> Option<Dentry> {
+        match self.nodes.get(&parent)?.directory.as_ref()?.find(name) {
+            Known::Yes(target) => target,
+            Known::No => None,
+        }
+    }
+
+    /// An inode could not be committed.
+    fn put_back(&mut self, taken: &Taken) {
+        let ino = taken.ino;
+        match self.nodes.get_mut(&ino) {
+            Some(node) => {
+                node.changed = true;
+                node.only_times = false;
+                node.stored = taken.stored;
+                node.data_changed |= taken.staged.is_some();
+                self.dirty.insert(ino);
+            }
+            // It was deleted in the meantime, or is to be.
+            None if taken.stored => {
+                self.dirty.insert(ino);
+            }
+            None => {
+                self.dirty.remove(&ino);
+            }
+        }
+    }
+}

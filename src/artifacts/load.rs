@@ -1,0 +1,158 @@
+//! What is read from the storage, without any lock held, and put into memory afterwards.
+
+use crate::record::{Checksum, FileType, Inode, Kind, json};
+use crate::storage::{ChunkId, Dentry, Ino, NOW, Piece, Sequence, Storage, StorageError};
+
+use super::error::{FsError, Result};
+use super::namespace::{Namespace, Need};
+use super::slot::{Chunks, length};
+use super::types::{Nanos, ROOT};
+use super::{Artifacts, Ordering};
+
+/// Names read at once.
+const PAGE: usize = 4_096;
+
+/// What was read.
+pub(super) enum Found {
+    /// Inodes, and whether the storage has each of them.
+    Nodes(Vec<(Inode, bool)>),
+    /// Names of a directory, and whether these are all.
+    Names(Ino, Vec<(Vec<u8>, Option<Dentry>)>, bool),
+}
+
+impl Found {
+    /// Puts it into memory, where nothing newer is.
+    pub(super) fn teach(self, namespace: &mut Namespace) {
+        match self {
+            Self::Nodes(nodes) => {
+                for (inode, stored) in nodes {
+                    namespace.learn(inode, stored);
+                }
+            }
+            Self::Names(parent, names, all) => namespace.learn_names(parent, &names, all),
+        }
+    }
+}
+
+impl Artifacts {
+    /// Reads what is needed.
+    pub(super) fn load(&self, need: Need) -> Result<Found> {
+        let storage = &*self.storage;
+        match need {
+            Need::Node(ino) => match inode(storage, ino, NOW)? {
+                Some(inode) => Ok(Found::Nodes(vec![(inode, true)])),
+                None if ino == ROOT => Ok(Found::Nodes(vec![(new_root(self.now()), false)])),
+                None => Err(FsError::Stale { ino }),
+            },
+            Need::Nodes(inos) => {
+                let mut nodes = Vec::with_capacity(inos.len());
+                for ino in inos {
+                    // One that has just been deleted is no error: the name that led to it will be gone too.
+                    nodes.extend(inode(storage, ino, NOW)?.map(|inode| (inode, true)));
+                }
+                Ok(Found::Nodes(nodes))
+            }
+            Need::Name(parent, name) => {
+                let target = storage.dentry(parent, &name, NOW)?;
+                Ok(Found::Names(parent, vec![(name, target)], false))
+            }
+            Need::Names(parent) => {
+                let names = names(storage, parent, NOW)?;
+                Ok(Found::Names(parent, names.into_iter().map(|(name, target)| (name, Some(target))).collect(), true))
+            }
+        }
+    }
+}
+
+/// All names of a directory at a sequence.
+pub(super) fn names(storage: &dyn Storage, parent: Ino, at: Sequence) -> Result<Vec<(Vec<u8>, Dentry)>> {
+    let mut names: Vec<(Vec<u8>, Dentry)> = Vec::new();
+    loop {
+        let after = names.last().map(|(name, _)| name.clone());
+        let page = storage.dentries(parent, after.as_deref(), PAGE, at)?;
+        let full = page.len() >= PAGE;
+        names.extend(page);
+        if !full {
+            return Ok(names);
+        }
+    }
+}
+
+/// An inode at a sequence, if it was there.
+pub(super) fn inode(storage: &dyn Storage, ino: Ino, at: Sequence) -> Result<Option<Inode>> {
+    let id = ino.to_string();
+    let Some(version) = storage.version(Kind::Artifact, &id, at)?.filter(|version| !version.deleted) else {
+        return Ok(None);
+    };
+    let damaged = |detail: String| {
+        FsError::Storage(StorageError::Corrupt { what: format!("artifact {id}"), detail })
+    };
+    let value = json::parse(&version.json).map_err(|error| damaged(error.to_string()))?;
+    let inode = Inode::from_value(&value).map_err(damaged)?;
+    if inode.ino == ino { Ok(Some(inode)) } else { Err(damaged(format!("it says that it is {}", inode.ino))) }
+}
+
+/// The root directory before anything was put into it.
+pub(super) fn new_root(now: Nanos) -> Inode {
+    Inode {
+        uid: rustix::process::geteuid().as_raw(),
+        gid: rustix::process::getegid().as_raw(),
+        mode: 0o700,
+        ..new_inode(ROOT, FileType::Directory, now)
+    }
+}
+
+/// An inode that says nothing but its number, its type and when it was made.
+pub(super) fn new_inode(ino: Ino, file_type: FileType, now: Nanos) -> Inode {
+    Inode {
+        ino,
+        file_type,
+        mode: 0,
+        uid: 0,
+        gid: 0,
+        rdev: 0,
+        size: 0,
+        allocated: 0,
+        entries: 0,
+        subdirectories: 0,
+        atime: now,
+        mtime: now,
+        ctime: now,
+        btime: now,
+        names: Vec::new(),
+        xattrs: std::collections::BTreeMap::new(),
+        target: None,
+        root: Checksum::of(&[]),
+    }
+}
+
+impl Chunks for Artifacts {
+    fn append(&self, bytes: &[u8]) -> std::result::Result<(ChunkId, Checksum), StorageError> {
+        let appended = self.storage.append_chunk(bytes);
+        if appended.is_ok() {
+            let room = |free: u64| Some(free.saturating_sub(u64::from(length(bytes))));
+            let _ = self.free.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room);
+        }
+        appended
+    }
+
+    fn read(&self, piece: &Piece, from: u32, out: &mut [u8]) -> std::result::Result<(), StorageError> {
+        read_piece(&*self.storage, piece, from, out)
+    }
+}
+
+/// Reads a piece from its byte `from` on.
+pub(super) fn read_piece(
+    storage: &dyn Storage,
+    piece: &Piece,
+    from: u32,
+    out: &mut [u8],
+) -> std::result::Result<(), StorageError> {
+    let bytes = storage.read_piece(piece, from, length(out))?;
+    if bytes.len() != out.len() {
+        let detail = format!("it has {} bytes where {} were asked for", bytes.len(), out.len());
+        return Err(StorageError::Corrupt { what: format!("chunk {}", piece.chunk), detail });
+    }
+    out.copy_from_slice(&bytes);
+    Ok(())
+}

@@ -1,0 +1,240 @@
+//! The artifacts of a vault: a POSIX file system over the storage.
+//!
+//! Files, directories and links live in memory while they are worked on, and go to the storage in commits: when somebody
+//! syncs, every few seconds, when there is much that waits, and before anybody looks at the vault as a whole. An inode is
+//! one record and one log entry a commit, whatever happened to it in between.
+//!
+//! - `types`, `error`: what is asked and answered. `namespace`, `directory`: inodes and names in memory, and what of them
+//!   waits. `load`: what is read from the storage. `slot`, `content`: what files hold.
+//! - `create`, `remove`, `rename`, `attributes`, `xattrs`, `listing`, `io`: the operations.
+//! - `commit`, `background`: how all of it gets into the storage. `elsewhere`: what others change in it. `past`: how it was.
+//!
+//! Permissions are checked by whoever calls: with FUSE, the kernel.
+
+mod attributes;
+mod background;
+mod commit;
+mod content;
+mod create;
+mod directory;
+mod elsewhere;
+mod error;
+mod gate;
+mod io;
+mod listing;
+mod load;
+mod namespace;
+mod past;
+mod remove;
+mod rename;
+mod slot;
+mod types;
+mod xattrs;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use crate::record::time::Clock;
+use crate::storage::{ChunkId, Durability, Space, Storage, StorageError, Subscriber, WriteBack};
+
+use background::Background;
+use content::Budget;
+use elsewhere::Listener;
+use gate::{Entered, Gate};
+use namespace::{Namespace, Step, Stop};
+
+pub use elsewhere::Watcher;
+pub use error::{FsError, Result};
+pub use past::Past;
+pub use types::{
+    Allocate, Attributes, Caller, Cursor, FIRST_CURSOR, FileType, Ino, Invalidation, ListEntry, MAX_FILE_BYTES,
+    MAX_LINKS, Nanos, NewNode, ROOT, RenameFlags, Seek, SetAttributes, SetTime, WriteOptions, XattrMode,
+};
+
+/// With this much in memory alone, or this many inodes or slots that wait, the background thread commits at once.
+const COMMIT_SOON: Waiting = Waiting { bytes: 16 << 20, inodes: 2_000, slots: 10_000 };
+/// With this much, nothing new is taken before it is committed.
+const COMMIT_NOW: Waiting = Waiting { bytes: 64 << 20, inodes: 8_000, slots: 40_000 };
+/// Room on the disk that files do not get, so that the vault itself can go on.
+const RESERVED_BYTES: u64 = 16 << 20;
+
+/// How much waits to be committed.
+struct Waiting {
+    bytes: usize,
+    inodes: usize,
+    slots: usize,
+}
+
+/// The artifacts of a vault. Shared by all threads of a process; each operation is atomic.
+pub struct Artifacts {
+    storage: Arc<dyn Storage>,
+    clock: Arc<dyn Clock>,
+    actor: String,
+    gate: Gate,
+    namespace: Mutex<Namespace>,
+    budget: Arc<Budget>,
+    /// Inodes that wait to be committed.
+    dirty_inodes: AtomicUsize,
+    /// Free room on the disk, about.
+    free: AtomicU64,
+    /// The last attempt to write failed for want of room.
+    full: AtomicBool,
+    /// One commit at a time.
+    committer: Mutex<()>,
+    /// The token of the commit that is under way, by which it is known when the storage tells of it.
+    own: Mutex<Option<[u8; 16]>>,
+    /// Chunks that were shared between files since everything was last committed.
+    shared_chunks: Mutex<Vec<ChunkId>>,
+    background: Background,
+    watchers: Mutex<Vec<Watcher>>,
+    /// Kept alive for the storage, which refers to them weakly.
+    listeners: OnceLock<(Arc<dyn Subscriber>, Arc<dyn WriteBack>)>,
+}
+
+impl Artifacts {
+    /// The artifacts of a storage. There should be one of these for a storage and process.
+    ///
+    /// # Errors
+    /// Those of the storage.
+    pub fn open(
+        storage: Arc<dyn Storage>,
+        clock: Arc<dyn Clock>,
+        actor: &str,
+    ) -> std::result::Result<Arc<Self>, StorageError> {
+        let next_ino = storage.next_ino()?.max(ROOT + 1);
+        let free = storage.space()?.free;
+        let artifacts = Arc::new(Self {
+            storage,
+            clock,
+            actor: actor.to_owned(),
+            gate: Gate::default(),
+            namespace: Mutex::new(Namespace::new(next_ino)),
+            budget: Arc::default(),
+            dirty_inodes: AtomicUsize::new(0),
+            free: AtomicU64::new(free),
+            full: AtomicBool::new(false),
+            committer: Mutex::default(),
+            own: Mutex::default(),
+            shared_chunks: Mutex::default(),
+            background: Background::default(),
+            watchers: Mutex::default(),
+            listeners: OnceLock::new(),
+        });
+        let (subscriber, holder) = Listener::both(&artifacts);
+        artifacts.storage.subscribe(&subscriber);
+        artifacts.storage.hold_back(&holder);
+        let _ = artifacts.listeners.set((subscriber, holder));
+        Background::start(&artifacts);
+        Ok(artifacts)
+    }
+
+    /// Commits everything and ends the work in the background. What is changed afterwards must be committed by who
+    /// changes it.
+    ///
+    /// # Errors
+    /// As [`Artifacts::commit`].
+    pub fn close(&self) -> Result<()> {
+        self.background.stop();
+        self.commit(Durability::Sync)
+    }
+
+    /// How much room there is.
+    ///
+    /// # Errors
+    /// Those of the storage.
+    pub fn space(&self) -> Result<Space> {
+        Ok(self.storage.space()?)
+    }
+
+    /// From now on tells `watcher` what was changed by others than the callers of this file system, after the change and
+    /// without any lock held.
+    pub fn watch(&self, watcher: Watcher) {
+        lock(&self.watchers).push(watcher);
+    }
+
+    fn now(&self) -> Nanos {
+        Nanos::from(self.clock.now().as_micros()) * 1_000
+    }
+
+    /// To be held by each operation.
+    fn enter(&self) -> Entered<'_> {
+        self.gate.enter()
+    }
+
+    fn namespace(&self) -> MutexGuard<'_, Namespace> {
+        lock(&self.namespace)
+    }
+
+    /// Does work under the namespace's lock, again and again until nothing is missing that must be read from the storage.
+    /// The work must change nothing before it has all that it needs.
+    fn run<T>(&self, mut work: impl FnMut(&mut Namespace) -> Step<T>) -> Result<T> {
+        let mut namespace = self.namespace();
+        loop {
+            let need = match work(&mut namespace) {
+                Ok(answer) => {
+                    self.dirty_inodes.store(namespace.dirty.len(), Ordering::Relaxed);
+                    namespace.trim();
+                    return Ok(answer);
+                }
+                Err(Stop::Error(error)) => return Err(error),
+                Err(Stop::Need(need)) => need,
+            };
+            let changes = namespace.changes;
+            drop(namespace);
+            let found = self.load(need)?;
+            namespace = self.namespace();
+            // What was read before a commit ended may be older than what has been forgotten since.
+            if namespace.changes == changes {
+                found.teach(&mut namespace);
+            }
+        }
+    }
+
+    /// To be called before anything is changed that makes nothing larger: commits when too much waits. What cannot be
+    /// committed now does not keep anybody from removing something.
+    fn relieve(&self) {
+        if self.waits_more_than(&COMMIT_NOW)
+            && let Err(error) = self.commit_all(Durability::Buffered)
+        {
+            tracing::warn!(target: "mirrordna::artifacts", "artifacts wait, since they cannot be committed: {error}");
+        }
+    }
+
+    fn waits_more_than(&self, waiting: &Waiting) -> bool {
+        self.budget.buffered.load(Ordering::Relaxed) > waiting.bytes
+            || self.dirty_inodes.load(Ordering::Relaxed) > waiting.inodes
+            || self.budget.slots.load(Ordering::Relaxed) > waiting.slots
+    }
+
+    /// To be called before anything is added: commits when too much waits, and refuses when there is no room.
+    fn make_room(&self, bytes: u64) -> Result<()> {
+        let buffered = self.budget.buffered.load(Ordering::Relaxed);
+        if self.waits_more_than(&COMMIT_NOW) || self.full.load(Ordering::Relaxed) {
+            self.commit_all(Durability::Buffered)?;
+        } else if self.waits_more_than(&COMMIT_SOON) {
+            self.background.wake();
+        }
+        let wanted = (buffered as u64).saturating_add(bytes).saturating_add(RESERVED_BYTES);
+        if self.free.load(Ordering::Relaxed) < wanted {
+            let free = self.storage.space()?.free;
+            self.free.store(free, Ordering::Relaxed);
+            if free < wanted {
+                return Err(FsError::NoSpace);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Artifacts {
+    fn drop(&mut self) {
+        self.background.stop();
+        if let Err(error) = self.commit_all(Durability::Sync) {
+            tracing::error!(target: "mirrordna::artifacts", "artifacts could not be committed at the end: {error}");
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,285 @@
+//! Files: their rows in a commit, and reading directory entries, extents and content.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use ::rocksdb::WriteBatch;
+
+use crate::record::Kind;
+use crate::record::inode::is_name;
+
+use super::super::artifacts::{
+    ChunkId, Dentry, FileRows, Ino, MAX_FILE_ROWS, Piece, SLOT_BYTES, Space, WriteBack, piece_fault,
+};
+use super::super::file_rows::{self, key, shown};
+use super::super::segments::{self, Place};
+use super::super::types::{Commit, Sequence};
+use super::super::{Result, StorageError};
+use super::{Cf, Database, RocksStorage, lock};
+
+/// `meta`: the highest number of an inode that ever was.
+pub(super) const HIGHEST_KEY: &[u8] = b"ino";
+
+/// Chunks that the rows of a commit name: places of those that no row says yet where they lie.
+pub(super) type Places = HashMap<ChunkId, Place>;
+
+/// Refuses rows that no reader could make sense of.
+pub(super) fn check_rows(commit: &Commit) -> Result<()> {
+    let FileRows { dentries, extents } = &commit.files;
+    let limit = |what: String, limit| Err(StorageError::Limit { what, limit });
+    if dentries.len() + extents.len() > MAX_FILE_ROWS {
+        return limit("too many directory entries and slots in one commit".to_owned(), MAX_FILE_ROWS);
+    }
+    let mut names = HashSet::with_capacity(dentries.len());
+    for (parent, name, _) in dentries {
+        if !is_name(name) || !names.insert((parent, name)) {
+            return limit(format!("{} as the name of an entry of directory {parent}, once", shown(name)), 1);
+        }
+    }
+    let mut slots = HashSet::with_capacity(extents.len());
+    let changed: HashSet<&str> =
+        commit.changes.iter().filter(|change| change.kind == Kind::Artifact).map(|change| change.id.as_str()).collect();
+    let mut last = None;
+    for (ino, slot, pieces) in extents {
+        if last != Some(ino) && !changed.contains(ino.to_string().as_str()) {
+            return limit(format!("slots of artifact {ino} without a change of its inode"), 0);
+        }
+        last = Some(ino);
+        if !slots.insert((ino, slot)) {
+            return limit(format!("slot {slot} of artifact {ino} in one commit"), 1);
+        }
+        if let Some(fault) = piece_fault(pieces) {
+            return limit(format!("{fault}, in slot {slot} of artifact {ino}"), SLOT_BYTES as usize);
+        }
+    }
+    Ok(())
+}
+
+fn named(files: &FileRows) -> impl Iterator<Item = &Piece> {
+    files.extents.iter().flat_map(|(_, _, pieces)| pieces)
+}
+
+impl RocksStorage {
+    /// Content is on disk before the batch that names it is written. This runs on the thread of the one who commits, so that
+    /// nobody else waits for it.
+    pub(super) fn sync_content(&self, commit: &Commit) -> Result<()> {
+        if commit.files.extents.is_empty() {
+            return Ok(());
+        }
+        self.segments.sync_pending(named(&commit.files).map(|piece| piece.chunk))
+    }
+
+    /// The places of the chunks that a commit names for the first time. All others must be there already.
+    pub(super) fn new_places(&self, files: &FileRows) -> Result<Places> {
+        let mut places = Places::new();
+        let mut seen = HashSet::new();
+        for piece in named(files) {
+            if !seen.insert(piece.chunk) {
+                continue;
+            }
+            let pending = self.segments.pending(piece.chunk);
+            let place = match pending {
+                Some(place) => place,
+                None => self.stored_place(piece.chunk)?,
+            };
+            if place.sha256 != piece.sha256 || piece.offset + piece.len > place.len {
+                return Err(segments::damaged(piece.chunk, "a commit names other bytes than it has".to_owned()));
+            }
+            if pending.is_some() {
+                places.insert(piece.chunk, place);
+            }
+        }
+        Ok(places)
+    }
+
+    /// Puts the rows of a commit into its batch. `sequence` is its last one.
+    pub(super) fn put_rows(
+        &self,
+        batch: &mut WriteBatch,
+        files: &FileRows,
+        places: &Places,
+        sequence: Sequence,
+        of_inode: &HashMap<Ino, Sequence>,
+    ) -> Result<()> {
+        for (id, place) in places {
+            batch.put_cf(self.database.cf(Cf::Chunks)?, key::chunk(*id), file_rows::encode_place(place));
+        }
+        for (parent, name, dentry) in &files.dentries {
+            let key = key::dentry(*parent, name, sequence);
+            batch.put_cf(self.database.cf(Cf::Dentries)?, key, file_rows::encode_dentry(dentry.as_ref()));
+        }
+        for (ino, slot, pieces) in &files.extents {
+            // With the sequence of its inode's version, so that each version says which rows belong to it.
+            let key = key::extent(*ino, *slot, of_inode.get(ino).copied().unwrap_or(sequence));
+            batch.put_cf(self.database.cf(Cf::Extents)?, key, file_rows::encode_pieces(pieces));
+        }
+        Ok(())
+    }
+
+    fn stored_place(&self, id: ChunkId) -> Result<Place> {
+        self.database.place(id)?.ok_or_else(|| segments::damaged(id, "nothing says where it lies".to_owned()))
+    }
+
+    /// Reads from where a chunk lies; once more when it was moved meanwhile.
+    fn at_place<T>(&self, id: ChunkId, read: impl Fn(&Place) -> Result<T>) -> Result<T> {
+        if let Some(place) = self.segments.pending(id) {
+            return read(&place);
+        }
+        let mut place = self.stored_place(id)?;
+        loop {
+            match read(&place) {
+                Err(error @ StorageError::Corrupt { .. }) => {
+                    let now = self.stored_place(id)?;
+                    if now == place {
+                        return Err(error);
+                    }
+                    place = now;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    pub(super) fn read_chunk(&self, id: ChunkId) -> Result<Vec<u8>> {
+        self.at_place(id, |place| self.segments.read(id, place))
+    }
+
+    pub(super) fn read_of_piece(&self, piece: &Piece, from: u32, len: u32) -> Result<Vec<u8>> {
+        let offset =
+            piece.offset.checked_add(from).filter(|_| from.checked_add(len).is_some_and(|end| end <= piece.len));
+        let offset = offset.ok_or_else(|| StorageError::Limit {
+            what: format!("{len} bytes from byte {from} of a piece on"),
+            limit: piece.len as usize,
+        })?;
+        self.at_place(piece.chunk, |place| {
+            if place.sha256 != piece.sha256 || offset.checked_add(len).is_none_or(|end| end > place.len) {
+                return Err(segments::damaged(piece.chunk, "it is not what the file says of it".to_owned()));
+            }
+            self.segments.read_part(piece.chunk, place, offset, len)
+        })
+    }
+
+    pub(super) fn read_dentry(&self, parent: Ino, name: &[u8], at: Sequence) -> Result<Option<Dentry>> {
+        if !is_name(name) {
+            return Ok(None);
+        }
+        let mut iterator = self.database.iterate(Cf::Dentries, &key::name(parent, name))?;
+        iterator.seek(key::dentry(parent, name, at));
+        let found = iterator.value().map(|bytes| file_rows::decode_dentry(parent, name, bytes)).transpose()?.flatten();
+        self.database.finished(&iterator)?;
+        Ok(found)
+    }
+
+    pub(super) fn read_dentries(
+        &self,
+        parent: Ino,
+        after: Option<&[u8]>,
+        limit: usize,
+        at: Sequence,
+    ) -> Result<Vec<(Vec<u8>, Dentry)>> {
+        let mut found: Vec<(Vec<u8>, Dentry)> = Vec::new();
+        let mut iterator = self.database.iterate(Cf::Dentries, &parent.to_be_bytes())?;
+        match after {
+            None => iterator.seek_to_first(),
+            Some(name) => iterator.seek(past(key::name(parent, name))),
+        }
+        // The name whose row of that time was seen already.
+        let mut done: Vec<u8> = Vec::new();
+        while found.len() < limit
+            && let Some((stored, bytes)) = iterator.item()
+        {
+            let (_, name, sequence) = key::split_dentry(stored).ok_or_else(|| unreadable_key("dentries", stored))?;
+            if sequence <= at && done != name {
+                done = name.to_vec();
+                if let Some(dentry) = file_rows::decode_dentry(parent, name, bytes)? {
+                    found.push((done.clone(), dentry));
+                }
+            }
+            iterator.next();
+        }
+        self.database.finished(&iterator)?;
+        Ok(found)
+    }
+
+    pub(super) fn read_extents(
+        &self,
+        ino: Ino,
+        from: u64,
+        limit: usize,
+        at: Sequence,
+    ) -> Result<Vec<(u64, Vec<Piece>)>> {
+        let mut found = Vec::new();
+        let mut iterator = self.database.iterate(Cf::Extents, &ino.to_be_bytes())?;
+        iterator.seek(key::slot(ino, from));
+        let mut done = None;
+        while found.len() < limit
+            && let Some((stored, bytes)) = iterator.item()
+        {
+            let (_, slot, sequence) = key::split_extent(stored).ok_or_else(|| unreadable_key("extents", stored))?;
+            if sequence <= at && done != Some(slot) {
+                done = Some(slot);
+                let pieces = file_rows::decode_pieces(ino, slot, bytes)?;
+                if !pieces.is_empty() {
+                    found.push((slot, pieces));
+                }
+            }
+            iterator.next();
+        }
+        self.database.finished(&iterator)?;
+        Ok(found)
+    }
+
+    pub(super) fn read_space(&self) -> Result<Space> {
+        let room = self.files.space(&self.dir).map_err(|error| StorageError::from_io(&self.dir, error))?;
+        Ok(Space { total: room.0, free: room.1, artifacts: self.segments.disk_bytes() })
+    }
+
+    /// The highest number of an inode that ever was.
+    pub(super) fn highest_ino(&self) -> Ino {
+        self.highest_ino.load(Ordering::Acquire)
+    }
+
+    pub(super) fn holders(&self) -> Vec<Arc<dyn WriteBack>> {
+        let mut holders = lock(&self.holders);
+        holders.retain(|holder| holder.strong_count() > 0);
+        holders.iter().filter_map(std::sync::Weak::upgrade).collect()
+    }
+}
+
+impl Database {
+    /// Where a chunk lies.
+    pub(super) fn place(&self, id: ChunkId) -> Result<Option<Place>> {
+        let bytes = self.get(Cf::Chunks, &key::chunk(id))?;
+        bytes.map(|bytes| file_rows::decode_place(id, &bytes)).transpose()
+    }
+
+    /// The highest number of a chunk that a row names.
+    pub(super) fn newest_chunk(&self) -> Result<Option<ChunkId>> {
+        let mut chunks = self.iterate(Cf::Chunks, &[])?;
+        chunks.seek_to_last();
+        let newest = chunks.key().and_then(key::split_chunk);
+        self.finished(&chunks)?;
+        Ok(newest)
+    }
+
+    /// The highest number of an inode that ever was.
+    pub(super) fn stored_highest_ino(&self) -> Result<Ino> {
+        let bytes = self.get(Cf::Meta, HIGHEST_KEY)?;
+        bytes.map_or(Ok(0), |bytes| file_rows::decode_highest(&bytes))
+    }
+}
+
+/// The first key behind all those that begin with `prefix`, which ends in a zero.
+fn past(mut prefix: Vec<u8>) -> Vec<u8> {
+    prefix.pop();
+    prefix.push(1);
+    prefix
+}
+
+fn unreadable_key(family: &str, key: &[u8]) -> StorageError {
+    StorageError::Corrupt {
+        what: format!("the row of {family} under {key:02x?}"),
+        detail: "its key cannot be read".into(),
+    }
+}

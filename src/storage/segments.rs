@@ -1,0 +1,416 @@
+//! Segments: the append-only files that hold the content of artifacts.
+//!
+//! A chunk is a header and its bytes, and lies in one segment. Its number is the place at which it was first appended,
+//! so that numbers rise and no counter has to survive a crash; it may be moved later, so only a `chunks` row says where it
+//! lies. What was appended and not yet named by a commit is known here alone: after a crash it is room that nobody knows of,
+//! until the segment is compacted. A commit that names chunks is written after their segments are on disk, whatever its
+//! durability, so that no order of writing back can leave a file whose content is not there.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::record::Checksum;
+
+use super::access::{DataFile, FileAccess, Opening};
+use super::artifacts::{ChunkId, SLOT_BYTES};
+use super::{Result, StorageError};
+
+/// A segment takes no chunk that would make it larger.
+pub(super) const SEGMENT_BYTES: u64 = 64 << 20;
+/// Bytes before those of each chunk.
+pub(super) const HEADER_BYTES: u32 = 64;
+
+const MAGIC: &[u8; 8] = b"MDNACHNK";
+/// Segments that are kept open to be read.
+const OPEN_SEGMENTS: usize = 64;
+/// Chunks of which it is remembered that they were verified.
+const VERIFIED_CHUNKS: usize = 1 << 16;
+
+/// Where a chunk lies, and what it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) segment: u32,
+    /// Where in the segment its header begins.
+    pub(super) offset: u32,
+    /// Bytes of content.
+    pub(super) len: u32,
+    pub(super) sha256: Checksum,
+}
+
+impl Place {
+    /// What it takes in its segment.
+    pub(super) fn bytes(&self) -> u64 {
+        u64::from(HEADER_BYTES) + u64::from(self.len)
+    }
+}
+
+/// How much of a segment is what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Usage {
+    /// Its length.
+    pub(super) size: u64,
+    /// Bytes of chunks that a row names.
+    pub(super) live: u64,
+    /// Bytes of chunks that a commit may still name.
+    pub(super) pending: u64,
+}
+
+/// A chunk that no commit has named yet.
+struct Pending {
+    place: Place,
+    /// How many appends to its segment were complete with this one.
+    written: u64,
+}
+
+/// A segment that this process appended to.
+struct Appended {
+    file: Arc<dyn DataFile>,
+    /// Complete appends.
+    written: u64,
+    /// How many of these are on disk.
+    synced: u64,
+    /// A sync failed, after which nobody knows what is on disk.
+    failed: bool,
+}
+
+/// The segment that is appended to.
+struct Active {
+    number: u32,
+    file: Arc<dyn DataFile>,
+    end: u64,
+}
+
+#[derive(Default)]
+struct State {
+    active: Option<Active>,
+    appended: HashMap<u32, Appended>,
+    pending: HashMap<ChunkId, Pending>,
+    readers: HashMap<u32, Arc<dyn DataFile>>,
+    /// Numbers of `readers`, those opened first in front.
+    opened: VecDeque<u32>,
+    verified: HashSet<ChunkId>,
+    usage: BTreeMap<u32, Usage>,
+    /// No segment with this number or a higher one was ever seen.
+    next: u32,
+}
+
+/// The segments of a vault.
+pub(super) struct Segments {
+    dir: PathBuf,
+    files: Arc<dyn FileAccess>,
+    state: Mutex<State>,
+}
+
+/// The name of a segment's file.
+pub(super) fn segment_name(number: u32) -> String {
+    format!("{number:08}.seg")
+}
+
+fn segment_number(name: &str) -> Option<u32> {
+    let number = name.strip_suffix(".seg")?.parse().ok()?;
+    (segment_name(number) == name).then_some(number)
+}
+
+fn header(id: ChunkId, len: u32, sha256: &Checksum) -> [u8; HEADER_BYTES as usize] {
+    let mut bytes = [0; HEADER_BYTES as usize];
+    let parts: [&[u8]; 4] = [MAGIC, &id.to_le_bytes(), &len.to_le_bytes(), &sha256.0];
+    for (to, from) in bytes.iter_mut().zip(parts.into_iter().flatten()) {
+        *to = *from;
+    }
+    bytes
+}
+
+fn low_half(id: u64) -> u32 {
+    u32::try_from(id & u64::from(u32::MAX)).unwrap_or(u32::MAX)
+}
+
+impl Segments {
+    /// The segments below the vault's directory. `newest_chunk` is the highest number that a row names.
+    pub(super) fn open(vault: &Path, files: Arc<dyn FileAccess>, newest_chunk: Option<ChunkId>) -> Result<Self> {
+        let dir = vault.join("segments");
+        let mut state = State::default();
+        match files.names(&dir) {
+            Ok(names) => {
+                for number in names.iter().filter_map(|name| segment_number(name.to_str()?)) {
+                    let path = dir.join(segment_name(number));
+                    let size = files.open(&path, Opening::Read).and_then(|file| file.size());
+                    let size = size.map_err(|error| StorageError::from_io(&path, error))?;
+                    state.usage.insert(number, Usage { size, ..Usage::default() });
+                    state.next = state.next.max(number.saturating_add(1));
+                }
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(StorageError::from_io(&dir, error)),
+        }
+        if let Some(newest) = newest_chunk {
+            state.next = state.next.max(low_half(newest >> 32).saturating_add(1));
+        }
+        Ok(Self { dir, files, state: Mutex::new(state) })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn path(&self, number: u32) -> PathBuf {
+        self.dir.join(segment_name(number))
+    }
+
+    fn failed(&self, number: u32) -> impl Fn(std::io::Error) -> StorageError + '_ {
+        move |error| StorageError::from_io(&self.path(number), error)
+    }
+
+    /// Appends a new chunk.
+    pub(super) fn append(&self, bytes: &[u8]) -> Result<(ChunkId, Checksum)> {
+        let sha256 = Checksum::of(bytes);
+        let (id, place, written) = self.put(None, bytes, sha256)?;
+        let mut state = self.state();
+        state.pending.insert(id, Pending { place, written });
+        state.usage.entry(place.segment).or_default().pending += place.bytes();
+        Ok((id, sha256))
+    }
+
+    /// Appends a chunk again, so that the segment it lies in can go. Its new place counts when a row says so.
+    pub(super) fn copy(&self, id: ChunkId, bytes: &[u8], sha256: Checksum) -> Result<Place> {
+        let (_, place, _) = self.put(Some(id), bytes, sha256)?;
+        self.state().verified.remove(&id);
+        Ok(place)
+    }
+
+    fn put(&self, id: Option<ChunkId>, bytes: &[u8], sha256: Checksum) -> Result<(ChunkId, Place, u64)> {
+        let len = u32::try_from(bytes.len()).ok().filter(|len| (1..=SLOT_BYTES).contains(len));
+        let len = len.ok_or_else(|| StorageError::Limit {
+            what: format!("a chunk of {} bytes", bytes.len()),
+            limit: SLOT_BYTES as usize,
+        })?;
+        let room = u64::from(HEADER_BYTES) + u64::from(len);
+        let (number, offset, file) = self.reserve(room)?;
+        let id = id.unwrap_or(u64::from(number) << 32 | offset);
+        let write = || {
+            file.write_at(&header(id, len, &sha256), offset)?;
+            file.write_at(bytes, offset + u64::from(HEADER_BYTES))
+        };
+        if let Err(error) = write() {
+            let mut state = self.state();
+            // Nobody reserved behind it, so the room is free again.
+            if let Some(active) = state.active.as_mut().filter(|active| active.number == number)
+                && active.end == offset + room
+            {
+                active.end = offset;
+            }
+            return Err(self.failed(number)(error));
+        }
+        let mut state = self.state();
+        let usage = state.usage.entry(number).or_default();
+        usage.size = usage.size.max(offset + room);
+        let written = state.appended.get_mut(&number).map_or(0, |appended| {
+            appended.written += 1;
+            appended.written
+        });
+        Ok((id, Place { segment: number, offset: low_half(offset), len, sha256 }, written))
+    }
+
+    /// Room at the end of the newest segment, or of a new one.
+    fn reserve(&self, room: u64) -> Result<(u32, u64, Arc<dyn DataFile>)> {
+        let mut state = self.state();
+        if state.active.is_none() {
+            state.active = self.last_segment(&state)?;
+        }
+        let fits = |active: &Active, state: &State| {
+            let sound = state.appended.get(&active.number).is_none_or(|appended| !appended.failed);
+            sound && active.end + room <= SEGMENT_BYTES
+        };
+        let mut active = match state.active.take().filter(|active| fits(active, &state)) {
+            Some(active) => active,
+            None => self.new_segment(&mut state)?,
+        };
+        let (number, offset, file) = (active.number, active.end, Arc::clone(&active.file));
+        active.end += room;
+        state.active = Some(active);
+        state.appended.entry(number).or_insert_with(|| Appended {
+            file: Arc::clone(&file),
+            written: 0,
+            synced: 0,
+            failed: false,
+        });
+        Ok((number, offset, file))
+    }
+
+    /// The newest segment that a process before this one left, to go on behind its end.
+    fn last_segment(&self, state: &State) -> Result<Option<Active>> {
+        let Some((number, usage)) = state.usage.last_key_value() else { return Ok(None) };
+        // A number may be above those of the files, when the newest of these was removed.
+        if number + 1 != state.next || usage.size >= SEGMENT_BYTES {
+            return Ok(None);
+        }
+        let file = self.files.open(&self.path(*number), Opening::Write).map_err(self.failed(*number))?;
+        let end = file.size().map_err(self.failed(*number))?;
+        Ok(Some(Active { number: *number, file, end }))
+    }
+
+    fn new_segment(&self, state: &mut State) -> Result<Active> {
+        let number = state.next;
+        let path = self.path(number);
+        let create = || {
+            self.files.create_dir(&self.dir)?;
+            // What is left of a failed attempt holds nothing.
+            match self.files.open(&path, Opening::Create) {
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                    self.files.remove(&path)?;
+                    self.files.open(&path, Opening::Create)
+                }
+                other => other,
+            }
+        };
+        let file = create().and_then(|file| self.files.sync_dir(&self.dir).map(|()| file));
+        let file = file.map_err(self.failed(number))?;
+        state.next = number.checked_add(1).ok_or_else(|| StorageError::Limit {
+            what: "the numbers of segments are used up".to_owned(),
+            limit: u32::MAX as usize,
+        })?;
+        state.usage.insert(number, Usage::default());
+        Ok(Active { number, file, end: 0 })
+    }
+
+    /// Returns when chunks are on disk that no commit has named yet.
+    pub(super) fn sync_pending(&self, chunks: impl Iterator<Item = ChunkId>) -> Result<()> {
+        let mut waiting: BTreeMap<u32, u64> = BTreeMap::new();
+        {
+            let state = self.state();
+            for pending in chunks.filter_map(|id| state.pending.get(&id)) {
+                let written = waiting.entry(pending.place.segment).or_default();
+                *written = pending.written.max(*written);
+            }
+        }
+        waiting.into_iter().try_for_each(|(number, written)| self.sync_to(number, Some(written)))
+    }
+
+    /// Returns when everything is on disk that was appended to these segments.
+    pub(super) fn sync_segments(&self, numbers: impl Iterator<Item = u32>) -> Result<()> {
+        let numbers: HashSet<u32> = numbers.collect();
+        numbers.into_iter().try_for_each(|number| self.sync_to(number, None))
+    }
+
+    fn sync_to(&self, number: u32, least: Option<u64>) -> Result<()> {
+        let (file, written) = {
+            let state = self.state();
+            let Some(appended) = state.appended.get(&number) else { return Ok(()) };
+            if appended.failed {
+                let error = std::io::Error::other("an earlier fsync of it failed: what was written since is lost");
+                return Err(self.failed(number)(error));
+            }
+            if appended.synced >= least.unwrap_or(appended.written) {
+                return Ok(());
+            }
+            (Arc::clone(&appended.file), appended.written)
+        };
+        let synced = file.sync();
+        let mut state = self.state();
+        if let Some(appended) = state.appended.get_mut(&number) {
+            match &synced {
+                Ok(()) => appended.synced = appended.synced.max(written),
+                Err(_) => appended.failed = true,
+            }
+        }
+        synced.map_err(self.failed(number))
+    }
+
+    /// Where a chunk lies that no commit has named yet.
+    pub(super) fn pending(&self, id: ChunkId) -> Option<Place> {
+        self.state().pending.get(&id).map(|pending| pending.place)
+    }
+
+    /// A commit named these chunks: rows say now where they lie.
+    pub(super) fn committed(&self, chunks: &[ChunkId]) {
+        let mut state = self.state();
+        for id in chunks {
+            if let Some(Pending { place, .. }) = state.pending.remove(id) {
+                let usage = state.usage.entry(place.segment).or_default();
+                usage.pending = usage.pending.saturating_sub(place.bytes());
+                usage.live += place.bytes();
+            }
+        }
+    }
+
+    /// No commit will name these chunks.
+    pub(super) fn discard(&self, chunks: &[ChunkId]) {
+        let mut state = self.state();
+        for id in chunks {
+            if let Some(Pending { place, .. }) = state.pending.remove(id) {
+                let usage = state.usage.entry(place.segment).or_default();
+                usage.pending = usage.pending.saturating_sub(place.bytes());
+            }
+        }
+    }
+
+    /// Reads a chunk and verifies it.
+    pub(super) fn read(&self, id: ChunkId, place: &Place) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; HEADER_BYTES as usize + place.len as usize];
+        self.fill(id, place, 0, &mut bytes)?;
+        let content = bytes.split_off(HEADER_BYTES as usize);
+        let damaged = |detail: String| Err(damaged(id, detail));
+        if bytes != header(id, place.len, &place.sha256) {
+            return damaged(format!("its header in {} is not its own", self.path(place.segment).display()));
+        }
+        let actual = Checksum::of(&content);
+        if actual != place.sha256 {
+            return damaged(format!("expected checksum {}, actual {actual}", place.sha256));
+        }
+        let mut state = self.state();
+        if state.verified.len() >= VERIFIED_CHUNKS {
+            state.verified.clear();
+        }
+        state.verified.insert(id);
+        Ok(content)
+    }
+
+    /// Reads a part of a chunk. The whole chunk is verified when it is read for the first time.
+    pub(super) fn read_part(&self, id: ChunkId, place: &Place, from: u32, len: u32) -> Result<Vec<u8>> {
+        if !self.state().verified.contains(&id) {
+            let mut content = self.read(id, place)?;
+            content.drain(..from as usize);
+            content.truncate(len as usize);
+            return Ok(content);
+        }
+        let mut bytes = vec![0; len as usize];
+        self.fill(id, place, HEADER_BYTES + from, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn fill(&self, id: ChunkId, place: &Place, from: u32, bytes: &mut [u8]) -> Result<()> {
+        let path = || self.path(place.segment).display().to_string();
+        let read = |file: Arc<dyn DataFile>| file.read_at(bytes, u64::from(place.offset) + u64::from(from));
+        self.reader(place.segment).and_then(read).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => damaged(id, format!("{} is missing", path())),
+            std::io::ErrorKind::UnexpectedEof => damaged(id, format!("{} is too short", path())),
+            _ => self.failed(place.segment)(error),
+        })
+    }
+
+    fn reader(&self, number: u32) -> std::io::Result<Arc<dyn DataFile>> {
+        if let Some(file) = self.state().readers.get(&number) {
+            return Ok(Arc::clone(file));
+        }
+        let file = self.files.open(&self.path(number), Opening::Read)?;
+        let mut state = self.state();
+        if state.readers.len() >= OPEN_SEGMENTS
+            && let Some(oldest) = state.opened.pop_front()
+        {
+            state.readers.remove(&oldest);
+        }
+        if state.readers.insert(number, Arc::clone(&file)).is_none() {
+            state.opened.push_back(number);
+        }
+        Ok(file)
+    }
+
+    /// Bytes of all segments.
+    pub(super) fn disk_bytes(&self) -> u64 {
+        self.state().usage.values().map(|usage| usage.size).sum()
+    }
+}
+
+pub(super) fn damaged(id: ChunkId, detail: String) -> StorageError {
+    StorageError::Corrupt { what: format!("chunk {id}"), detail }
+}
