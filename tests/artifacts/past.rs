@@ -61,6 +61,7 @@ fn a_snapshot_shows_files_as_they_were() {
         assert_eq!(past.read(file, 3 * SLOT, &mut bytes).unwrap(), 5);
         assert_eq!(names(&fixture.files.at(empty), ROOT), Vec::<String>::new());
         assert_eq!(names(&fixture.files.at(fixture.vault.state().sequence), dir), ["moved"]);
+        drop(past);
         if round == 0 {
             fixture.vault.prune(PrunePolicy { keep: Some(1), ..PrunePolicy::default() }).unwrap();
             fixture = fixture.reopen();
