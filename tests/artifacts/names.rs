@@ -1,13 +1,16 @@
 //! Names, links and attributes, as on other Linux file systems.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use mirrordna::artifacts::{
-    Artifacts, Caller, FileType, NewNode, ROOT, RenameFlags, SetAttributes, SetTime, WriteOptions, XattrMode,
+    Artifacts, Caller, FileType, Invalidation, NewNode, ROOT, RenameFlags, SetAttributes, SetTime, WriteOptions, XattrMode,
 };
-use mirrordna::storage::NOW;
+use mirrordna::record::id::SystemIds;
+use mirrordna::record::time::SystemClock;
+use mirrordna::storage::{NOW, OpenOptions, RocksStorage, Storage};
+use mirrordna::{Vault, VaultOptions};
 
-use crate::support::{Fixture, ME, code};
+use crate::support::{Fixture, ME, code, scratch};
 
 const REPLACE: RenameFlags = RenameFlags { no_replace: false, exchange: false };
 const NO_REPLACE: RenameFlags = RenameFlags { no_replace: true, exchange: false };
@@ -413,4 +416,46 @@ fn a_listing_has_each_name_once_with_its_attributes() {
     fixture.files.forget(found, 1);
     assert_eq!(code(fixture.files.attributes(found)), "ESTALE");
     assert_eq!(code(fixture.files.list(inos[0], 0, &mut |_| true)), "ENOTDIR");
+}
+
+#[test]
+fn who_goes_leaves_no_references_behind() {
+    let fixture = Fixture::new();
+    let (gone, kept) = (fixture.file("gone"), fixture.file("kept"));
+    fixture.files.unlink(ROOT, b"gone").unwrap();
+    assert_eq!(fixture.files.attributes(gone).unwrap().nlink, 0);
+    fixture.files.forget_all();
+    assert_eq!(code(fixture.files.attributes(gone)), "ESTALE");
+    assert_eq!(fixture.files.attributes(kept).unwrap().nlink, 1);
+    fixture.files.unlink(ROOT, b"kept").unwrap();
+    assert_eq!(code(fixture.files.attributes(kept)), "ESTALE");
+}
+
+#[test]
+fn what_another_handle_on_the_storage_changes_is_seen_and_told() {
+    let dir = scratch();
+    let storage = RocksStorage::create(&dir.path().join("vault"), &OpenOptions::default(), &SystemIds).unwrap();
+    let storage: Arc<dyn Storage> = Arc::new(storage);
+    let vault = Vault::over(Arc::clone(&storage), &VaultOptions::default());
+    let files = vault.artifacts().unwrap();
+    let fixture = Fixture { dir, vault, files };
+    let (file, dir) = (fixture.file("file"), fixture.dir("dir"));
+    fixture.write(file, 0, b"old");
+    fixture.commit();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let hears = Arc::clone(&told);
+    fixture.files.watch(Arc::new(move |what: &[Invalidation]| hears.lock().unwrap().extend_from_slice(what)));
+    // As another process would, through the same storage.
+    let other = Artifacts::open(storage, Arc::new(SystemClock), "other").unwrap();
+    other.write(file, 0, b"newer", WriteOptions::default()).unwrap();
+    rename(&other, (ROOT, "file"), (dir, "moved"), REPLACE).unwrap();
+    other.close().unwrap();
+    assert_eq!(fixture.find(dir, "moved").unwrap().size, 5);
+    assert_eq!(code(fixture.find(ROOT, "file")), "ENOENT");
+    assert_eq!(fixture.all(file), b"newer");
+    let name = |parent, name: &str| Invalidation::Name(parent, name.as_bytes().to_vec());
+    let expected = [name(ROOT, "file"), name(dir, "moved"), Invalidation::Inode(file), Invalidation::Inode(dir)];
+    while !expected.iter().all(|expected| told.lock().unwrap().contains(expected)) {
+        std::thread::yield_now();
+    }
 }

@@ -72,10 +72,18 @@ fn a_snapshot_shows_files_as_they_were() {
     // And back.
     let told = Arc::new(Mutex::new(Vec::new()));
     let hears = Arc::clone(&told);
-    fixture.files.watch(Arc::new(move |what: &Invalidation| hears.lock().unwrap().push(what.clone())));
+    fixture.files.watch(Arc::new(move |what: &[Invalidation]| hears.lock().unwrap().extend_from_slice(what)));
     let waiting = fixture.file("waits to be committed");
     fixture.vault.snapshots().restore(&id).unwrap();
-    assert!(told.lock().unwrap().contains(&Invalidation::All));
+    let told = told.lock().unwrap().clone();
+    for name in [(ROOT, "file"), (dir, "moved"), (dir, "inner"), (ROOT, "new"), (ROOT, "waits to be committed")] {
+        let name = Invalidation::Name(name.0, name.1.as_bytes().to_vec());
+        assert!(told.contains(&name), "{name:?}");
+    }
+    for ino in [ROOT, dir, file, inner, waiting] {
+        assert!(told.contains(&Invalidation::Inode(ino)), "{ino}");
+    }
+    assert!(!told.contains(&Invalidation::All));
     assert_eq!(fixture.list(ROOT), ["dir", "file"]);
     assert_eq!(fixture.list(dir), ["inner"]);
     assert_eq!(fixture.all(file), vec![1; 3 * SLOT as usize + 5]);
