@@ -39,7 +39,7 @@ use crate::storage::{ChunkId, Durability, Space, Storage, StorageError, Subscrib
 
 use background::Background;
 use content::Budget;
-use elsewhere::Listener;
+use elsewhere::{Listener, Stopped};
 use gate::{Entered, Gate};
 use namespace::{Namespace, Step, Stop};
 
@@ -52,7 +52,7 @@ pub use types::{
 };
 
 /// With this much in memory alone, or this many inodes or slots that wait, the background thread commits at once.
-const COMMIT_SOON: Waiting = Waiting { bytes: 16 << 20, inodes: 2_000, slots: 10_000 };
+const COMMIT_SOON: Waiting = Waiting { bytes: 32 << 20, inodes: 4_000, slots: 10_000 };
 /// With this much, nothing new is taken before it is committed.
 const COMMIT_NOW: Waiting = Waiting { bytes: 64 << 20, inodes: 8_000, slots: 40_000 };
 /// Room on the disk that files do not get, so that the vault itself can go on.
@@ -86,6 +86,8 @@ pub struct Artifacts {
     /// Chunks that were shared between files since everything was last committed.
     shared_chunks: Mutex<Vec<ChunkId>>,
     background: Background,
+    /// There while a restore works.
+    stopped: Mutex<Option<Stopped>>,
     watchers: Mutex<Vec<Watcher>>,
     /// Kept alive for the storage, which refers to them weakly.
     listeners: OnceLock<(Arc<dyn Subscriber>, Arc<dyn WriteBack>)>,
@@ -117,6 +119,7 @@ impl Artifacts {
             own: Mutex::default(),
             shared_chunks: Mutex::default(),
             background: Background::default(),
+            stopped: Mutex::default(),
             watchers: Mutex::default(),
             listeners: OnceLock::new(),
         });
@@ -146,8 +149,8 @@ impl Artifacts {
         Ok(self.storage.space()?)
     }
 
-    /// From now on tells `watcher` what was changed by others than the callers of this file system, after the change and
-    /// without any lock held.
+    /// From now on tells `watcher` what was changed by others than the callers of this file system, without any lock held:
+    /// what a restore changed before it returns, what another process changed soon afterwards.
     pub fn watch(&self, watcher: Watcher) {
         lock(&self.watchers).push(watcher);
     }
