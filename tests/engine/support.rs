@@ -12,8 +12,8 @@ use mirrordna::record::id::SeededIds;
 use mirrordna::record::time::Clock;
 use mirrordna::record::{Kind, Timestamp, json};
 use mirrordna::storage::{
-    Action, Change, CheckSink, Commit, Durability, Expect, Fault, FileRows, OpenOptions, Origin, Prepared,
-    RocksStorage, Sequence, Storage, Version, prepare,
+    Action, Change, CheckSink, Commit, Durability, Expect, Fault, FileRows, Lease, OpenOptions, Origin, Prepared,
+    PrunePolicy, Pruned, RocksStorage, Sequence, Storage, Version, prepare,
 };
 use tempfile::TempDir;
 
@@ -135,6 +135,12 @@ pub(crate) fn commit(changes: Vec<Change>, durability: Durability) -> Commit {
 /// One memory in one commit.
 pub(crate) fn write(storage: &dyn Storage, id: &str, content: &str) -> Sequence {
     storage.commit(commit(vec![put_memory(id, content, Expect::Any)], Durability::Sync)).unwrap().last
+}
+
+/// Prunes as if snapshots pinned these sequences.
+pub(crate) fn prune_beside(storage: &dyn Storage, policy: PrunePolicy, pins: &[Sequence]) -> Pruned {
+    let _held: Vec<Lease> = pins.iter().map(|at| storage.lease(*at)).collect();
+    storage.prune(policy, "tester").unwrap()
 }
 
 /// Gathers what a check finds.
