@@ -254,6 +254,8 @@ fn unmounting_while_writing_loses_nothing() {
                     break;
                 }
                 done.store(n + 1, Ordering::SeqCst);
+                // While it has a file open, the vault cannot be unmounted.
+                thread::sleep(std::time::Duration::from_millis(1));
             }
         });
         while done.load(Ordering::SeqCst) < 50 && !writer.is_finished() {
