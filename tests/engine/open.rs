@@ -66,15 +66,15 @@ fn newer_formats_and_unknown_features_are_refused_before_anything_is_touched() {
     let error = refusal(dir.path());
     assert!(matches!(error, StorageError::NewerFormat { found: 2, supported: 1, .. }), "{error}");
     remark(dir.path(), "format 2\n", "format 1\n");
-    for (bits, found) in [("0x0 0x0 0x8", 8), ("0x0 0x2 0x0", 2)] {
-        remark(dir.path(), "features 0x0 0x0 0x0", &format!("features {bits}"));
+    for (bits, found) in [("0x0 0x0 0x9", 8), ("0x0 0x2 0x1", 2)] {
+        remark(dir.path(), "features 0x0 0x0 0x1", &format!("features {bits}"));
         let error = refusal(dir.path());
         assert!(matches!(error, StorageError::UnknownFeatures { bits, .. } if bits == found), "{error}");
-        remark(dir.path(), &format!("features {bits}"), "features 0x0 0x0 0x0");
+        remark(dir.path(), &format!("features {bits}"), "features 0x0 0x0 0x1");
     }
     assert_eq!(super::support::files_of(dir.path()), before);
     // Compatible bits are for information alone.
-    remark(dir.path(), "features 0x0 0x0 0x0", "features 0x4 0x0 0x0");
+    remark(dir.path(), "features 0x0 0x0 0x1", "features 0x4 0x0 0x1");
     assert_clean(&open(dir.path()), &[]);
 }
 

@@ -10,7 +10,8 @@ use rocksdb::{DB, IteratorMode, Options};
 
 use super::support::{Found, assert_clean, check, commit, create, delete, open, options, put_memory, scratch};
 
-const FAMILIES: [&str; 7] = ["default", "meta", "log", "tiles", "versions", "heads", "index"];
+const FAMILIES: [&str; 10] =
+    ["default", "meta", "log", "tiles", "versions", "heads", "index", "dentries", "extents", "chunks"];
 
 /// Changes rows behind the storage's back.
 fn tamper(dir: &Path, change: impl FnOnce(&DB)) {

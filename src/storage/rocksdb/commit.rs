@@ -284,7 +284,7 @@ impl RocksStorage {
             expect(change, current.live())?;
             before.push(current);
         }
-        let places = self.new_places(&commit.files)?;
+        let places = self.new_places(writer, &commit.files)?;
         let first = group.tree.size() + 1;
         let count = commit.changes.len();
         let mut salts = vec![[0; 16]; count];
