@@ -138,8 +138,7 @@ mod tests {
     #[test]
     fn names_are_escaped_for_the_helper() {
         let source = OsStr::new(r"/a,b\c");
-        let terms =
-            Terms { source, read_only: true, allow_other: false, check_permissions: true, executable: false };
+        let terms = Terms { source, read_only: true, allow_other: false, check_permissions: true, executable: false };
         let expected = r"nosuid,nodev,noatime,subtype=mirrordna,fsname=/a\,b\\c,ro,noexec,default_permissions";
         assert_eq!(options(&terms), expected);
     }

@@ -1,10 +1,12 @@
 //! Work in many commits that must not be left half done: a restore is finished, an import is undone.
 
+use std::collections::HashSet;
 use std::sync::PoisonError;
 
 use crate::record::{Kind, RecordError, json};
 use crate::storage::{
-    Action, Change, Expect, FileRows, Intent, LogEntry, MAX_COMMIT_BYTES, Operation, Origin, Sequence, Version, prepare,
+    Action, Change, Expect, FileRows, Ino, Intent, LogEntry, MAX_COMMIT_BYTES, MAX_FILE_ROWS, Operation, Origin,
+    Sequence, Version, prepare,
 };
 
 use super::view::all_heads;
@@ -57,7 +59,8 @@ impl Vault {
             changed?;
             total += 1;
         }
-        let mut batch = Batch { vault: self, changes: Vec::new(), bytes: 0 };
+        let mut batch =
+            Batch { vault: self, changes: Vec::new(), files: FileRows::default(), names: HashSet::new(), bytes: 0 };
         let (mut put, mut deleted) = (0, 0);
         for (done, changed) in (1..).zip(self.changed_since(target)) {
             let (kind, id, now) = changed?;
@@ -76,7 +79,11 @@ impl Vault {
                 }
             };
             if let Some(action) = action {
-                batch.add(Change { kind, id, action, expect: Expect::Any, event: None })?;
+                let files = match kind {
+                    Kind::Artifact => self.rows_at(&id, target)?,
+                    _ => FileRows::default(),
+                };
+                batch.add(Change { kind, id, action, expect: Expect::Any, event: None }, files)?;
             }
             progress(done, total);
         }
@@ -87,7 +94,7 @@ impl Vault {
     /// The records that changed after a sequence, with their newest one. Snapshots are about the past and stay, whatever the
     /// present becomes.
     fn changed_since(&self, target: Sequence) -> impl Iterator<Item = Result<(Kind, String, Sequence)>> + '_ {
-        Kind::ALL.into_iter().filter(|kind| *kind != Kind::Snapshot).flat_map(move |kind| {
+        Kind::STORED.into_iter().filter(|kind| *kind != Kind::Snapshot).flat_map(move |kind| {
             all_heads(self, kind).filter_map(move |item| match item {
                 Ok((id, head)) => (head.sequence > target).then_some(Ok((kind, id, head.sequence))),
                 Err(error) => Some(Err(error)),
@@ -130,11 +137,23 @@ fn put_back(kind: Kind, id: &str, then: &Version) -> Result<Action> {
 struct Batch<'a> {
     vault: &'a Vault,
     changes: Vec<Change>,
+    files: FileRows,
+    /// Names among `files`: two inodes may have had the same one, one after the other.
+    names: HashSet<(Ino, Vec<u8>)>,
     bytes: usize,
 }
 
 impl Batch<'_> {
-    fn add(&mut self, change: Change) -> Result<()> {
+    fn add(&mut self, change: Change, files: FileRows) -> Result<()> {
+        if self.files.extents.len() + files.extents.len() > MAX_FILE_ROWS / 4 {
+            self.commit()?;
+        }
+        for (parent, name, dentry) in files.dentries {
+            if self.names.insert((parent, name.clone())) {
+                self.files.dentries.push((parent, name, dentry));
+            }
+        }
+        self.files.extents.extend(files.extents);
         if let Action::Put(prepared) = &change.action {
             if self.bytes + prepared.json.len() > MAX_COMMIT_BYTES / 4 {
                 self.commit()?;
@@ -148,8 +167,10 @@ impl Batch<'_> {
     fn commit(&mut self) -> Result<()> {
         self.bytes = 0;
         let changes = std::mem::take(&mut self.changes);
+        let files = std::mem::take(&mut self.files);
+        self.names.clear();
         if !changes.is_empty() {
-            self.vault.commit_through(changes, FileRows::default(), Origin::Restore, self.vault.durability)?;
+            self.vault.commit_through(changes, files, Origin::Restore, self.vault.durability)?;
         }
         Ok(())
     }

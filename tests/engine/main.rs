@@ -1,8 +1,10 @@
 //! The storage engine: against a model, at crash points, damaged, under many threads, at its limits.
 
+mod artifacts;
 mod concurrency;
 mod corruption;
 mod crash_points;
+mod files;
 mod limits;
 mod model;
 mod open;

@@ -5,6 +5,7 @@
 
 mod artifacts;
 mod check;
+mod check_files;
 mod commit;
 mod journal;
 mod open;
