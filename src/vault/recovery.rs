@@ -145,21 +145,21 @@ struct Batch<'a> {
 
 impl Batch<'_> {
     fn add(&mut self, change: Change, files: FileRows) -> Result<()> {
-        if self.files.extents.len() + files.extents.len() > MAX_FILE_ROWS / 4 {
+        let bytes = match &change.action {
+            Action::Put(prepared) => prepared.json.len(),
+            Action::Delete => 0,
+        };
+        // The rows of a file go with its inode.
+        if self.bytes + bytes > MAX_COMMIT_BYTES / 4 || self.files.extents.len() + files.extents.len() > MAX_FILE_ROWS / 4 {
             self.commit()?;
         }
+        self.bytes += bytes;
         for (parent, name, dentry) in files.dentries {
             if self.names.insert((parent, name.clone())) {
                 self.files.dentries.push((parent, name, dentry));
             }
         }
         self.files.extents.extend(files.extents);
-        if let Action::Put(prepared) = &change.action {
-            if self.bytes + prepared.json.len() > MAX_COMMIT_BYTES / 4 {
-                self.commit()?;
-            }
-            self.bytes += prepared.json.len();
-        }
         self.changes.push(change);
         if self.changes.len() >= BATCH { self.commit() } else { Ok(()) }
     }

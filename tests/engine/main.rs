@@ -4,11 +4,14 @@ mod artifacts;
 mod concurrency;
 mod corruption;
 mod crash_points;
+mod file_model;
+#[path = "../support/files.rs"]
 mod files;
 mod limits;
 mod model;
 mod open;
 mod repair;
+mod segments;
 mod selection;
 mod speed;
 mod support;

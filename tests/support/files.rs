@@ -1,12 +1,14 @@
-//! Files for the tests of the engine: a small file system in memory that commits what it is, and compares.
+//! Files for tests of the storage: a small file system in memory that commits what it is, and compares.
 
-use std::collections::BTreeMap;
+#![allow(dead_code, reason = "each test crate that includes this module uses a part of it")]
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use mirrordna::record::inode::ROOT_INO;
 use mirrordna::record::{Checksum, FileType, Inode, Kind};
 use mirrordna::storage::{
     Action, Change, Commit, Dentry, Durability, Expect, FileRows, Ino, Origin, Piece, SLOT_BYTES, Sequence, Storage,
-    WINDOW_SLOTS, file_root, prepare_inode, window_root,
+    StorageError, WINDOW_SLOTS, file_root, prepare_inode, window_root,
 };
 
 /// The content of a slot: pieces, and the bytes that they stand for.
@@ -24,6 +26,8 @@ pub(crate) struct File {
 pub(crate) struct Files {
     pub(crate) files: BTreeMap<Ino, File>,
     changed: BTreeMap<Ino, bool>,
+    /// Those that the storage knows.
+    stored: BTreeSet<Ino>,
     dentries: BTreeMap<(Ino, Vec<u8>), Option<Dentry>>,
     slots: BTreeMap<(Ino, u64), Vec<Piece>>,
 }
@@ -109,16 +113,37 @@ impl Files {
     /// Takes an inode away that has no names any more.
     pub(crate) fn remove(&mut self, ino: Ino) {
         assert!(self.files.remove(&ino).unwrap().inode.names.is_empty());
-        self.changed.insert(ino, false);
+        if self.stored.remove(&ino) {
+            self.changed.insert(ino, false);
+        } else {
+            self.changed.remove(&ino);
+        }
         self.slots.retain(|(of, _), _| *of != ino);
+    }
+
+    /// Takes over an inode without content, as the storage has it.
+    pub(crate) fn load(&mut self, inode: Inode) {
+        self.stored.insert(inode.ino);
+        self.files.insert(inode.ino, File { inode, slots: BTreeMap::new() });
     }
 
     /// Writes a whole slot.
     pub(crate) fn write(&mut self, storage: &dyn Storage, ino: Ino, slot: u64, content: &[u8]) -> Piece {
-        let (chunk, sha256) = storage.append_chunk(content).unwrap();
+        self.try_write(storage, ino, slot, content).unwrap()
+    }
+
+    /// As [`Files::write`], for a disk that may fail.
+    pub(crate) fn try_write(
+        &mut self,
+        storage: &dyn Storage,
+        ino: Ino,
+        slot: u64,
+        content: &[u8],
+    ) -> Result<Piece, StorageError> {
+        let (chunk, sha256) = storage.append_chunk(content)?;
         let piece = Piece { start: 0, len: u32::try_from(content.len()).unwrap(), chunk, offset: 0, sha256 };
         self.set(ino, slot, vec![piece], content.to_vec());
-        piece
+        Ok(piece)
     }
 
     pub(crate) fn set(&mut self, ino: Ino, slot: u64, pieces: Vec<Piece>, content: Vec<u8>) {
@@ -138,6 +163,7 @@ impl Files {
         let mut changes = Vec::new();
         for (ino, there) in std::mem::take(&mut self.changed) {
             let action = if there {
+                self.stored.insert(ino);
                 let file = self.files.get_mut(&ino).unwrap();
                 file.inode.root = root_of(&file.slots);
                 Action::Put(Box::new(prepare_inode(&file.inode).unwrap()))
