@@ -15,7 +15,7 @@ use mirrordna::storage::{
 };
 
 use super::files::{Files, noise};
-use super::support::{assert_clean, check, copy_dir, create, files_of, open, options, scratch};
+use super::support::{assert_clean, check, copy_dir, crash_copy, create, files_of, open, options, scratch};
 
 const SLOT: usize = SLOT_BYTES as usize;
 
@@ -42,7 +42,7 @@ impl Watched {
     fn freeze(&self) {
         if let Some(freezer) = &self.freezer {
             let n = freezer.count.fetch_add(1, Ordering::Relaxed);
-            copy_dir(&freezer.dir, &freezer.copies.join(n.to_string())).unwrap();
+            crash_copy(&freezer.dir, &freezer.copies.join(n.to_string()));
         }
     }
 }
