@@ -150,7 +150,9 @@ impl Batch<'_> {
             Action::Delete => 0,
         };
         // The rows of a file go with its inode.
-        if self.bytes + bytes > MAX_COMMIT_BYTES / 4 || self.files.extents.len() + files.extents.len() > MAX_FILE_ROWS / 4 {
+        if self.bytes + bytes > MAX_COMMIT_BYTES / 4
+            || self.files.extents.len() + files.extents.len() > MAX_FILE_ROWS / 4
+        {
             self.commit()?;
         }
         self.bytes += bytes;

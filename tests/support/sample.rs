@@ -131,7 +131,7 @@ pub fn import(vault: &Vault, kind: Kind, records: &[(String, Value)], lenient: b
             durability: Durability::Buffered,
         };
         let committed = vault.storage().commit(commit).unwrap_or_else(|error| panic!("{error}"));
-        vault.storage().settle(committed.last);
+        vault.storage().settle_subscribers(committed.last);
     }
 }
 
