@@ -15,6 +15,7 @@ mod memories;
 mod overview;
 mod recovery;
 mod reflections;
+mod restore_files;
 mod rules;
 mod sessions;
 mod snapshots;
