@@ -3,6 +3,7 @@
 
 mod content;
 mod crash;
+mod full;
 mod names;
 mod namespace;
 mod past;
