@@ -198,10 +198,12 @@ impl Segments {
         };
         let done = write();
         let mut state = self.state();
-        let appended = state.appended.get_mut(&number).map(|appended| {
+        let mut written = 0;
+        if let Some(appended) = state.appended.get_mut(&number) {
             appended.begun -= 1;
-            appended
-        });
+            appended.written += u64::from(done.is_ok());
+            written = appended.written;
+        }
         if let Err(error) = done {
             // Nobody reserved behind it, so the room is free again.
             if let Some(active) = state.active.as_mut().filter(|active| active.number == number)
@@ -211,10 +213,6 @@ impl Segments {
             }
             return Err(self.failed(number)(error));
         }
-        let written = appended.map_or(0, |appended| {
-            appended.written += 1;
-            appended.written
-        });
         let usage = state.usage.entry(number).or_default();
         usage.size = usage.size.max(offset + room);
         if moved.is_none() {

@@ -11,7 +11,7 @@ use mirrordna::storage::{Action, Durability, Ino, NOW, SLOT_BYTES, Storage, Stor
 use mirrordna::vault::{MemoryUpdate, NewMemory, NewSnapshot, Record, Tier};
 use mirrordna::{Vault, VaultOptions};
 
-use crate::files::{Files, noise};
+use crate::files::{Files, noise, size};
 use crate::ledger::Ack;
 
 const DIR: &str = "MIRRORDNA_CRASH_DIR";
@@ -96,9 +96,9 @@ impl Tree {
         let new = self.next;
         self.next += 1;
         self.files.make(new, FileType::Regular, self.home, format!("file {new}").as_bytes());
-        let old: Vec<Ino> = self.files.files.keys().copied().filter(|ino| *ino > self.home).collect();
-        for (ino, slot) in [(new, 0), (new, n % 300), (old[n as usize % old.len()], n % 4)] {
-            let len = if n % 5 == 0 { SLOT_BYTES as usize } else { 1 + n as usize * 37 % 5_000 };
+        let old: Vec<Ino> = self.files.by_ino.keys().copied().filter(|ino| *ino > self.home).collect();
+        for (ino, slot) in [(new, 0), (new, n % 300), (old[size(n) % old.len()], n % 4)] {
+            let len = if n.is_multiple_of(5) { SLOT_BYTES as usize } else { 1 + size(n) * 37 % 5_000 };
             self.files.try_write(storage, ino, slot, &noise(n + ino, len))?;
         }
         if old.len() > 8 {
@@ -138,7 +138,7 @@ fn write(dir: &Path, buffered: bool) -> Result<(), mirrordna::Error> {
             metadata: None,
         })?;
         acknowledge(sync, &memory);
-        if n % 3 == 0 {
+        if n.is_multiple_of(3) {
             tree.work(vault.storage(), n, sync)?;
         }
         if n % 5 == 1 {

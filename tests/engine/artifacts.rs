@@ -9,7 +9,7 @@ use mirrordna::storage::{
     StorageError,
 };
 
-use super::files::{Files, noise};
+use super::files::{Files, noise, size};
 use super::support::{assert_clean, check, create, open, scratch, write};
 
 const SLOT: usize = SLOT_BYTES as usize;
@@ -77,7 +77,7 @@ fn directories_are_listed_in_pages_and_from_any_name() {
     let storage = create(dir.path());
     let mut files = Files::default();
     files.make(1, FileType::Directory, 0, b"");
-    let mut names: Vec<Vec<u8>> = (0..300_u64).map(|n| noise(n, 1 + n as usize % 40)).collect();
+    let mut names: Vec<Vec<u8>> = (0..300_u64).map(|n| noise(n, 1 + size(n) % 40)).collect();
     names.iter_mut().flatten().for_each(|byte| *byte = (*byte).max(1) | u8::from(*byte == b'/'));
     names.retain(|name| !name.iter().any(|byte| matches!(byte, 0 | b'/' | b'.')));
     names.sort();
@@ -169,7 +169,7 @@ fn what_makes_no_sense_is_refused_and_changes_nothing() {
     assert_eq!(storage.read_piece(&piece, 3, 4).unwrap(), b"tent");
     assert_eq!(storage.read_piece(&piece, 0, 3).unwrap(), b"con");
     let mut commit = files.commit_of(Durability::Sync);
-    let inode = &files.files[&2].inode;
+    let inode = &files.by_ino[&2].inode;
     commit.changes = vec![super::support::put(
         Kind::Artifact,
         "02",
@@ -289,7 +289,7 @@ fn readers_do_not_notice_that_chunks_are_moved() {
     std::thread::scope(|scope| {
         let readers: Vec<_> = (0..3)
             .map(|reader| {
-                let (storage, stop, files) = (&storage, &stop, &files.files[&2]);
+                let (storage, stop, files) = (&storage, &stop, &files.by_ino[&2]);
                 scope.spawn(move || {
                     let mut reads = 0_u64;
                     while !stop.load(Ordering::Relaxed) {
@@ -333,7 +333,7 @@ fn what_was_appended_for_nothing_is_reclaimed_beside_other_work() {
             kept = Some(storage.append_chunk(b"named later").unwrap());
         }
         let (chunk, _) = storage.append_chunk(&content).unwrap();
-        if n % 900 == 0 {
+        if n.is_multiple_of(900) {
             files.write(&storage, 2, n, &noise(n, 100));
             files.commit(&storage, Durability::Buffered);
         }

@@ -15,7 +15,7 @@ use mirrordna::storage::{
 };
 
 use super::files::{Files, noise};
-use super::support::{assert_clean, check, copy_dir, create, files_of, open, options, scratch};
+use super::support::{assert_clean, check, copy_dir, crash_copy, create, files_of, open, options, scratch};
 
 const SLOT: usize = SLOT_BYTES as usize;
 
@@ -42,7 +42,7 @@ impl Watched {
     fn freeze(&self) {
         if let Some(freezer) = &self.freezer {
             let n = freezer.count.fetch_add(1, Ordering::Relaxed);
-            copy_dir(&freezer.dir, &freezer.copies.join(n.to_string())).unwrap();
+            crash_copy(&freezer.dir, &freezer.copies.join(n.to_string()));
         }
     }
 }
@@ -185,7 +185,7 @@ fn content_is_on_disk_before_any_commit_that_names_it() {
     for n in 0..20 {
         files.write(&storage, 2, n, &noise(n, 100_000));
         assert_eq!(watched.dirty.lock().unwrap().len(), 1);
-        files.commit(&storage, if n % 2 == 0 { Durability::Buffered } else { Durability::Sync });
+        files.commit(&storage, if n.is_multiple_of(2) { Durability::Buffered } else { Durability::Sync });
         assert_eq!(watched.dirty.lock().unwrap().len(), 0, "commit {n}");
     }
     // What names no new content waits for no disk.
@@ -233,7 +233,7 @@ fn damage_to_content_is_named_with_file_and_range() {
             let from = ino * u64::from(SLOT_BYTES);
             let range = format!("bytes {from} to {}", from + u64::from(SLOT_BYTES));
             let found = faults.iter().any(|fault| fault.subject == subject && fault.problem.contains(&range));
-            let (pieces, content) = &files.files[&ino].slots[&ino];
+            let (pieces, content) = &files.by_ino[&ino].slots[&ino];
             match storage.read_piece(&pieces[0], 0, 20_000) {
                 Ok(read) => assert!(!found && read == *content, "{ino}"),
                 Err(StorageError::Corrupt { .. }) => assert!(found, "{ino}: {faults:?}"),
@@ -289,7 +289,7 @@ fn frozen_at_any_access_to_its_segments_a_vault_holds_what_was_acknowledged() {
             files.unlink(9 + round, 1, (round - 1).to_string().as_bytes());
             files.remove(9 + round);
         }
-        let at = files.commit(&storage, if round % 2 == 0 { Durability::Buffered } else { Durability::Sync });
+        let at = files.commit(&storage, if round.is_multiple_of(2) { Durability::Buffered } else { Durability::Sync });
         acknowledged.push((frozen(), at, files.clone()));
         if round % 3 == 2 {
             let before = frozen();

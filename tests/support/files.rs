@@ -24,12 +24,17 @@ pub(crate) struct File {
 /// A tree of files: what it is now, and what of it was not committed yet.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Files {
-    pub(crate) files: BTreeMap<Ino, File>,
+    pub(crate) by_ino: BTreeMap<Ino, File>,
     changed: BTreeMap<Ino, bool>,
     /// Those that the storage knows.
     stored: BTreeSet<Ino>,
     dentries: BTreeMap<(Ino, Vec<u8>), Option<Dentry>>,
     slots: BTreeMap<(Ino, u64), Vec<Piece>>,
+}
+
+/// A number of bytes.
+pub(crate) fn size(number: u64) -> usize {
+    usize::try_from(number).unwrap()
 }
 
 /// Bytes that look like nothing else.
@@ -55,7 +60,7 @@ pub(crate) fn root_of(slots: &BTreeMap<u64, Slot>) -> Checksum {
 
 impl Files {
     fn held(&mut self, parent: Ino, directory: bool, by: i64) {
-        if let Some(parent) = self.files.get_mut(&parent) {
+        if let Some(parent) = self.by_ino.get_mut(&parent) {
             parent.inode.entries = parent.inode.entries.checked_add_signed(by).unwrap();
             if directory {
                 parent.inode.subdirectories = parent.inode.subdirectories.checked_add_signed(by).unwrap();
@@ -85,7 +90,7 @@ impl Files {
             target: None,
             root: root_of(&BTreeMap::new()),
         };
-        self.files.insert(ino, File { inode, slots: BTreeMap::new() });
+        self.by_ino.insert(ino, File { inode, slots: BTreeMap::new() });
         self.changed.insert(ino, true);
         if ino != ROOT_INO {
             self.link(ino, parent, name);
@@ -93,7 +98,7 @@ impl Files {
     }
 
     pub(crate) fn link(&mut self, ino: Ino, parent: Ino, name: &[u8]) {
-        let inode = &mut self.files.get_mut(&ino).unwrap().inode;
+        let inode = &mut self.by_ino.get_mut(&ino).unwrap().inode;
         inode.names.push((parent, name.to_vec()));
         let dentry = Dentry { ino, file_type: inode.file_type };
         self.changed.insert(ino, true);
@@ -102,7 +107,7 @@ impl Files {
     }
 
     pub(crate) fn unlink(&mut self, ino: Ino, parent: Ino, name: &[u8]) {
-        let inode = &mut self.files.get_mut(&ino).unwrap().inode;
+        let inode = &mut self.by_ino.get_mut(&ino).unwrap().inode;
         inode.names.retain(|(p, n)| (*p, n.as_slice()) != (parent, name));
         let directory = inode.file_type == FileType::Directory;
         self.changed.insert(ino, true);
@@ -112,7 +117,7 @@ impl Files {
 
     /// Takes an inode away that has no names any more.
     pub(crate) fn remove(&mut self, ino: Ino) {
-        assert!(self.files.remove(&ino).unwrap().inode.names.is_empty());
+        assert!(self.by_ino.remove(&ino).unwrap().inode.names.is_empty());
         if self.stored.remove(&ino) {
             self.changed.insert(ino, false);
         } else {
@@ -124,7 +129,7 @@ impl Files {
     /// Takes over an inode without content, as the storage has it.
     pub(crate) fn load(&mut self, inode: Inode) {
         self.stored.insert(inode.ino);
-        self.files.insert(inode.ino, File { inode, slots: BTreeMap::new() });
+        self.by_ino.insert(inode.ino, File { inode, slots: BTreeMap::new() });
     }
 
     /// Writes a whole slot.
@@ -147,7 +152,7 @@ impl Files {
     }
 
     pub(crate) fn set(&mut self, ino: Ino, slot: u64, pieces: Vec<Piece>, content: Vec<u8>) {
-        let file = self.files.get_mut(&ino).unwrap();
+        let file = self.by_ino.get_mut(&ino).unwrap();
         file.inode.size = file.inode.size.max(slot * u64::from(SLOT_BYTES) + content.len() as u64);
         self.slots.insert((ino, slot), pieces.clone());
         if pieces.is_empty() {
@@ -164,7 +169,7 @@ impl Files {
         for (ino, there) in std::mem::take(&mut self.changed) {
             let action = if there {
                 self.stored.insert(ino);
-                let file = self.files.get_mut(&ino).unwrap();
+                let file = self.by_ino.get_mut(&ino).unwrap();
                 file.inode.root = root_of(&file.slots);
                 Action::Put(Box::new(prepare_inode(&file.inode).unwrap()))
             } else {
@@ -198,7 +203,7 @@ impl Files {
     /// Everything that the storage says of the files at a sequence must be this.
     pub(crate) fn compare(&self, storage: &dyn Storage, at: Sequence) {
         let mut names: BTreeMap<Ino, Vec<(Vec<u8>, Dentry)>> = BTreeMap::new();
-        for File { inode, slots } in self.files.values() {
+        for File { inode, slots } in self.by_ino.values() {
             let version = storage.version(Kind::Artifact, &inode.ino.to_string(), at).unwrap().unwrap();
             assert_eq!(version.json, prepare_inode(inode).unwrap().json, "inode {} at {at}", inode.ino);
             for (parent, name) in &inode.names {
@@ -216,7 +221,7 @@ impl Files {
                 }
             }
         }
-        for File { inode, .. } in self.files.values().filter(|file| file.inode.file_type == FileType::Directory) {
+        for File { inode, .. } in self.by_ino.values().filter(|file| file.inode.file_type == FileType::Directory) {
             let mut expected = names.remove(&inode.ino).unwrap_or_default();
             expected.sort_by(|a, b| a.0.cmp(&b.0));
             assert_eq!(storage.dentries(inode.ino, None, usize::MAX, at).unwrap(), expected, "{} at {at}", inode.ino);

@@ -8,7 +8,7 @@ use mirrordna::storage::{Durability, Intent, NOW, Piece, PrunePolicy, SLOT_BYTES
 use mirrordna::vault::NewSnapshot;
 use mirrordna::{Error, Vault, verify};
 
-use crate::files::{Files, noise};
+use crate::files::{Files, noise, size};
 use crate::support::{Fixture, options};
 
 fn assert_sound(vault: &Vault) {
@@ -23,7 +23,7 @@ fn many(storage: &dyn Storage) -> Files {
     files.make(2, FileType::Directory, 1, b"docs");
     for ino in 3..700 {
         files.make(ino, FileType::Regular, 1 + ino % 2, format!("file {ino}").as_bytes());
-        files.write(storage, ino, ino % 5, &noise(ino, 40 + ino as usize));
+        files.write(storage, ino, ino % 5, &noise(ino, 40 + size(ino)));
     }
     files.write(storage, 3, 900, &noise(1, SLOT_BYTES as usize));
     files.commit(storage, Durability::Sync);
@@ -36,14 +36,14 @@ fn change(storage: &dyn Storage, files: &mut Files) {
         files.write(storage, ino, ino % 5, &noise(ino + 9_999, 60));
     }
     for ino in (4..700).step_by(7) {
-        let (parent, name) = files.files[&ino].inode.names[0].clone();
+        let (parent, name) = files.by_ino[&ino].inode.names[0].clone();
         files.unlink(ino, parent, &name);
         files.remove(ino);
         // Another file takes its name.
         files.make(1_000 + ino, FileType::Fifo, parent, &name);
     }
     // Two change their names with each other, one gets a second one.
-    let (a, b) = (files.files[&5].inode.names[0].clone(), files.files[&6].inode.names[0].clone());
+    let (a, b) = (files.by_ino[&5].inode.names[0].clone(), files.by_ino[&6].inode.names[0].clone());
     files.unlink(5, a.0, &a.1);
     files.unlink(6, b.0, &b.1);
     files.link(6, a.0, &a.1);
@@ -176,7 +176,7 @@ fn files_are_no_records_of_the_protocol() {
     files.make(1, FileType::Directory, 0, b"");
     files.make(2, FileType::Regular, 1, b"a");
     files.commit(storage, Durability::Sync);
-    let record = files.files[&2].inode.to_value();
+    let record = files.by_ino[&2].inode.to_value();
     assert!(matches!(vault.put(Kind::Artifact, record.clone()), Err(Error::Record(_) | Error::Immutable { .. })));
     assert!(matches!(vault.create_record(Kind::Artifact, record), Err(Error::Record(_) | Error::Immutable { .. })));
     assert!(matches!(vault.delete(Kind::Artifact, "2"), Err(Error::Immutable { .. })));

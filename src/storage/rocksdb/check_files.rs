@@ -20,7 +20,10 @@ const DEEPEST: usize = 256;
 /// A version of an inode: its sequence, and the inode unless it was deleted.
 type InodeVersion = (Sequence, Option<Inode>);
 
-impl Check<'_> {
+/// What is done with each inode and its versions, oldest first.
+type Visit<'c, 'v> = dyn FnMut(&mut Check<'c>, Ino, &[InodeVersion]) -> Result<()> + 'v;
+
+impl<'c> Check<'c> {
     /// Everything that belongs to files but their inodes, which are records like any other.
     pub(super) fn files(&mut self) -> Result<()> {
         if !self.storage.database.artifacts {
@@ -116,26 +119,23 @@ impl Check<'_> {
         told: &mut BTreeSet<ChunkId>,
     ) -> Result<()> {
         let mut rows: Vec<(Sequence, u64, Vec<Piece>)> = Vec::new();
-        let mut faults: BTreeMap<(u64, String), ()> = BTreeMap::new();
+        let mut faults: BTreeSet<(u64, String)> = BTreeSet::new();
         let mut readable = true;
         let mut iterator = self.view.iterate(Cf::Extents, &ino.to_be_bytes())?;
         iterator.seek_to_first();
         while let Some((stored, value)) = iterator.item() {
             if let Some((_, slot, sequence)) = key::split_extent(stored) {
-                match file_rows::decode_pieces(ino, slot, value) {
-                    Ok(pieces) => {
-                        for piece in &pieces {
-                            if let Some(fault) = self.piece(piece, damaged)? {
-                                told.insert(piece.chunk);
-                                faults.insert((slot, fault), ());
-                            }
+                if let Ok(pieces) = file_rows::decode_pieces(ino, slot, value) {
+                    for piece in &pieces {
+                        if let Some(fault) = self.piece(piece, damaged)? {
+                            told.insert(piece.chunk);
+                            faults.insert((slot, fault));
                         }
-                        rows.push((sequence, slot, pieces));
                     }
-                    Err(_) => {
-                        readable = false;
-                        faults.insert((slot, "the row that says what they are cannot be read".to_owned()), ());
-                    }
+                    rows.push((sequence, slot, pieces));
+                } else {
+                    readable = false;
+                    faults.insert((slot, "the row that says what they are cannot be read".to_owned()));
                 }
             }
             iterator.next();
@@ -144,7 +144,7 @@ impl Check<'_> {
             self.corrupt(error, false);
             return Ok(());
         }
-        for (slot, fault) in faults.into_keys() {
+        for (slot, fault) in faults {
             let first = slot.saturating_mul(SLOT_BYTES.into());
             let range = format!("bytes {first} to {}", first.saturating_add(SLOT_BYTES.into()));
             self.fault(self.name_of(ino), format!("its {range} are damaged: {fault}"), false);
@@ -335,7 +335,7 @@ impl Check<'_> {
     }
 
     /// Walks all inodes with their versions, oldest first. Versions that cannot be read were named already.
-    fn each_inode(&mut self, visit: &mut dyn FnMut(&mut Self, Ino, &[InodeVersion]) -> Result<()>) -> Result<()> {
+    fn each_inode(&mut self, visit: &mut Visit<'c, '_>) -> Result<()> {
         let mut of: Option<Ino> = None;
         let mut versions: Vec<InodeVersion> = Vec::new();
         let view = self.view;

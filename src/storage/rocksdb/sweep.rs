@@ -87,10 +87,10 @@ impl RocksStorage {
         iterator.seek_to_first();
         while let Some((stored, bytes)) = iterator.item() {
             if let Some((parent, of, sequence)) = key::split_dentry(stored) {
-                let prefix = &stored[..stored.len() - 8];
+                let prefix = key::name(parent, of);
                 if name != prefix {
                     drops.add(rows.unneeded(&name, needs.horizon, reads))?;
-                    name = prefix.to_vec();
+                    name = prefix;
                 }
                 rows.push(sequence, file_rows::decode_dentry(parent, of, bytes)?.is_none());
             }
@@ -113,7 +113,7 @@ impl RocksStorage {
         iterator.seek_to_first();
         while let Some((stored, bytes)) = iterator.item() {
             if let Some((ino, of, sequence)) = key::split_extent(stored) {
-                let prefix = &stored[..16];
+                let prefix = key::slot(ino, of);
                 if slot != prefix {
                     drops.add(rows.unneeded(&slot, needs.horizon, |row, next| read_by(&versions, row, next)))?;
                     slot = prefix.to_vec();
