@@ -5,7 +5,7 @@ use crate::storage::{Dentry, Ino};
 
 use super::Artifacts;
 use super::error::{FsError, Result};
-use super::namespace::{Namespace, Step};
+use super::namespace::{ChangedIn, Namespace, Step};
 use super::remove::{check_not_root, check_present};
 use super::types::{Nanos, ROOT, RenameFlags};
 
@@ -23,14 +23,7 @@ impl Artifacts {
     /// [`FsError::NotFound`], [`FsError::Exists`] with `no_replace`, [`FsError::NotEmpty`], [`FsError::IsDirectory`] and
     /// [`FsError::NotDirectory`] when the one at the new name is of the other sort, [`FsError::Invalid`] when a directory
     /// would be moved into itself, and those of the storage.
-    pub fn rename(
-        &self,
-        parent: Ino,
-        name: &[u8],
-        new_parent: Ino,
-        new_name: &[u8],
-        flags: RenameFlags,
-    ) -> Result<()> {
+    pub fn rename(&self, parent: Ino, name: &[u8], new_parent: Ino, new_name: &[u8], flags: RenameFlags) -> Result<()> {
         let _entered = self.enter();
         if flags.no_replace && flags.exchange {
             return Err(FsError::Invalid("a rename either replaces nothing or exchanges"));
@@ -102,16 +95,14 @@ impl Namespace {
 
     fn check_replaceable(&mut self, moved: Dentry, replaced: Dentry) -> Step<()> {
         match (moved.file_type, replaced.file_type) {
-            (FileType::Directory, FileType::Directory) => {
-                if self.directory(replaced.ino)?.inode.entries > 0 {
-                    return Err(FsError::NotEmpty.into());
-                }
+            (FileType::Directory, FileType::Directory) if self.directory(replaced.ino)?.inode.entries > 0 => {
+                Err(FsError::NotEmpty.into())
             }
-            (FileType::Directory, _) => return Err(FsError::NotDirectory.into()),
-            (_, FileType::Directory) => return Err(FsError::IsDirectory.into()),
-            _ => {}
+            (FileType::Directory, FileType::Directory) => Ok(()),
+            (FileType::Directory, _) => Err(FsError::NotDirectory.into()),
+            (_, FileType::Directory) => Err(FsError::IsDirectory.into()),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Whether a directory is `above` or lies below it.
@@ -137,7 +128,7 @@ impl Namespace {
             *known = (to.parent, to.name.to_vec());
         }
         node.inode.ctime = now;
-        self.touch(ino, false);
+        self.touch(ino, ChangedIn::Attributes);
         Ok(())
     }
 }

@@ -1,5 +1,7 @@
 //! What files hold, against a model of a file as a list of bytes.
 
+#![expect(clippy::cast_possible_truncation, reason = "sizes of these tests are small")]
+
 use mirrordna::artifacts::{Allocate, Ino, MAX_FILE_BYTES, Seek, SetAttributes, WriteOptions};
 use proptest::prelude::*;
 
@@ -192,7 +194,8 @@ fn sizes_have_an_end() {
     assert_eq!(write(MAX_FILE_BYTES - 1).unwrap(), 1);
     assert_eq!(code(write(MAX_FILE_BYTES)), "EFBIG");
     assert_eq!(code(write(u64::MAX)), "EFBIG");
-    let size = |size| fixture.files.set_attributes(ino, &SetAttributes { size: Some(size), ..SetAttributes::default() });
+    let size =
+        |size| fixture.files.set_attributes(ino, &SetAttributes { size: Some(size), ..SetAttributes::default() });
     assert_eq!(code(size(MAX_FILE_BYTES + 1)), "EFBIG");
     assert_eq!(code(fixture.files.allocate(ino, Allocate::Extend, MAX_FILE_BYTES, 1)), "EFBIG");
     assert_eq!(code(fixture.files.allocate(ino, Allocate::Extend, 0, 0)), "EINVAL");

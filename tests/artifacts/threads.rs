@@ -1,5 +1,7 @@
 //! Many threads at once.
 
+#![expect(clippy::cast_possible_truncation, reason = "sizes of these tests are small")]
+
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use mirrordna::artifacts::{NewNode, ROOT, RenameFlags, SetAttributes, WriteOptions};
@@ -32,7 +34,13 @@ fn threads_work_side_by_side_while_others_commit() {
                         assert!(fixture.all(ino) == bytes);
                         fixture
                             .files
-                            .rename(dir, name.as_bytes(), ROOT, format!("{n} {new_name}").as_bytes(), RenameFlags::default())
+                            .rename(
+                                dir,
+                                name.as_bytes(),
+                                ROOT,
+                                format!("{n} {new_name}").as_bytes(),
+                                RenameFlags::default(),
+                            )
                             .unwrap();
                         fixture.files.forget(ino, 1);
                         if round % 3 == 0 {
