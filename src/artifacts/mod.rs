@@ -56,7 +56,9 @@ const COMMIT_SOON: Waiting = Waiting { bytes: 32 << 20, inodes: 4_000, slots: 10
 /// With this much, nothing new is taken before it is committed.
 const COMMIT_NOW: Waiting = Waiting { bytes: 64 << 20, inodes: 8_000, slots: 40_000 };
 /// Room on the disk that files do not get, so that the vault itself can go on.
-const RESERVED_BYTES: u64 = 16 << 20;
+const RESERVED_BYTES: u64 = 32 << 20;
+/// What an inode that waits takes on the disk at most, about: its record, its version before, its names, twice.
+const INODE_BYTES: u64 = 4 << 10;
 
 /// How much waits to be committed.
 struct Waiting {
@@ -211,21 +213,38 @@ impl Artifacts {
 
     /// To be called before anything is added: commits when too much waits, and refuses when there is no room.
     fn make_room(&self, bytes: u64) -> Result<()> {
-        let buffered = self.budget.buffered.load(Ordering::Relaxed);
         if self.waits_more_than(&COMMIT_NOW) || self.full.load(Ordering::Relaxed) {
             self.commit_all(Durability::Buffered)?;
         } else if self.waits_more_than(&COMMIT_SOON) {
             self.background.wake();
         }
-        let wanted = (buffered as u64).saturating_add(bytes).saturating_add(RESERVED_BYTES);
-        if self.free.load(Ordering::Relaxed) < wanted {
-            let free = self.storage.space()?.free;
-            self.free.store(free, Ordering::Relaxed);
-            if free < wanted {
+        let waiting = || {
+            let inodes = self.dirty_inodes.load(Ordering::Relaxed) as u64;
+            let buffered = self.budget.buffered.load(Ordering::Relaxed) as u64;
+            buffered.saturating_add(inodes.saturating_mul(INODE_BYTES))
+        };
+        let needed = bytes.saturating_add(RESERVED_BYTES);
+        let short = |free: u64| free < needed.saturating_add(waiting());
+        if !short(self.free.load(Ordering::Relaxed)) {
+            return Ok(());
+        }
+        if self.free_now()? < needed {
+            return Err(FsError::NoSpace);
+        }
+        if short(self.free.load(Ordering::Relaxed)) {
+            // What waits is guessed to be large: once it is committed, it is known.
+            self.commit_all(Durability::Buffered)?;
+            if short(self.free_now()?) {
                 return Err(FsError::NoSpace);
             }
         }
         Ok(())
+    }
+
+    fn free_now(&self) -> Result<u64> {
+        let free = self.storage.space()?.free;
+        self.free.store(free, Ordering::Relaxed);
+        Ok(free)
     }
 }
 
