@@ -57,13 +57,15 @@ impl Default for OpenOptions {
 }
 
 impl RocksStorage {
-    /// Makes a new, empty storage in a directory that is new or empty.
+    /// Makes a new, empty storage in a directory that is new or empty, or in which making one was interrupted.
     ///
     /// # Errors
     /// [`StorageError::Occupied`] when something is there, and those of the operating system and the engine.
     pub fn create(dir: &Path, options: &OpenOptions, ids: &dyn IdSource) -> Result<Self> {
-        files::create_dir(dir)?;
+        files::create_dir(&*options.files, dir)?;
         let lock = LockFile::take(dir, options.lock_timeout, options.clock.now())?;
+        files::create_dir(&*options.files, dir)?;
+        files::remove_leftovers(dir)?;
         let path = files::database_dir(dir);
         let mut database_options = database_options(DBRecoveryMode::PointInTime);
         database_options.create_if_missing(true);
