@@ -9,8 +9,30 @@ const UMOUNT: &str = "umount.fuse.mirrordna";
 
 /// Options for `mount` itself or for the kernel that hold for every mount of a vault, or make no difference to it.
 const UNDERSTOOD: [&str; 24] = [
-    "rw", "defaults", "auto", "noauto", "user", "nouser", "users", "owner", "group", "nofail", "_netdev", "exec", "noexec",
-    "suid", "nosuid", "dev", "nodev", "atime", "noatime", "relatime", "norelatime", "async", "silent", "diratime",
+    "rw",
+    "defaults",
+    "auto",
+    "noauto",
+    "user",
+    "nouser",
+    "users",
+    "owner",
+    "group",
+    "nofail",
+    "_netdev",
+    "exec",
+    "noexec",
+    "suid",
+    "nosuid",
+    "dev",
+    "nodev",
+    "atime",
+    "noatime",
+    "relatime",
+    "norelatime",
+    "async",
+    "silent",
+    "diratime",
 ];
 /// Notes in `/etc/fstab` for other programs.
 const NOTES: [&str; 3] = ["x-", "X-", "comment="];
@@ -87,7 +109,8 @@ mod tests {
 
     #[test]
     fn mount_hands_over_vault_directory_and_options() {
-        let given = ["/sbin/mount.mirrordna", "/vault", "/mnt", "-n", "-o", "rw,ro,noauto,x-systemd.automount,allow_other"];
+        let given =
+            ["/sbin/mount.mirrordna", "/vault", "/mnt", "-n", "-o", "rw,ro,noauto,x-systemd.automount,allow_other"];
         assert_eq!(translated(&given), "mirrordna mount --quiet --read-only --allow-other --vault /vault /mnt");
         assert_eq!(
             translated(&["mount.mirrordna", "/vault", "/mnt", "-o", "size=1"]),
@@ -101,7 +124,10 @@ mod tests {
 
     #[test]
     fn umount_hands_over_the_directory() {
-        assert_eq!(translated(&["/sbin/umount.fuse.mirrordna", "/mnt", "-t", "fuse.mirrordna"]), "mirrordna umount --quiet /mnt");
+        assert_eq!(
+            translated(&["/sbin/umount.fuse.mirrordna", "/mnt", "-t", "fuse.mirrordna"]),
+            "mirrordna umount --quiet /mnt"
+        );
         assert_eq!(translated(&["umount.fuse.mirrordna", "-l", "/mnt"]), "mirrordna umount --quiet -l /mnt");
     }
 

@@ -5,7 +5,9 @@ use std::ffi::OsStr;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use fuser::{Errno, FileAttr, FileHandle, FileType, FopenFlags, INodeNo, OpenAccMode, OpenFlags, ReplyData, ReplyXattr};
+use fuser::{
+    Errno, FileAttr, FileHandle, FileType, FopenFlags, INodeNo, OpenAccMode, OpenFlags, ReplyData, ReplyXattr,
+};
 use mirrordna::record::Timestamp;
 use mirrordna::tree::{Attributes, Content, Entry, FileKind, Item, Node, Stability, Tree};
 

@@ -93,7 +93,8 @@ impl Artifacts {
         loop {
             let mut state = held.content.write(&*self.storage)?;
             let end = state.size();
-            let step = if state.slots_in(size, end) > CUT_SLOTS { state.last_slots(size, end, CUT_SLOTS) } else { size };
+            let step =
+                if state.slots_in(size, end) > CUT_SLOTS { state.last_slots(size, end, CUT_SLOTS) } else { size };
             state.resize(step);
             let now = self.now();
             let attributes = self.changed(ino, &state, |node| node.set(set, now));

@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::record::Checksum;
-use crate::storage::{ChunkId, Ino, NOW, Piece, SLOT_BYTES, Storage, StorageError, WINDOW_SLOTS, file_root, window_root};
+use crate::storage::{
+    ChunkId, Ino, NOW, Piece, SLOT_BYTES, Storage, StorageError, WINDOW_SLOTS, file_root, window_root,
+};
 
 use super::namespace::StoredData;
 use super::slot::{Chunks, Slot, length};
@@ -212,7 +214,9 @@ impl State {
             let written = if length(part) == SLOT_BYTES {
                 chunks.append(part).map(|(chunk, sha256)| {
                     self.fresh.push(chunk);
-                    self.change(number, |slot| slot.replace(Piece { start: 0, len: SLOT_BYTES, chunk, offset: 0, sha256 }));
+                    self.change(number, |slot| {
+                        slot.replace(Piece { start: 0, len: SLOT_BYTES, chunk, offset: 0, sha256 })
+                    });
                 })
             } else {
                 self.change(number, |slot| slot.write(start, part));

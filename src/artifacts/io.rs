@@ -40,12 +40,7 @@ impl Artifacts {
     }
 
     /// Notes that the content of a file was changed, and changes its inode. To be called with the content's lock held.
-    pub(super) fn changed(
-        &self,
-        ino: Ino,
-        state: &State,
-        change: impl FnOnce(&mut Node),
-    ) -> Option<super::Attributes> {
+    pub(super) fn changed(&self, ino: Ino, state: &State, change: impl FnOnce(&mut Node)) -> Option<super::Attributes> {
         let mut namespace = self.namespace();
         let node = namespace.nodes.get_mut(&ino)?;
         change(node);
@@ -179,7 +174,9 @@ impl Artifacts {
         }
         let mut done = 0;
         while done < len {
-            let copied = self.make_room(0).and_then(|()| self.copy_part(&source, &target, offset + done, to_offset + done, len - done));
+            let copied = self
+                .make_room(0)
+                .and_then(|()| self.copy_part(&source, &target, offset + done, to_offset + done, len - done));
             match copied {
                 Ok(copied) => done += copied,
                 Err(_) if done > 0 => break,

@@ -22,8 +22,7 @@ impl Artifacts {
             namespace.all_names(ino)?;
             let Some(directory) = &namespace.directory(ino)?.directory else { return Ok(()) };
             for (cursor, entry, target) in directory.after(after) {
-                let entry =
-                    ListEntry { name: &entry.name, cursor, ino: target.ino, file_type: target.file_type };
+                let entry = ListEntry { name: &entry.name, cursor, ino: target.ino, file_type: target.file_type };
                 if !take(&entry) {
                     break;
                 }
@@ -56,8 +55,7 @@ impl Artifacts {
                     missing = next.filter(|ino| !namespace.nodes.contains_key(ino)).collect();
                     break;
                 };
-                let entry =
-                    ListEntry { name: &entry.name, cursor, ino: target.ino, file_type: target.file_type };
+                let entry = ListEntry { name: &entry.name, cursor, ino: target.ino, file_type: target.file_type };
                 if !take(&entry, &attributes) {
                     break;
                 }

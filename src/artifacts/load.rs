@@ -84,9 +84,7 @@ pub(super) fn inode(storage: &dyn Storage, ino: Ino, at: Sequence) -> Result<Opt
     let Some(version) = storage.version(Kind::Artifact, &id, at)?.filter(|version| !version.deleted) else {
         return Ok(None);
     };
-    let damaged = |detail: String| {
-        FsError::Storage(StorageError::Corrupt { what: format!("artifact {id}"), detail })
-    };
+    let damaged = |detail: String| FsError::Storage(StorageError::Corrupt { what: format!("artifact {id}"), detail });
     let value = json::parse(&version.json).map_err(|error| damaged(error.to_string()))?;
     let inode = Inode::from_value(&value).map_err(damaged)?;
     if inode.ino == ino { Ok(Some(inode)) } else { Err(damaged(format!("it says that it is {}", inode.ino))) }

@@ -23,14 +23,7 @@ impl Artifacts {
     /// [`FsError::NotFound`], [`FsError::Exists`] with `no_replace`, [`FsError::NotEmpty`], [`FsError::IsDirectory`] and
     /// [`FsError::NotDirectory`] when the one at the new name is of the other sort, [`FsError::Invalid`] when a directory
     /// would be moved into itself, and those of the storage.
-    pub fn rename(
-        &self,
-        parent: Ino,
-        name: &[u8],
-        new_parent: Ino,
-        new_name: &[u8],
-        flags: RenameFlags,
-    ) -> Result<()> {
+    pub fn rename(&self, parent: Ino, name: &[u8], new_parent: Ino, new_name: &[u8], flags: RenameFlags) -> Result<()> {
         let _entered = self.enter();
         if flags.no_replace && flags.exchange {
             return Err(FsError::Invalid("a rename either replaces nothing or exchanges"));

@@ -186,9 +186,10 @@ fn record_entries(
     let no_strays = directory == Directory::Collection(Kind::Memory) && !tree.has_strays(&parent.at)?;
     let members = if no_strays { None } else { Some(Members::new(view, directory, after.as_deref())?) };
     let aside = tree.set_aside_ids(&parent.at, kind);
-    let members = members.into_iter().flatten().filter(move |member| {
-        aside.is_empty() || member.as_ref().map_or(true, |(id, _)| !aside.contains(id))
-    });
+    let members = members
+        .into_iter()
+        .flatten()
+        .filter(move |member| aside.is_empty() || member.as_ref().map_or(true, |(id, _)| !aside.contains(id)));
     Ok(members.map(move |member| {
         let (id, head) = member?;
         Ok(Entry {

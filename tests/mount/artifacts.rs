@@ -33,7 +33,10 @@ fn files_are_there_in_the_next_mount() {
     sh(script);
     let before = sh(look);
     assert_eq!(before.lines().filter(|line| line.starts_with("./")).count(), 6, "{before}");
-    assert!(before.contains("./hard f ") && before.contains(" 4751 2 5 ") && before.contains(" 946684799.1234567890"), "{before}");
+    assert!(
+        before.contains("./hard f ") && before.contains(" 4751 2 5 ") && before.contains(" 946684799.1234567890"),
+        "{before}"
+    );
     mounted.unmount().unwrap();
     assert!(!point.join("artifacts").exists());
     let mounted = mount(vault, &point, &writable()).unwrap();
@@ -69,8 +72,7 @@ fn unlinked_files_live_until_they_are_closed() {
 #[test]
 fn holes_are_found_before_they_are_written_back() {
     let mount = Mount::with(writable(), |_| {});
-    let file =
-        OpenOptions::new().read(true).write(true).create_new(true).open(mount.path("artifacts/sparse")).unwrap();
+    let file = OpenOptions::new().read(true).write(true).create_new(true).open(mount.path("artifacts/sparse")).unwrap();
     let seek = |place: Place| rustix::fs::seek(&file, place);
     file.write_all_at(&[1; 4_096], 1 << 20).unwrap();
     assert_eq!(seek(Place::Data(0)), Ok(1 << 20));
@@ -219,7 +221,8 @@ fn modes_count_for_others_when_they_are_let_in() {
                 .success()
         };
         assert_eq!((as_nobody("artifacts/public"), as_nobody("artifacts/private")), (can, false));
-        let (there, here) = (mount.sh("df --output=size artifacts | tail -1"), mount.sh("df --output=size .. | tail -1"));
+        let (there, here) =
+            (mount.sh("df --output=size artifacts | tail -1"), mount.sh("df --output=size .. | tail -1"));
         assert_eq!(there.trim(), here.trim());
     }
 }

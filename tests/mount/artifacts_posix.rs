@@ -15,7 +15,8 @@ const OPERATIONS: &str = "5000";
 /// A program that `scripts/setup.sh tests` installed; says so when it is not there.
 fn tool(name: &str) -> Option<PathBuf> {
     let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
-    let tools = std::env::var_os("FS_TESTS_TOOLS").map_or_else(|| home.join(".cache/mirrordna-fs-tests"), PathBuf::from);
+    let tools =
+        std::env::var_os("FS_TESTS_TOOLS").map_or_else(|| home.join(".cache/mirrordna-fs-tests"), PathBuf::from);
     let program = tools.join("bin").join(name);
     if program.exists() {
         return Some(program);

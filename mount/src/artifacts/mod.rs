@@ -22,7 +22,6 @@ use std::time::Duration;
 use fuser::{Errno, Generation, INodeNo, Notifier, ReplyEntry};
 use mirrordna::artifacts::{Artifacts, Attributes, FileType, FsError};
 
-
 use crate::errno;
 use crate::fs::Answer;
 use workers::Workers;

@@ -9,13 +9,14 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use fuser::{
-    AccessFlags, BsdFileFlags, CopyFileRangeFlags, Errno, FileHandle, FileType as Kind, Filesystem, Generation, INodeNo,
-    InitFlags, IoctlFlags, KernelConfig, LockOwner, OpenFlags, RenameFlags as Flags, ReplyAttr, ReplyCreate, ReplyData,
-    ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek, ReplyOpen, ReplyStatfs,
-    ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
+    AccessFlags, BsdFileFlags, CopyFileRangeFlags, Errno, FileHandle, FileType as Kind, Filesystem, Generation,
+    INodeNo, InitFlags, IoctlFlags, KernelConfig, LockOwner, OpenFlags, RenameFlags as Flags, ReplyAttr, ReplyCreate,
+    ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek, ReplyOpen,
+    ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 use mirrordna::artifacts::{
-    Allocate, Attributes, Caller, FsError, ListEntry, NewNode, RenameFlags, Seek, SetAttributes, WriteOptions, XattrMode,
+    Allocate, Attributes, Caller, FsError, ListEntry, NewNode, RenameFlags, Seek, SetAttributes, WriteOptions,
+    XattrMode,
 };
 
 use super::translate::{absent, attr, kind, kind_of_mode, nanos, set_time};
@@ -109,9 +110,9 @@ impl Filesystem for ArtifactsFs {
             // `fuser` does not hand on what the kernel says of it: it wants them cleared for all who may not set them.
             kill_set_id: size.is_some() && request.uid() != 0,
         };
-        let changed = self.writable().and_then(|()| {
-            self.artifacts.set_attributes(ino.0, &change).map_err(|error| refuse(ino, &error))
-        });
+        let changed = self
+            .writable()
+            .and_then(|()| self.artifacts.set_attributes(ino.0, &change).map_err(|error| refuse(ino, &error)));
         match changed {
             Ok(attributes) => reply.attr(&FOR_EVER, &attr(&attributes)),
             Err(errno) => reply.error(errno),
@@ -257,9 +258,9 @@ impl Filesystem for ArtifactsFs {
             kill_set_id: write_flags.contains(WriteFlags::FUSE_WRITE_KILL_SUIDGID),
             keep_times: write_flags.contains(WriteFlags::FUSE_WRITE_CACHE),
         };
-        let written = self.writable().and_then(|()| {
-            self.artifacts.write(ino.0, offset, data, options).map_err(|error| refuse(ino, &error))
-        });
+        let written = self
+            .writable()
+            .and_then(|()| self.artifacts.write(ino.0, offset, data, options).map_err(|error| refuse(ino, &error)));
         match written {
             // No request is that large.
             Ok(written) => reply.written(u32::try_from(written).unwrap_or(u32::MAX)),

@@ -98,8 +98,7 @@ impl Writing {
         if !state.dirty || state.detached {
             return Ok(Became::Clean);
         }
-        let target =
-            Target { directory: state.directory, kind: draft.kind(), id: draft.id(), replace: state.exists };
+        let target = Target { directory: state.directory, kind: draft.kind(), id: draft.id(), replace: state.exists };
         let stored = match parse(&target.path(), &state.text) {
             Ok(None) => return Ok(Became::Unfinished),
             Ok(Some(value)) => self.store(target, value, durability),

@@ -86,7 +86,8 @@ impl Tree {
         if writing.aside.holds(*kind, id) {
             return Ok(true);
         }
-        let taken = |by: String| Refusal::Exists { path: place.to_string(), reason: format!("the id is taken by {by}") };
+        let taken =
+            |by: String| Refusal::Exists { path: place.to_string(), reason: format!("the id is taken by {by}") };
         if let Some(head) = writing.vault.live_head(*kind, id).map_err(vault_failed(place.to_string()))? {
             return Err(taken(format!("a {kind} that lies elsewhere, in version {}", head.sequence)));
         }
@@ -162,12 +163,7 @@ impl Tree {
     ///
     /// # Errors
     /// [`Refusal`] says why not; then nothing is changed.
-    pub fn rename(
-        &self,
-        from: (&Node, &OsStr),
-        to: (&Node, &OsStr),
-        replace: bool,
-    ) -> Written<Effects> {
+    pub fn rename(&self, from: (&Node, &OsStr), to: (&Node, &OsStr), replace: bool) -> Written<Effects> {
         self.rename_name(from, to, replace).map_err(|refusal| self.refused(refusal))
     }
 
@@ -244,7 +240,8 @@ impl Tree {
 
     /// A record that gets another place. Its id is its name, so that place is another tier.
     fn move_record(&self, writing: &Writing, old: &Place, new: &Place) -> Written<Effects> {
-        let (Place::Record { kind, id, .. }, Place::Record { directory, kind: new_kind, id: new_id }) = (old, new) else {
+        let (Place::Record { kind, id, .. }, Place::Record { directory, kind: new_kind, id: new_id }) = (old, new)
+        else {
             return Ok(Effects::default());
         };
         if kind != new_kind || id != new_id {
@@ -264,13 +261,7 @@ impl Tree {
     }
 
     /// Makes a scratch file of what a record holds, and lets the record have no name until something comes of it.
-    fn set_aside(
-        &self,
-        writing: &Writing,
-        record: &Node,
-        aside: SetAside,
-        to: (Directory, &str),
-    ) -> Written<Effects> {
+    fn set_aside(&self, writing: &Writing, record: &Node, aside: SetAside, to: (Directory, &str)) -> Written<Effects> {
         let Item::Record { kind, id } = &record.item else { return Ok(Effects::default()) };
         let failed = vault_failed(format!("{}{id}.json", aside.directory));
         let content = self.open(record).map_err(&failed)?;

@@ -312,8 +312,7 @@ impl Tree {
     /// # Errors
     /// [`Refusal`] for what may not change at all.
     pub fn set_attributes(&self, node: &Node) -> Written<()> {
-        let allowed =
-            self.writing_at(node).and_then(|_| if is_ours(node) { Ok(()) } else { Err(not_made_here(node)) });
+        let allowed = self.writing_at(node).and_then(|_| if is_ours(node) { Ok(()) } else { Err(not_made_here(node)) });
         allowed.map_err(|refusal| self.refused(refusal))
     }
 

@@ -93,7 +93,7 @@ pub(super) fn holds_records(directory: Directory) -> bool {
 fn why_not(directory: Directory) -> &'static str {
     match directory {
         Directory::Root => "the vault makes what is here; records go into the directories of their collections",
-        Directory::Artifacts => "artifacts are not mounted; unmount the vault and mount it again",
+        Directory::Artifacts => "artifacts are mounted here for root, and with --allow-other",
         Directory::Vault => "the vault makes what is here",
         Directory::Collection(Kind::Event) => {
             "the timeline is made from the log; events are appended with `mirrordna timeline append`"
@@ -129,9 +129,15 @@ mod tests {
         for name in ["mem_0123456789ab.json", "anything.json"] {
             assert!(matches!(place(tier, name), Ok(Place::Record { kind: Kind::Memory, .. })), "{name}");
         }
-        for name in
-            [".mem_0123456789ab.json", "mem_x.json~", "mem_x.json.tmp", ".mem_x.json.swp", "sedAbCdEf", "4913", "a.JSON"]
-        {
+        for name in [
+            ".mem_0123456789ab.json",
+            "mem_x.json~",
+            "mem_x.json.tmp",
+            ".mem_x.json.swp",
+            "sedAbCdEf",
+            "4913",
+            "a.JSON",
+        ] {
             assert!(matches!(place(tier, name), Ok(Place::Scratch { .. })), "{name}");
         }
     }

@@ -209,7 +209,8 @@ impl Scratch {
     /// Renames a file, and returns the one that had the new name.
     pub(super) fn rename(&self, from: (Directory, &str), to: (Directory, &str)) -> Written<Option<Arc<ScratchFile>>> {
         let mut files = lock(&self.files);
-        let moved = self.make_folder(to.0).and_then(|()| fs::rename(self.on_disk(from.0, from.1), self.on_disk(to.0, to.1)));
+        let moved =
+            self.make_folder(to.0).and_then(|()| fs::rename(self.on_disk(from.0, from.1), self.on_disk(to.0, to.1)));
         moved.map_err(|error| refused(from.0, from.1, error))?;
         let Some(file) = files.get_mut(&from.0).and_then(|files| files.remove(from.1)) else { return Ok(None) };
         *lock(&file.place) = Some((to.0, to.1.to_owned()));
