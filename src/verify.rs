@@ -6,10 +6,10 @@
 
 use std::path::Path;
 
-use crate::record::{Checksum, Kind, Value, checksum, json, object, schema};
+use crate::record::{Checksum, Inode, Kind, Value, checksum, json, object, schema};
 use crate::storage::{
-    CheckSink, Fault, NOW, OpenOptions, RocksStorage, Sequence, Storage, StorageError, Term, Version, missing_time,
-    record_file, terms_of,
+    CheckSink, Fault, NOW, OpenOptions, RecordFile, RocksStorage, Sequence, Storage, StorageError, Term, Version,
+    missing_time, record_file, terms_of,
 };
 use crate::vault::{Result, VaultOptions};
 
@@ -112,6 +112,7 @@ pub fn verify(dir: &Path, options: &VaultOptions, progress: &mut dyn FnMut(u64, 
 /// # Errors
 /// What keeps the check from going on.
 pub fn verify_storage(storage: &dyn Storage, progress: &mut dyn FnMut(u64, u64)) -> Result<Report> {
+    storage.settle()?;
     let state = storage.state();
     let mut report = Report {
         entries: state.sequence,
@@ -213,11 +214,27 @@ impl CheckSink for Sink<'_> {
     }
 }
 
+/// As [`meaning`], for an inode.
+fn inode_meaning(id: &str, version: &Version, record: &Value) -> std::result::Result<(), String> {
+    let inode = Inode::from_value(record)?;
+    if inode.ino.to_string() != id {
+        return Err("its ino is not its id".to_owned());
+    }
+    if inode.is_orphan() != version.archived {
+        return Err("it is marked as an orphan and has names, or the other way round".to_owned());
+    }
+    let sound = version.file == RecordFile::NONE && version.terms.iter().all(|(_, term)| *term == Term::All);
+    if sound { Ok(()) } else { Err("it is indexed as if it were a record".to_owned()) }
+}
+
 /// Whether a version, whose bytes are sound, is what a vault would have written.
 fn meaning(kind: Kind, id: &str, version: &Version) -> std::result::Result<(), String> {
     let record = json::parse(&version.json).map_err(|error| format!("it is not valid JSON: {error}"))?;
     if checksum::canonical(&record) != version.json {
         return Err("it is not in canonical form".to_owned());
+    }
+    if kind == Kind::Artifact {
+        return inode_meaning(id, version, &record);
     }
     if record.str_at(kind.id_field()) != Some(id) && !version.lenient {
         return Err(format!("its {} is not its id", kind.id_field()));

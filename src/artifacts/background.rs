@@ -4,7 +4,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::storage::{Durability, Selection};
+use crate::storage::{Durability, Ino, NOW, Selection};
 
 use super::error::Result;
 use super::{Artifacts, lock};
@@ -23,15 +23,26 @@ pub(super) struct Background {
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
+/// An inode that somebody else has changed, with the names that it had.
+pub(super) type ChangedInode = (Ino, Vec<(Ino, Vec<u8>)>);
+
 #[derive(Default)]
 struct Told {
     commit: bool,
     stop: bool,
+    orphans: bool,
+    changed: Vec<ChangedInode>,
 }
 
 impl Background {
+    fn told(&self, change: impl FnOnce(&mut Told)) {
+        change(&mut lock(&self.told.0));
+        self.told.1.notify_one();
+    }
+
     /// Starts it. It ends when it is stopped, or when nobody else has the artifacts any more.
     pub(super) fn start(artifacts: &Arc<Artifacts>) {
+        artifacts.background.look_for_orphans();
         let (told, weak) = (Arc::clone(&artifacts.background.told), Arc::downgrade(artifacts));
         let thread = std::thread::Builder::new().name("artifacts".to_owned()).spawn(move || work(&told, &weak));
         match thread {
@@ -44,17 +55,22 @@ impl Background {
 
     /// Has it commit now.
     pub(super) fn wake(&self) {
-        let mut told = lock(&self.told.0);
-        if !told.commit {
-            told.commit = true;
-            self.told.1.notify_one();
-        }
+        self.told(|told| told.commit = true);
+    }
+
+    /// Has it delete files that nobody has open and that have no name.
+    pub(super) fn look_for_orphans(&self) {
+        self.told(|told| told.orphans = true);
+    }
+
+    /// Has it tell those who watch what somebody else has changed.
+    pub(super) fn tell(&self, changed: Vec<ChangedInode>) {
+        self.told(|told| told.changed.extend(changed));
     }
 
     /// Ends it, and waits for that.
     pub(super) fn stop(&self) {
-        lock(&self.told.0).stop = true;
-        self.told.1.notify_one();
+        self.told(|told| told.stop = true);
         let thread = lock(&self.thread).take();
         // The thread itself may be the last that lets go of the artifacts.
         if let Some(thread) = thread.filter(|thread| thread.thread().id() != std::thread::current().id()) {
@@ -65,36 +81,43 @@ impl Background {
 }
 
 fn work(told: &(Mutex<Told>, Condvar), artifacts: &Weak<Artifacts>) {
-    if let Some(artifacts) = artifacts.upgrade()
-        && let Err(error) = artifacts.delete_orphans()
-    {
-        tracing::warn!(target: "mirrordna::artifacts", "files that were open at a crash stay: {error}");
-    }
     let mut intervals = 0;
     loop {
-        let waiting = lock(&told.0);
-        let waited = told.1.wait_timeout_while(waiting, INTERVAL, |told| !told.stop && !told.commit);
+        let is_idle = |told: &mut Told| !told.stop && !told.commit && !told.orphans && told.changed.is_empty();
+        let waited = told.1.wait_timeout_while(lock(&told.0), INTERVAL, is_idle);
         let (mut now, time) = waited.unwrap_or_else(PoisonError::into_inner);
-        if now.stop {
-            return;
-        }
-        now.commit = false;
+        let stop = now.stop;
+        let Told { commit, orphans, changed, .. } = std::mem::take(&mut *now);
+        now.stop = stop;
         drop(now);
-        let Some(artifacts) = artifacts.upgrade() else { return };
-        if time.timed_out() {
-            intervals += 1;
+        let Some(artifacts) = artifacts.upgrade().filter(|_| !stop) else { return };
+        if !changed.is_empty() {
+            artifacts.tell(&artifacts.invalidations(changed.into_iter(), NOW));
         }
-        let durability = if intervals >= SYNC_EVERY { Durability::Sync } else { Durability::Buffered };
-        if durability == Durability::Sync {
-            intervals = 0;
+        if orphans && let Err(error) = artifacts.delete_orphans() {
+            tracing::warn!(target: "mirrordna::artifacts", "files that were open at a crash stay: {error}");
         }
-        if let Err(error) = artifacts.commit(durability) {
-            tracing::warn!(target: "mirrordna::artifacts", "artifacts wait, since they cannot be committed: {error}");
+        if commit || time.timed_out() {
+            intervals += u32::from(time.timed_out());
+            let durability = if intervals >= SYNC_EVERY { Durability::Sync } else { Durability::Buffered };
+            if durability == Durability::Sync {
+                intervals = 0;
+            }
+            artifacts.commit_in_background(durability);
         }
     }
 }
 
 impl Artifacts {
+    fn commit_in_background(&self, durability: Durability) {
+        if let Err(error) = self.commit(durability) {
+            tracing::warn!(target: "mirrordna::artifacts", "artifacts wait, since they cannot be committed: {error}");
+        }
+        if let Err(error) = self.storage.reclaim() {
+            tracing::warn!(target: "mirrordna::artifacts", "room of old content could not be reclaimed: {error}");
+        }
+    }
+
     /// Deletes files that had no name any more and were still open when the vault was last closed.
     fn delete_orphans(&self) -> Result<()> {
         let selection = Selection { archived: Some(true), ..Selection::all(crate::record::Kind::Artifact) };

@@ -138,6 +138,9 @@ impl Artifacts {
             Ordering::Relaxed,
         );
         self.discard(shared, all && success.is_some());
+        if let Ok(space) = self.storage.space() {
+            self.free.store(space.free, Ordering::Relaxed);
+        }
         committed?;
         failure.map_or(Ok(()), Err)
     }

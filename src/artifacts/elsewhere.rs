@@ -1,17 +1,26 @@
 //! What others do to the artifacts of the storage below: restores, and changes by other processes.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 
 use crate::record::Kind;
 use crate::record::inode::parse_ino;
-use crate::storage::{Changed, Durability, Ino, NOW, StorageError, Subscriber, WriteBack};
+use crate::storage::{Changed, Durability, Ino, NOW, Sequence, StorageError, Subscriber, WriteBack};
 
 use super::error::FsError;
 use super::types::Invalidation;
 use super::{Artifacts, lock};
 
-/// Is told what others have changed.
-pub type Watcher = Arc<dyn Fn(&Invalidation) + Send + Sync>;
+/// Is told what others have changed, all of it at once.
+pub type Watcher = Arc<dyn Fn(&[Invalidation]) + Send + Sync>;
+
+/// What a restore changes while everybody else is kept out.
+#[derive(Default)]
+pub(super) struct Stopped {
+    /// The last sequence before it.
+    at: Sequence,
+    inos: BTreeSet<Ino>,
+}
 
 /// The storage's way to the artifacts.
 pub(super) struct Listener(Weak<Artifacts>);
@@ -37,9 +46,13 @@ impl Subscriber for Listener {
             let files = commit.iter().filter(|change| change.entry.kind == Some(Kind::Artifact));
             foreign.extend(files.filter_map(|change| parse_ino(&change.entry.id)));
         }
-        // While a restore works, everything changes; that is told at its end.
-        if !foreign.is_empty() && !artifacts.gate.is_shut() {
-            artifacts.changed_elsewhere(&foreign);
+        if foreign.is_empty() {
+            return;
+        }
+        match &mut *lock(&artifacts.stopped) {
+            // Told at its end.
+            Some(stopped) => stopped.inos.extend(foreign),
+            None => artifacts.changed_elsewhere(&foreign),
         }
     }
 }
@@ -53,59 +66,81 @@ impl WriteBack for Listener {
     fn stop(&self) -> Result<(), StorageError> {
         let Some(artifacts) = self.0.upgrade() else { return Ok(()) };
         artifacts.gate.shut();
-        artifacts.commit_all(Durability::Sync).map_err(into_storage)
+        artifacts.commit_all(Durability::Sync).map_err(into_storage)?;
+        *lock(&artifacts.stopped) = Some(Stopped { at: artifacts.storage.state().sequence, inos: BTreeSet::new() });
+        Ok(())
     }
 
     fn resume(&self) {
         let Some(artifacts) = self.0.upgrade() else { return };
-        if !artifacts.gate.is_shut() {
-            return;
-        }
-        {
+        let stopped = lock(&artifacts.stopped).take();
+        if stopped.is_some() {
+            let next = artifacts.storage.next_ino();
             let mut namespace = artifacts.namespace();
-            if let Ok(next) = artifacts.storage.next_ino() {
-                namespace.next_ino = namespace.next_ino.max(next);
-            }
+            namespace.next_ino = namespace.next_ino.max(next.unwrap_or_default());
             namespace.clear();
         }
-        artifacts.gate.open();
-        artifacts.tell(&[Invalidation::All]);
+        if !artifacts.gate.open() {
+            return;
+        }
+        artifacts.background.look_for_orphans();
+        if let Some(stopped) = stopped {
+            let changed = artifacts.invalidations(stopped.inos.into_iter().map(|ino| (ino, Vec::new())), stopped.at);
+            artifacts.tell(&changed);
+        }
     }
 }
 
 impl Artifacts {
-    /// Forgets what somebody else has changed, and tells those who watch.
+    /// Forgets what somebody else has changed. Those who watch are told by the background thread: whoever commits has to
+    /// go on, since the kernel may have somebody wait for a commit while it waits to be told.
     fn changed_elsewhere(&self, inos: &[Ino]) {
-        let mut told = Vec::new();
-        {
-            let mut namespace = self.namespace();
-            namespace.changes += 1;
-            for ino in inos {
-                told.push(Invalidation::Inode(*ino));
-                if let Some(node) = namespace.nodes.get(ino) {
-                    told.extend(node.inode.names.iter().cloned().map(|(dir, name)| Invalidation::Name(dir, name)));
-                }
-                if !namespace.forget_clean(*ino) {
-                    tracing::warn!(
-                        target: "mirrordna::artifacts",
-                        ino,
-                        "an artifact was changed by another process while changes to it waited here: these win"
-                    );
-                }
-            }
-        }
+        let mut changed = Vec::with_capacity(inos.len());
+        let mut namespace = self.namespace();
+        namespace.changes += 1;
         for ino in inos {
-            if let Ok(Some(inode)) = super::load::inode(&*self.storage, *ino, NOW) {
-                told.extend(inode.names.into_iter().map(|(dir, name)| Invalidation::Name(dir, name)));
+            let names = namespace.nodes.get(ino).map(|node| node.inode.names.clone());
+            changed.push((*ino, names.unwrap_or_default()));
+            if !namespace.forget_clean(*ino) {
+                tracing::warn!(
+                    target: "mirrordna::artifacts",
+                    ino,
+                    "an artifact was changed by another process while changes to it waited here: these win"
+                );
             }
         }
-        self.tell(&told);
+        drop(namespace);
+        self.background.tell(changed);
     }
 
-    fn tell(&self, invalidations: &[Invalidation]) {
+    /// What is to be looked up anew after inodes were changed: these, with the names that they had before the change, as
+    /// far as they are known or were stored at a sequence, and those that they have now.
+    pub(super) fn invalidations(
+        &self,
+        inos: impl Iterator<Item = (Ino, Vec<(Ino, Vec<u8>)>)>,
+        before: Sequence,
+    ) -> Vec<Invalidation> {
+        let mut changed = Vec::new();
+        for (ino, known) in inos {
+            let mut names: BTreeSet<_> = known.into_iter().collect();
+            for at in [before, NOW] {
+                match super::load::inode(&*self.storage, ino, at) {
+                    Ok(inode) => names.extend(inode.into_iter().flat_map(|inode| inode.names)),
+                    // It is not known what has changed, so it may be anything.
+                    Err(_) => changed.push(Invalidation::All),
+                }
+            }
+            changed.push(Invalidation::Inode(ino));
+            changed.extend(names.into_iter().map(|(parent, name)| Invalidation::Name(parent, name)));
+        }
+        changed
+    }
+
+    /// Tells those who watch. No lock may be held.
+    pub(super) fn tell(&self, changed: &[Invalidation]) {
         let watchers = lock(&self.watchers).clone();
-        for watcher in watchers {
-            invalidations.iter().for_each(|invalidation| watcher(invalidation));
+        if !changed.is_empty() {
+            watchers.iter().for_each(|watcher| watcher(changed));
         }
     }
 }

@@ -42,11 +42,6 @@ impl Gate {
         }
     }
 
-    /// Whether it is shut.
-    pub(super) fn is_shut(&self) -> bool {
-        self.shut.load(Ordering::SeqCst)
-    }
-
     /// Opens it again. False when it was not shut.
     pub(super) fn open(&self) -> bool {
         let _sleep = self.sleep.lock().unwrap_or_else(PoisonError::into_inner);

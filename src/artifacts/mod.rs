@@ -39,7 +39,7 @@ use crate::storage::{ChunkId, Durability, Space, Storage, StorageError, Subscrib
 
 use background::Background;
 use content::Budget;
-use elsewhere::Listener;
+use elsewhere::{Listener, Stopped};
 use gate::{Entered, Gate};
 use namespace::{Namespace, Step, Stop};
 
@@ -52,11 +52,13 @@ pub use types::{
 };
 
 /// With this much in memory alone, or this many inodes or slots that wait, the background thread commits at once.
-const COMMIT_SOON: Waiting = Waiting { bytes: 16 << 20, inodes: 2_000, slots: 10_000 };
+const COMMIT_SOON: Waiting = Waiting { bytes: 32 << 20, inodes: 4_000, slots: 10_000 };
 /// With this much, nothing new is taken before it is committed.
 const COMMIT_NOW: Waiting = Waiting { bytes: 64 << 20, inodes: 8_000, slots: 40_000 };
 /// Room on the disk that files do not get, so that the vault itself can go on.
-const RESERVED_BYTES: u64 = 16 << 20;
+const RESERVED_BYTES: u64 = 32 << 20;
+/// What an inode that waits takes on the disk at most, about: its record, its version before, its names, twice.
+const INODE_BYTES: u64 = 4 << 10;
 
 /// How much waits to be committed.
 struct Waiting {
@@ -86,6 +88,8 @@ pub struct Artifacts {
     /// Chunks that were shared between files since everything was last committed.
     shared_chunks: Mutex<Vec<ChunkId>>,
     background: Background,
+    /// There while a restore works.
+    stopped: Mutex<Option<Stopped>>,
     watchers: Mutex<Vec<Watcher>>,
     /// Kept alive for the storage, which refers to them weakly.
     listeners: OnceLock<(Arc<dyn Subscriber>, Arc<dyn WriteBack>)>,
@@ -117,6 +121,7 @@ impl Artifacts {
             own: Mutex::default(),
             shared_chunks: Mutex::default(),
             background: Background::default(),
+            stopped: Mutex::default(),
             watchers: Mutex::default(),
             listeners: OnceLock::new(),
         });
@@ -146,8 +151,8 @@ impl Artifacts {
         Ok(self.storage.space()?)
     }
 
-    /// From now on tells `watcher` what was changed by others than the callers of this file system, after the change and
-    /// without any lock held.
+    /// From now on tells `watcher` what was changed by others than the callers of this file system, without any lock held:
+    /// what a restore changed before it returns, what another process changed soon afterwards.
     pub fn watch(&self, watcher: Watcher) {
         lock(&self.watchers).push(watcher);
     }
@@ -208,21 +213,38 @@ impl Artifacts {
 
     /// To be called before anything is added: commits when too much waits, and refuses when there is no room.
     fn make_room(&self, bytes: u64) -> Result<()> {
-        let buffered = self.budget.buffered.load(Ordering::Relaxed);
         if self.waits_more_than(&COMMIT_NOW) || self.full.load(Ordering::Relaxed) {
             self.commit_all(Durability::Buffered)?;
         } else if self.waits_more_than(&COMMIT_SOON) {
             self.background.wake();
         }
-        let wanted = (buffered as u64).saturating_add(bytes).saturating_add(RESERVED_BYTES);
-        if self.free.load(Ordering::Relaxed) < wanted {
-            let free = self.storage.space()?.free;
-            self.free.store(free, Ordering::Relaxed);
-            if free < wanted {
+        let waiting = || {
+            let inodes = self.dirty_inodes.load(Ordering::Relaxed) as u64;
+            let buffered = self.budget.buffered.load(Ordering::Relaxed) as u64;
+            buffered.saturating_add(inodes.saturating_mul(INODE_BYTES))
+        };
+        let needed = bytes.saturating_add(RESERVED_BYTES);
+        let short = |free: u64| free < needed.saturating_add(waiting());
+        if !short(self.free.load(Ordering::Relaxed)) {
+            return Ok(());
+        }
+        if self.free_now()? < needed {
+            return Err(FsError::NoSpace);
+        }
+        if short(self.free.load(Ordering::Relaxed)) {
+            // What waits is guessed to be large: once it is committed, it is known.
+            self.commit_all(Durability::Buffered)?;
+            if short(self.free_now()?) {
                 return Err(FsError::NoSpace);
             }
         }
         Ok(())
+    }
+
+    fn free_now(&self) -> Result<u64> {
+        let free = self.storage.space()?.free;
+        self.free.store(free, Ordering::Relaxed);
+        Ok(free)
     }
 }
 

@@ -200,10 +200,10 @@ pub struct ListEntry<'a> {
 /// What others than the caller have changed, for whoever caches what the file system said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Invalidation {
-    /// Everything: the vault was restored.
+    /// Anything: it could not be found out what.
     All,
-    /// Attributes and content of a file.
+    /// Attributes and content of a file. Its names follow, those that it had and those that it has.
     Inode(Ino),
-    /// A name of a directory.
+    /// A name of a directory: it leads elsewhere, or to something that has changed.
     Name(Ino, Vec<u8>),
 }

@@ -319,7 +319,7 @@ mod tests {
             Inode::from_value(&record).unwrap_err()
         };
         assert_eq!(with("colour", Value::Null), "unknown field \"colour\"");
-        assert!(with("size", (-1).into()).contains("size"));
+        assert!(with("size", (-1_i64).into()).contains("size"));
         assert!(with("mode", (1_u64 << 32).into()).contains("32 bits"));
         assert!(with("type", "door".into()).contains("type"));
         assert!(with("root", "00".into()).contains("SHA-256"));

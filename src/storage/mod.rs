@@ -110,6 +110,12 @@ pub struct Pruned {
     pub bytes: u64,
     /// Versions that stay.
     pub kept: u64,
+    /// Rows of directories and of the content of artifacts dropped.
+    pub file_rows: u64,
+    /// Chunks of content dropped; a dry run does not count them.
+    pub chunks: u64,
+    /// Bytes of these.
+    pub chunk_bytes: u64,
 }
 
 /// Work that must be finished or undone after a crash.
@@ -294,6 +300,12 @@ pub trait Storage: Send + Sync {
     /// # Errors
     /// Those of the operating system.
     fn space(&self) -> Result<Space>;
+
+    /// Makes room of what was appended and never committed, when there is enough of it. Cheap when there is not.
+    ///
+    /// # Errors
+    /// Those of the engine and of the operating system; nothing is lost.
+    fn reclaim(&self) -> Result<()>;
 
     /// From now on asks `holder` to commit what it holds back when the whole vault is about to be looked at or restored,
     /// until the last other reference to it is dropped.

@@ -6,7 +6,7 @@
 //! until the segment is compacted. A commit that names chunks is written after their segments are on disk, whatever its
 //! durability, so that no order of writing back can leave a file whose content is not there.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -54,6 +54,8 @@ pub(super) struct Usage {
     pub(super) live: u64,
     /// Bytes of chunks that a commit may still name.
     pub(super) pending: u64,
+    /// `live` was counted, and not only what this process added.
+    pub(super) known: bool,
 }
 
 /// A chunk that no commit has named yet.
@@ -70,6 +72,8 @@ struct Appended {
     written: u64,
     /// How many of these are on disk.
     synced: u64,
+    /// Appends that were begun and are not complete.
+    begun: u64,
     /// A sync failed, after which nobody knows what is on disk.
     failed: bool,
 }
@@ -91,6 +95,8 @@ struct State {
     opened: VecDeque<u32>,
     verified: HashSet<ChunkId>,
     usage: BTreeMap<u32, Usage>,
+    /// What was committed since a count of what is live began.
+    since: BTreeMap<u32, u64>,
     /// No segment with this number or a higher one was ever seen.
     next: u32,
 }
@@ -129,7 +135,7 @@ impl Segments {
     /// The segments below the vault's directory. `newest_chunk` is the highest number that a row names.
     pub(super) fn open(vault: &Path, files: Arc<dyn FileAccess>, newest_chunk: Option<ChunkId>) -> Result<Self> {
         let dir = vault.join("segments");
-        let mut state = State::default();
+        let mut state = State { next: 1, ..State::default() };
         match files.names(&dir) {
             Ok(names) => {
                 for number in names.iter().filter_map(|name| segment_number(name.to_str()?)) {
@@ -164,21 +170,19 @@ impl Segments {
     /// Appends a new chunk.
     pub(super) fn append(&self, bytes: &[u8]) -> Result<(ChunkId, Checksum)> {
         let sha256 = Checksum::of(bytes);
-        let (id, place, written) = self.put(None, bytes, sha256)?;
-        let mut state = self.state();
-        state.pending.insert(id, Pending { place, written });
-        state.usage.entry(place.segment).or_default().pending += place.bytes();
+        let (id, _) = self.put(None, bytes, sha256)?;
         Ok((id, sha256))
     }
 
     /// Appends a chunk again, so that the segment it lies in can go. Its new place counts when a row says so.
     pub(super) fn copy(&self, id: ChunkId, bytes: &[u8], sha256: Checksum) -> Result<Place> {
-        let (_, place, _) = self.put(Some(id), bytes, sha256)?;
+        let (_, place) = self.put(Some(id), bytes, sha256)?;
         self.state().verified.remove(&id);
         Ok(place)
     }
 
-    fn put(&self, id: Option<ChunkId>, bytes: &[u8], sha256: Checksum) -> Result<(ChunkId, Place, u64)> {
+    /// Appends under a number, or as a new chunk that waits for a commit.
+    fn put(&self, moved: Option<ChunkId>, bytes: &[u8], sha256: Checksum) -> Result<(ChunkId, Place)> {
         let len = u32::try_from(bytes.len()).ok().filter(|len| (1..=SLOT_BYTES).contains(len));
         let len = len.ok_or_else(|| StorageError::Limit {
             what: format!("a chunk of {} bytes", bytes.len()),
@@ -186,13 +190,21 @@ impl Segments {
         })?;
         let room = u64::from(HEADER_BYTES) + u64::from(len);
         let (number, offset, file) = self.reserve(room)?;
-        let id = id.unwrap_or(u64::from(number) << 32 | offset);
+        let id = moved.unwrap_or(u64::from(number) << 32 | offset);
+        let place = Place { segment: number, offset: low_half(offset), len, sha256 };
         let write = || {
             file.write_at(&header(id, len, &sha256), offset)?;
             file.write_at(bytes, offset + u64::from(HEADER_BYTES))
         };
-        if let Err(error) = write() {
-            let mut state = self.state();
+        let done = write();
+        let mut state = self.state();
+        let mut written = 0;
+        if let Some(appended) = state.appended.get_mut(&number) {
+            appended.begun -= 1;
+            appended.written += u64::from(done.is_ok());
+            written = appended.written;
+        }
+        if let Err(error) = done {
             // Nobody reserved behind it, so the room is free again.
             if let Some(active) = state.active.as_mut().filter(|active| active.number == number)
                 && active.end == offset + room
@@ -201,14 +213,13 @@ impl Segments {
             }
             return Err(self.failed(number)(error));
         }
-        let mut state = self.state();
         let usage = state.usage.entry(number).or_default();
         usage.size = usage.size.max(offset + room);
-        let written = state.appended.get_mut(&number).map_or(0, |appended| {
-            appended.written += 1;
-            appended.written
-        });
-        Ok((id, Place { segment: number, offset: low_half(offset), len, sha256 }, written))
+        if moved.is_none() {
+            usage.pending += room;
+            state.pending.insert(id, Pending { place, written });
+        }
+        Ok((id, place))
     }
 
     /// Room at the end of the newest segment, or of a new one.
@@ -228,12 +239,8 @@ impl Segments {
         let (number, offset, file) = (active.number, active.end, Arc::clone(&active.file));
         active.end += room;
         state.active = Some(active);
-        state.appended.entry(number).or_insert_with(|| Appended {
-            file: Arc::clone(&file),
-            written: 0,
-            synced: 0,
-            failed: false,
-        });
+        let fresh = || Appended { file: Arc::clone(&file), written: 0, synced: 0, begun: 0, failed: false };
+        state.appended.entry(number).or_insert_with(fresh).begun += 1;
         Ok((number, offset, file))
     }
 
@@ -269,7 +276,7 @@ impl Segments {
             what: "the numbers of segments are used up".to_owned(),
             limit: u32::MAX as usize,
         })?;
-        state.usage.insert(number, Usage::default());
+        state.usage.insert(number, Usage { known: true, ..Usage::default() });
         Ok(Active { number, file, end: 0 })
     }
 
@@ -329,6 +336,7 @@ impl Segments {
                 let usage = state.usage.entry(place.segment).or_default();
                 usage.pending = usage.pending.saturating_sub(place.bytes());
                 usage.live += place.bytes();
+                *state.since.entry(place.segment).or_default() += place.bytes();
             }
         }
     }
@@ -403,6 +411,74 @@ impl Segments {
             state.opened.push_back(number);
         }
         Ok(file)
+    }
+
+    /// From here on what is committed comes on top of what is being counted.
+    pub(super) fn begin_count(&self) {
+        self.state().since.clear();
+    }
+
+    /// What a count found live in each segment.
+    pub(super) fn count_live(&self, live: &BTreeMap<u32, u64>) {
+        let mut state = self.state();
+        let since = std::mem::take(&mut state.since);
+        let of = |counts: &BTreeMap<u32, u64>, number: u32| counts.get(&number).copied().unwrap_or_default();
+        for (number, usage) in &mut state.usage {
+            usage.live = of(live, *number) + of(&since, *number);
+            usage.known = true;
+        }
+    }
+
+    /// A chunk was moved, and rows say so.
+    pub(super) fn moved(&self, old: &Place, new: &Place) {
+        let mut state = self.state();
+        let usage = state.usage.entry(old.segment).or_default();
+        usage.live = usage.live.saturating_sub(old.bytes());
+        state.usage.entry(new.segment).or_default().live += new.bytes();
+    }
+
+    /// Segments of which at most one part in `share` is live. Nothing will be appended to them any more, and nobody may
+    /// still name what was; the newest one is closed for that.
+    pub(super) fn mostly_garbage(&self, share: u64) -> BTreeSet<u32> {
+        let mut state = self.state();
+        let idle = |state: &State, number: u32| state.appended.get(&number).is_none_or(|segment| segment.begun == 0);
+        let found: BTreeSet<u32> = state
+            .usage
+            .iter()
+            .filter(|(_, usage)| usage.known && usage.pending == 0 && usage.live.saturating_mul(share) <= usage.size)
+            .map(|(number, _)| *number)
+            .filter(|number| idle(&state, *number))
+            .collect();
+        if found.last().is_some_and(|last| last + 1 == state.next) {
+            state.active = None;
+            // A number that is left out keeps the newest file from being gone on with.
+            state.next = state.next.saturating_add(1);
+        }
+        found
+    }
+
+    /// As [`Segments::mostly_garbage`], but nothing unless that makes room for a whole segment.
+    pub(super) fn worth_reclaiming(&self, share: u64) -> BTreeSet<u32> {
+        let room = |state: &State| -> u64 {
+            let garbage = |usage: &Usage| usage.size.saturating_sub(usage.live + usage.pending);
+            state.usage.values().filter(|usage| usage.known).map(garbage).sum()
+        };
+        if room(&self.state()) < SEGMENT_BYTES { BTreeSet::new() } else { self.mostly_garbage(share) }
+    }
+
+    /// Removes a segment of which nothing is named any more.
+    pub(super) fn remove(&self, number: u32) -> Result<()> {
+        {
+            let mut state = self.state();
+            state.usage.remove(&number);
+            state.appended.remove(&number);
+            state.readers.remove(&number);
+            state.opened.retain(|opened| *opened != number);
+        }
+        match self.files.remove(&self.path(number)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(self.failed(number)(error)),
+            _ => Ok(()),
+        }
     }
 
     /// Bytes of all segments.

@@ -1,16 +1,21 @@
 //! Work in many commits that must not be left half done: a restore is finished, an import is undone.
 
+use std::collections::{BTreeSet, HashSet};
 use std::sync::PoisonError;
 
-use crate::record::{Kind, RecordError, json};
+use crate::record::inode::parse_ino;
+use crate::record::{Inode, Kind, RecordError, json};
 use crate::storage::{
-    Action, Change, Expect, FileRows, Intent, LogEntry, MAX_COMMIT_BYTES, Operation, Origin, Sequence, Version, prepare,
+    Action, Change, Expect, FileRows, Ino, Intent, LogEntry, MAX_COMMIT_BYTES, MAX_FILE_ROWS, NOW, Operation, Origin,
+    Piece, Sequence, Storage, StorageError, Version, prepare,
 };
 
 use super::{LOG_PAGE, Result, Vault};
 
 /// Changes in one commit of a restore.
 const BATCH: usize = 500;
+/// Slots of a file read at once.
+const SLOT_PAGE: usize = 4_096;
 
 impl Vault {
     /// Finishes or undoes what a crash interrupted.
@@ -45,10 +50,11 @@ impl Vault {
     }
 
     fn bring_to(&self, target: Sequence) -> Result<(u64, u64)> {
-        let mut batch = Batch { vault: self, changes: Vec::new(), bytes: 0 };
+        let mut batch =
+            Batch { vault: self, changes: Vec::new(), files: FileRows::default(), names: HashSet::new(), bytes: 0 };
         let (mut put, mut deleted) = (0, 0);
         // Snapshots are about the past and stay, whatever the present becomes.
-        for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Snapshot) {
+        for kind in Kind::STORED.into_iter().filter(|kind| *kind != Kind::Snapshot) {
             let mut after: Option<String> = None;
             loop {
                 let page = self.storage().heads(kind, after.as_deref(), BATCH)?;
@@ -69,12 +75,69 @@ impl Vault {
                             put_back(kind, &id, &then)?
                         }
                     };
-                    batch.add(Change { kind, id, action, expect: Expect::Any, event: None })?;
+                    let files = match kind {
+                        Kind::Artifact => self.rows_at(&id, target)?,
+                        _ => FileRows::default(),
+                    };
+                    batch.add(Change { kind, id, action, expect: Expect::Any, event: None }, files)?;
                 }
             }
         }
         batch.commit()?;
         Ok((put, deleted))
+    }
+
+    /// What brings the content of an artifact and the entries that led or lead to it back to a sequence.
+    fn rows_at(&self, id: &str, target: Sequence) -> Result<FileRows> {
+        let storage = self.storage();
+        let mut rows = FileRows::default();
+        let Some(ino) = parse_ino(id) else { return Ok(rows) };
+        let mut names = BTreeSet::new();
+        let mut comes_back = false;
+        for at in [target, NOW] {
+            let version = storage.version(Kind::Artifact, id, at)?.filter(|version| !version.deleted);
+            let Some(version) = version else { continue };
+            let record = json::parse(&version.json).map_err(RecordError::from)?;
+            let inode = Inode::from_value(&record).map_err(|detail| StorageError::Corrupt {
+                what: format!("artifact {id} at sequence {}", version.sequence),
+                detail,
+            })?;
+            names.extend(inode.names);
+            comes_back |= at == target;
+        }
+        for (parent, name) in names {
+            // Whatever it led to then, this inode or another one, that is what it leads to again.
+            let then = storage.dentry(parent, &name, target)?;
+            rows.dentries.push((parent, name, then));
+        }
+        if !comes_back {
+            return Ok(rows);
+        }
+        let (mut now, mut then) = (Slots::new(storage, ino, NOW), Slots::new(storage, ino, target));
+        let (mut a, mut b) = (now.next()?, then.next()?);
+        loop {
+            let slot = match (&a, &b) {
+                (None, None) => break,
+                (Some((slot, _)), None) | (None, Some((slot, _))) => *slot,
+                (Some((a, _)), Some((b, _))) => *a.min(b),
+            };
+            let old = if a.as_ref().is_some_and(|(at, _)| *at == slot) {
+                std::mem::replace(&mut a, now.next()?)
+            } else {
+                None
+            };
+            let new = if b.as_ref().is_some_and(|(at, _)| *at == slot) {
+                std::mem::replace(&mut b, then.next()?)
+            } else {
+                None
+            };
+            let pieces = |slot: Option<(u64, Vec<Piece>)>| slot.map(|(_, pieces)| pieces).unwrap_or_default();
+            let (old, new) = (pieces(old), pieces(new));
+            if old != new {
+                rows.extents.push((ino, slot, new));
+            }
+        }
+        Ok(rows)
     }
 
     /// Deletes what an import created since a sequence. An import only creates; what it brought and somebody changed
@@ -109,14 +172,52 @@ fn put_back(kind: Kind, id: &str, then: &Version) -> Result<Action> {
     Ok(Action::Put(Box::new(prepare(kind, id, &record, then.lenient)?)))
 }
 
+/// The slots of a file at a sequence, read page by page.
+struct Slots<'a> {
+    storage: &'a dyn Storage,
+    ino: Ino,
+    at: Sequence,
+    page: std::vec::IntoIter<(u64, Vec<Piece>)>,
+    from: Option<u64>,
+}
+
+impl<'a> Slots<'a> {
+    fn new(storage: &'a dyn Storage, ino: Ino, at: Sequence) -> Self {
+        Self { storage, ino, at, page: Vec::new().into_iter(), from: Some(0) }
+    }
+
+    fn next(&mut self) -> Result<Option<(u64, Vec<Piece>)>> {
+        if self.page.len() == 0
+            && let Some(from) = self.from
+        {
+            let page = self.storage.extents(self.ino, from, SLOT_PAGE, self.at)?;
+            self.from = page.last().and_then(|(last, _)| last.checked_add(1));
+            self.page = page.into_iter();
+        }
+        Ok(self.page.next())
+    }
+}
+
 struct Batch<'a> {
     vault: &'a Vault,
     changes: Vec<Change>,
+    files: FileRows,
+    /// Names among `files`: two inodes may have had the same one, one after the other.
+    names: HashSet<(Ino, Vec<u8>)>,
     bytes: usize,
 }
 
 impl Batch<'_> {
-    fn add(&mut self, change: Change) -> Result<()> {
+    fn add(&mut self, change: Change, files: FileRows) -> Result<()> {
+        if self.files.extents.len() + files.extents.len() > MAX_FILE_ROWS / 4 {
+            self.commit()?;
+        }
+        for (parent, name, dentry) in files.dentries {
+            if self.names.insert((parent, name.clone())) {
+                self.files.dentries.push((parent, name, dentry));
+            }
+        }
+        self.files.extents.extend(files.extents);
         if let Action::Put(prepared) = &change.action {
             if self.bytes + prepared.json.len() > MAX_COMMIT_BYTES / 4 {
                 self.commit()?;
@@ -130,8 +231,10 @@ impl Batch<'_> {
     fn commit(&mut self) -> Result<()> {
         self.bytes = 0;
         let changes = std::mem::take(&mut self.changes);
+        let files = std::mem::take(&mut self.files);
+        self.names.clear();
         if !changes.is_empty() {
-            self.vault.commit_through(changes, FileRows::default(), Origin::Restore, self.vault.durability)?;
+            self.vault.commit_through(changes, files, Origin::Restore, self.vault.durability)?;
         }
         Ok(())
     }

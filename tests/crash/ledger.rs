@@ -29,7 +29,8 @@ impl Ack {
     pub(crate) fn parse(line: &str) -> Option<Self> {
         let mut words = line.strip_prefix("ack ")?.split(' ');
         let sync = words.next()? == "sync";
-        let kind = Kind::from_collection(words.next()?)?;
+        let collection = words.next()?;
+        let kind = Kind::STORED.into_iter().find(|kind| kind.collection() == collection)?;
         let id = words.next()?.to_owned();
         let sequence = words.next()?.parse().ok()?;
         let checksum = Checksum::parse(words.next()?)?;

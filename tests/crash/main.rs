@@ -2,6 +2,8 @@
 //! there afterwards.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+#[path = "../support/files.rs"]
+mod files;
 mod kill;
 mod ledger;
 mod power;

@@ -5,11 +5,13 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
-use mirrordna::record::Kind;
-use mirrordna::storage::Durability;
+use mirrordna::record::inode::ROOT_INO;
+use mirrordna::record::{Checksum, FileType, Inode, Kind, json};
+use mirrordna::storage::{Action, Durability, Ino, NOW, SLOT_BYTES, Storage, StorageError};
 use mirrordna::vault::{MemoryUpdate, NewMemory, NewSnapshot, Record, Tier};
 use mirrordna::{Vault, VaultOptions};
 
+use crate::files::{Files, noise, size};
 use crate::ledger::Ack;
 
 const DIR: &str = "MIRRORDNA_CRASH_DIR";
@@ -70,10 +72,58 @@ fn writes_until_it_dies() {
     let _ = write(Path::new(&dir), std::env::var_os(BUFFERED).is_some());
 }
 
+/// The files that one process makes, in a directory of its own.
+struct Tree {
+    files: Files,
+    home: Ino,
+    next: Ino,
+}
+
+impl Tree {
+    fn begin(storage: &dyn Storage) -> Result<Self, StorageError> {
+        let mut files = Files::default();
+        match storage.version(Kind::Artifact, &ROOT_INO.to_string(), NOW)? {
+            Some(version) => files.load(Inode::from_value(&json::parse(&version.json).unwrap()).unwrap()),
+            None => files.make(ROOT_INO, FileType::Directory, 0, b""),
+        }
+        let home = storage.next_ino()?.max(ROOT_INO + 1);
+        files.make(home, FileType::Directory, ROOT_INO, format!("of {home}").as_bytes());
+        Ok(Self { files, home, next: home + 1 })
+    }
+
+    /// Makes a file, writes over an older one, and takes one away, in one commit.
+    fn work(&mut self, storage: &dyn Storage, n: u64, sync: bool) -> Result<(), StorageError> {
+        let new = self.next;
+        self.next += 1;
+        self.files.make(new, FileType::Regular, self.home, format!("file {new}").as_bytes());
+        let old: Vec<Ino> = self.files.by_ino.keys().copied().filter(|ino| *ino > self.home).collect();
+        for (ino, slot) in [(new, 0), (new, n % 300), (old[size(n) % old.len()], n % 4)] {
+            let len = if n.is_multiple_of(5) { SLOT_BYTES as usize } else { 1 + size(n) * 37 % 5_000 };
+            self.files.try_write(storage, ino, slot, &noise(n + ino, len))?;
+        }
+        if old.len() > 8 {
+            self.files.unlink(old[0], self.home, format!("file {}", old[0]).as_bytes());
+            self.files.remove(old[0]);
+        }
+        let commit = self.files.commit_of(if sync { Durability::Sync } else { Durability::Buffered });
+        let changes = commit.changes.clone();
+        let committed = storage.commit(commit)?;
+        for (change, sequence) in changes.into_iter().zip(committed.first..) {
+            let checksum = match change.action {
+                Action::Put(prepared) => prepared.checksum,
+                Action::Delete => Checksum([0; 32]),
+            };
+            say(&Ack { sync, kind: Kind::Artifact, id: change.id, sequence, checksum }.line());
+        }
+        Ok(())
+    }
+}
+
 fn write(dir: &Path, buffered: bool) -> Result<(), mirrordna::Error> {
     let vault = Vault::open(dir, &VaultOptions::default())?;
     say("open");
     let fast = vault.with_durability(Durability::Buffered);
+    let mut tree = Tree::begin(vault.storage())?;
     for n in 0_u64.. {
         let sync = !buffered || n.is_multiple_of(8);
         let handle = if sync { &vault } else { &fast };
@@ -88,6 +138,9 @@ fn write(dir: &Path, buffered: bool) -> Result<(), mirrordna::Error> {
             metadata: None,
         })?;
         acknowledge(sync, &memory);
+        if n.is_multiple_of(3) {
+            tree.work(vault.storage(), n, sync)?;
+        }
         if n % 5 == 1 {
             let update = MemoryUpdate { content: Some(format!("changed {n}").into()), ..MemoryUpdate::default() };
             acknowledge(sync, &handle.memories().update(&memory.id, &update)?);

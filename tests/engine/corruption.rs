@@ -4,12 +4,13 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use mirrordna::record::{Checksum, Kind};
+use mirrordna::record::{Checksum, FileType, Kind};
 use mirrordna::storage::{
-    Durability, Expect, LogEntry, NOW, OpenOptions, Operation, Order, Posting, PrunePolicy, RocksStorage, Selection,
-    Sequence, Storage, StorageError, Version,
+    Dentry, Durability, Expect, LogEntry, NOW, OpenOptions, Operation, Order, Posting, PrunePolicy, RocksStorage,
+    Selection, Sequence, Storage, StorageError, Version,
 };
 
+use super::files::{Files, noise};
 use super::support::{
     Found, Memory, commit, create, delete, files_of, open, options, prepared, put, put_memory, scratch,
 };
@@ -51,6 +52,7 @@ fn build(dir: &Path) -> Sequence {
         } else {
             let gone = (0..240).step_by(7).map(|n| delete(Kind::Memory, &format!("mem_{n:04}"), Expect::Present));
             storage.commit(commit(gone.collect(), Durability::Buffered)).unwrap();
+            build_files(&storage);
             storage.prune(PrunePolicy { keep: Some(1), ..PrunePolicy::default() }, &[pin], "tester").unwrap();
             storage.commit(commit(vec![put_memory("mem_last", "last", Expect::Absent)], Durability::Buffered)).unwrap();
         }
@@ -59,7 +61,26 @@ fn build(dir: &Path) -> Sequence {
     pin
 }
 
+/// A few files with an old and a new content.
+fn build_files(storage: &RocksStorage) {
+    let mut files = Files::default();
+    files.make(1, FileType::Directory, 0, b"");
+    for ino in 2..8 {
+        files.make(ino, FileType::Regular, 1, format!("file {ino}").as_bytes());
+        files.write(storage, ino, 0, &noise(ino, 700));
+        files.write(storage, ino, ino * 100, &noise(ino + 100, 300));
+    }
+    files.commit(storage, Durability::Buffered);
+    for ino in 3..6 {
+        files.write(storage, ino, 0, &noise(ino + 200, 900));
+        files.unlink(ino + 2, 1, format!("file {}", ino + 2).as_bytes());
+        files.link(ino + 2, 1, format!("other {ino}").as_bytes());
+    }
+    files.commit(storage, Durability::Sync);
+}
+
 /// Everything that a vault says.
+
 #[derive(Debug, PartialEq)]
 struct Content {
     log: Vec<LogEntry>,
@@ -68,6 +89,7 @@ struct Content {
     histories: Vec<(Kind, String, Vec<Version>)>,
     lists: Vec<Vec<Posting>>,
     newest: Vec<Option<Version>>,
+    files: Vec<(Vec<u8>, Dentry, Vec<Vec<u8>>)>,
 }
 
 impl Content {
@@ -76,7 +98,7 @@ impl Content {
         let mut histories = Vec::new();
         let mut newest = Vec::new();
         let mut lists = Vec::new();
-        for kind in [Kind::Memory, Kind::Citation] {
+        for kind in [Kind::Memory, Kind::Citation, Kind::Artifact] {
             for (id, head) in storage.heads(kind, None, usize::MAX)? {
                 newest.push(storage.version(kind, &id, NOW)?);
                 assert_eq!(storage.head(kind, &id)?, Some(head));
@@ -84,6 +106,9 @@ impl Content {
                 histories.push((kind, id, versions));
             }
             for order in [Order::Log, Order::LogReversed, Order::NewestTime] {
+                if kind == Kind::Artifact {
+                    break;
+                }
                 lists.push(storage.select(&Selection { order, ..Selection::all(kind) }, None, usize::MAX)?);
             }
         }
@@ -91,9 +116,28 @@ impl Content {
             let terms = vec![(index, term.to_owned())];
             lists.push(storage.select(&Selection { terms, ..Selection::all(Kind::Memory) }, None, usize::MAX)?);
         }
+        let mut files = Vec::new();
+        for (name, dentry) in storage.dentries(1, None, usize::MAX, NOW)? {
+            assert_eq!(storage.dentry(1, &name, NOW)?, Some(dentry));
+            let mut content = Vec::new();
+            for (_, pieces) in storage.extents(dentry.ino, 0, usize::MAX, NOW)? {
+                for piece in pieces {
+                    content.push(storage.read_piece(&piece, 0, piece.len)?);
+                }
+            }
+            files.push((name, dentry, content));
+        }
         let mut log = storage.log(1, usize::MAX)?;
         log.truncate(usize::try_from(size).unwrap());
-        Ok(Self { log, root: storage.root(size)?, early_root: storage.root(size / 2)?, histories, lists, newest })
+        Ok(Self {
+            log,
+            root: storage.root(size)?,
+            early_root: storage.root(size / 2)?,
+            histories,
+            lists,
+            newest,
+            files,
+        })
     }
 }
 
@@ -126,6 +170,7 @@ impl Patient {
                 histories: Vec::new(),
                 lists: Vec::new(),
                 newest: Vec::new(),
+                files: Vec::new(),
             },
             outcomes: [0; 4],
         };
@@ -133,7 +178,7 @@ impl Patient {
         let storage = open(&patient.dir());
         patient.size = storage.state().sequence;
         patient.healthy = Content::read(&storage, patient.size).unwrap();
-        assert!(patient.healthy.histories.len() >= 300 && patient.size > 500);
+        assert!(patient.healthy.histories.len() >= 300 && patient.size > 500 && patient.healthy.files.len() == 6);
         patient
     }
 
@@ -149,7 +194,9 @@ impl Patient {
     fn put_back(&self, without: Option<&Path>) {
         let (from, to) = (self.original(), self.dir());
         let _ = fs::remove_dir_all(&to);
-        fs::create_dir_all(to.join("db")).unwrap();
+        for dir in ["db", "segments"] {
+            fs::create_dir_all(to.join(dir)).unwrap();
+        }
         for file in self.files.iter().filter(|file| Some(file.as_path()) != without) {
             if file.extension().is_some_and(|ending| ending == "sst") {
                 fs::hard_link(from.join(file), to.join(file)).unwrap();

@@ -6,11 +6,12 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use mirrordna::record::id::SeededIds;
-use mirrordna::record::{Checksum, Kind};
+use mirrordna::record::{Checksum, FileType, Kind};
 use mirrordna::storage::{
     Durability, Expect, FileAccess, NOW, OpenOptions, Operation, RocksStorage, Storage, StorageError, SystemFiles,
 };
 
+use super::files::Files;
 use super::support::{assert_clean, commit, create, memory, open, options, put_memory, scratch, write};
 
 /// Names the vault for a test that is run again as somebody else.
@@ -66,16 +67,55 @@ fn newer_formats_and_unknown_features_are_refused_before_anything_is_touched() {
     let error = refusal(dir.path());
     assert!(matches!(error, StorageError::NewerFormat { found: 2, supported: 1, .. }), "{error}");
     remark(dir.path(), "format 2\n", "format 1\n");
-    for (bits, found) in [("0x0 0x0 0x8", 8), ("0x0 0x2 0x0", 2)] {
-        remark(dir.path(), "features 0x0 0x0 0x0", &format!("features {bits}"));
+    for (bits, found) in [("0x0 0x0 0x9", 8), ("0x0 0x2 0x1", 2)] {
+        remark(dir.path(), "features 0x0 0x0 0x1", &format!("features {bits}"));
         let error = refusal(dir.path());
         assert!(matches!(error, StorageError::UnknownFeatures { bits, .. } if bits == found), "{error}");
-        remark(dir.path(), &format!("features {bits}"), "features 0x0 0x0 0x0");
+        remark(dir.path(), &format!("features {bits}"), "features 0x0 0x0 0x1");
     }
     assert_eq!(super::support::files_of(dir.path()), before);
     // Compatible bits are for information alone.
-    remark(dir.path(), "features 0x0 0x0 0x0", "features 0x4 0x0 0x0");
+    remark(dir.path(), "features 0x0 0x0 0x1", "features 0x4 0x0 0x1");
     assert_clean(&open(dir.path()), &[]);
+}
+
+/// A vault of the day before there were artifacts, made by the program of that day.
+const BEFORE_ARTIFACTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/vaults/format1_features0");
+
+#[test]
+fn a_vault_of_the_day_before_artifacts_opens_and_takes_them() {
+    let home = scratch();
+    let dir = home.path().join("vault");
+    super::support::copy_dir(Path::new(BEFORE_ARTIFACTS), &dir).unwrap();
+    let marker = || fs::read_to_string(dir.join("VAULT")).unwrap();
+    let before = marker();
+    assert!(before.contains("features 0x0 0x0 0x0"), "{before}");
+    // Looking at it makes nothing new of it, and a repair neither.
+    let inspected = RocksStorage::open(&dir, &OpenOptions { inspect: true, ..options() }).unwrap();
+    let (sequence, root) = (inspected.state().sequence, inspected.state().root);
+    assert_clean(&inspected, &[sequence - 1]);
+    drop(inspected);
+    RocksStorage::repair(&dir, &options()).unwrap();
+    assert_eq!(marker(), before);
+    // A crash after the marker was written anew, and before anything else was.
+    remark(&dir, "features 0x0 0x0 0x0", "features 0x0 0x0 0x1");
+    let storage = open(&dir);
+    assert_eq!((storage.state().sequence, storage.state().root), (sequence, root));
+    storage.close().unwrap();
+    remark(&dir, "features 0x0 0x0 0x1", "features 0x0 0x0 0x0");
+    let storage = open(&dir);
+    assert!(marker().contains("features 0x0 0x0 0x1\n"));
+    assert_eq!((storage.state().sequence, storage.state().root), (sequence, root));
+    assert_eq!(storage.heads(Kind::Memory, None, 1_000).unwrap().len() > 10, storage.next_ino().unwrap() == 1);
+    let mut files = Files::default();
+    files.make(1, FileType::Directory, 0, b"");
+    files.make(2, FileType::Regular, 1, b"a");
+    files.write(&storage, 2, 3, b"content");
+    files.commit(&storage, Durability::Sync);
+    storage.close().unwrap();
+    let storage = open(&dir);
+    files.compare(&storage, NOW);
+    assert_clean(&storage, &[sequence]);
 }
 
 #[test]

@@ -2,15 +2,17 @@
 
 use std::path::Path;
 
-use mirrordna::record::Kind;
+use mirrordna::record::{FileType, Kind};
 use mirrordna::storage::{
     Durability, Expect, NOW, OpenOptions, RocksStorage, Selection, Storage, StorageError, Version,
 };
 use rocksdb::{DB, IteratorMode, Options};
 
+use super::files::{Files, noise};
 use super::support::{Found, assert_clean, check, commit, create, delete, open, options, put_memory, scratch};
 
-const FAMILIES: [&str; 7] = ["default", "meta", "log", "tiles", "versions", "heads", "index"];
+const FAMILIES: [&str; 10] =
+    ["default", "meta", "log", "tiles", "versions", "heads", "index", "dentries", "extents", "chunks"];
 
 /// Changes rows behind the storage's back.
 fn tamper(dir: &Path, change: impl FnOnce(&DB)) {
@@ -42,7 +44,33 @@ fn build(dir: &Path) {
     }
     let gone = (0..700).step_by(10).map(|n| delete(Kind::Memory, &format!("mem_{n}"), Expect::Present)).collect();
     storage.commit(commit(gone, Durability::Buffered)).unwrap();
+    build_files(&storage);
     assert_clean(&storage, &[]);
+}
+
+/// Changes of inodes in `build_files`.
+const FILE_CHANGES: u64 = 11 + 4 + 3;
+
+/// Files that got and lost names, some of them in one commit.
+fn build_files(storage: &RocksStorage) {
+    let mut files = Files::default();
+    files.make(1, FileType::Directory, 0, b"");
+    for ino in 2..12 {
+        files.make(ino, FileType::Regular, 1, format!("file {ino}").as_bytes());
+        files.write(storage, ino, 0, &noise(ino, 50));
+    }
+    files.commit(storage, Durability::Buffered);
+    // One takes the name of another.
+    files.unlink(3, 1, b"file 3");
+    files.remove(3);
+    files.unlink(2, 1, b"file 2");
+    files.link(2, 1, b"file 3");
+    files.link(5, 1, b"second name");
+    files.commit(storage, Durability::Buffered);
+    files.unlink(5, 1, b"file 5");
+    files.set(6, 0, Vec::new(), Vec::new());
+    files.commit(storage, Durability::Sync);
+    files.compare(storage, NOW);
 }
 
 fn all_versions(storage: &RocksStorage) -> Vec<Version> {
@@ -74,6 +102,10 @@ fn heals(family: &str, word: &str, change: impl FnOnce(&DB, &rocksdb::ColumnFami
     assert_clean(&storage, &[]);
     assert_eq!(all_versions(&storage), versions);
     assert_eq!(storage.select(&Selection::all(Kind::Memory), None, usize::MAX).unwrap(), list);
+    assert_eq!(storage.next_ino().unwrap(), 12);
+    assert_eq!(storage.dentry(1, b"file 3", NOW).unwrap().unwrap().ino, 2);
+    assert_eq!(storage.dentry(1, b"file 5", NOW).unwrap(), None);
+    assert_eq!(storage.dentries(1, None, 99, NOW).unwrap().len(), 9);
     assert_eq!(storage.state().root, root);
     assert_eq!(storage.state().epoch, 1, "a repair is no crash");
 }
@@ -120,6 +152,33 @@ fn index_entries_lost_altered_or_added_are_made_again() {
         db.put_cf(index, key, value).unwrap();
     });
     heals("index", "the index entries of", |db, index| db.put_cf(index, b"??", b"??").unwrap());
+}
+
+#[test]
+fn directory_entries_lost_altered_or_added_are_made_again() {
+    let word = "the entry";
+    heals("dentries", word, |db, dentries| {
+        for (key, _) in rows(db, "dentries").into_iter().step_by(3) {
+            db.delete_cf(dentries, key).unwrap();
+        }
+    });
+    heals("dentries", word, |db, dentries| {
+        let (key, value) = rows(db, "dentries").remove(6);
+        let (_, other) = rows(db, "dentries").into_iter().find(|(_, other)| *other != value).unwrap();
+        db.put_cf(dentries, key, other).unwrap();
+    });
+    heals("dentries", word, |db, dentries| {
+        let (key, _) = rows(db, "dentries").remove(9);
+        db.put_cf(dentries, key, b"?").unwrap();
+    });
+    heals("dentries", word, |db, dentries| {
+        let (mut key, value) = rows(db, "dentries").remove(6);
+        key[8] ^= 0x40;
+        db.put_cf(dentries, key, value).unwrap();
+    });
+    heals("dentries", "the row of dentries", |db, dentries| db.put_cf(dentries, b"??", b"??").unwrap());
+    heals("meta", "the highest number of an inode", |db, meta| db.put_cf(meta, b"ino", b"?").unwrap());
+    heals("meta", "the highest number of an inode", |db, meta| db.delete_cf(meta, b"ino").unwrap());
 }
 
 #[test]
@@ -203,7 +262,7 @@ fn lost_and_altered_log_entries_stay_named_and_untouched() {
         entry[at] = b'T';
         db.put_cf(log, 300_u64.to_be_bytes(), entry).unwrap();
     });
-    let last = 700 + 234 + 70_u64;
+    let last = 700 + 234 + 70 + FILE_CHANGES;
     // What is gone at the end, only HEAD knows.
     stays_named("HEAD", |db| db.delete_cf(db.cf_handle("log").unwrap(), last.to_be_bytes()).unwrap());
     stays_named("log", |db| db.put_cf(db.cf_handle("log").unwrap(), last.to_be_bytes(), b"?").unwrap());

@@ -1,7 +1,10 @@
 //! The vault and each kind of record, with a repeatable clock and ids.
 
 mod agent_dna;
+mod artifacts;
 mod chains;
+#[path = "../support/files.rs"]
+mod files;
 mod identities;
 mod memories;
 mod records;

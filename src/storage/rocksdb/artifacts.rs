@@ -16,7 +16,7 @@ use super::super::file_rows::{self, key, shown};
 use super::super::segments::{self, Place};
 use super::super::types::{Commit, Sequence};
 use super::super::{Result, StorageError};
-use super::{Cf, Database, RocksStorage, lock};
+use super::{Cf, Database, RocksStorage, Writer, lock};
 
 /// `meta`: the highest number of an inode that ever was.
 pub(super) const HIGHEST_KEY: &[u8] = b"ino";
@@ -71,7 +71,7 @@ impl RocksStorage {
     }
 
     /// The places of the chunks that a commit names for the first time. All others must be there already.
-    pub(super) fn new_places(&self, files: &FileRows) -> Result<Places> {
+    pub(super) fn new_places(&self, writer: &mut Writer, files: &FileRows) -> Result<Places> {
         let mut places = Places::new();
         let mut seen = HashSet::new();
         for piece in named(files) {
@@ -83,6 +83,9 @@ impl RocksStorage {
                 Some(place) => place,
                 None => self.stored_place(piece.chunk)?,
             };
+            if let Some(named) = &mut writer.named {
+                named.insert(piece.chunk);
+            }
             if place.sha256 != piece.sha256 || piece.offset + piece.len > place.len {
                 return Err(segments::damaged(piece.chunk, "a commit names other bytes than it has".to_owned()));
             }

@@ -19,13 +19,13 @@ const STEP: u64 = 4_096;
 
 /// A set of keys and values in which order does not matter: the sum of their hashes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct SetHash {
+pub(super) struct SetHash {
     sum: u128,
     count: u64,
 }
 
 impl SetHash {
-    fn add(&mut self, key: &[u8], value: &[u8]) {
+    pub(super) fn add(&mut self, key: &[u8], value: &[u8]) {
         let mut hasher = Sha256::new();
         hasher.update((key.len() as u64).to_le_bytes());
         hasher.update(key);
@@ -35,16 +35,28 @@ impl SetHash {
         self.sum = self.sum.wrapping_add(u128::from_le_bytes(*half));
         self.count += 1;
     }
+
+    /// Adds all that another set holds.
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.sum = self.sum.wrapping_add(other.sum);
+        self.count = self.count.wrapping_add(other.count);
+    }
+
+    /// Takes away what another set holds.
+    pub(super) fn take_away(&mut self, other: &Self) {
+        self.sum = self.sum.wrapping_sub(other.sum);
+        self.count = self.count.wrapping_sub(other.count);
+    }
 }
 
 /// A check in progress.
-struct Check<'a> {
-    storage: &'a RocksStorage,
+pub(super) struct Check<'a> {
+    pub(super) storage: &'a RocksStorage,
     /// The database as it was when the log ended at `root`, whatever is written meanwhile.
-    view: &'a View<'a>,
+    pub(super) view: &'a View<'a>,
     root: Checksum,
     sink: &'a mut dyn CheckSink,
-    pins: BTreeSet<Sequence>,
+    pub(super) pins: BTreeSet<Sequence>,
     /// The furthest horizon of all prunes.
     horizon: Sequence,
     done: u64,
@@ -80,24 +92,25 @@ impl RocksStorage {
         check.log(size);
         check.missing_versions()?;
         check.heads_and_index()?;
+        check.files()?;
         check.sink.progress(check.total, check.total);
         Ok(())
     }
 }
 
 impl Check<'_> {
-    fn fault(&mut self, subject: impl Into<String>, problem: impl Into<String>, derived: bool) {
+    pub(super) fn fault(&mut self, subject: impl Into<String>, problem: impl Into<String>, derived: bool) {
         self.sink.fault(Fault { subject: subject.into(), problem: problem.into(), derived });
     }
 
-    fn corrupt(&mut self, error: StorageError, derived: bool) {
+    pub(super) fn corrupt(&mut self, error: StorageError, derived: bool) {
         match error {
             StorageError::Corrupt { what, detail } => self.fault(what, detail, derived),
             other => self.fault(self.storage.dir.display().to_string(), other.to_string(), derived),
         }
     }
 
-    fn step(&mut self) {
+    pub(super) fn step(&mut self) {
         self.done += 1;
         if self.done.is_multiple_of(STEP) {
             self.sink.progress(self.done.min(self.total), self.total);

@@ -280,7 +280,7 @@ impl RocksStorage {
             expect(change, current.live())?;
             before.push(current);
         }
-        let places = self.new_places(&commit.files)?;
+        let places = self.new_places(writer, &commit.files)?;
         let first = group.tree.size() + 1;
         let count = commit.changes.len();
         let mut salts = vec![[0; 16]; count];
@@ -518,17 +518,22 @@ impl RocksStorage {
         }
         let written = self.write_intent_row(intent);
         if intent.is_none() || written.is_err() {
-            self.holders().iter().for_each(|holder| holder.resume());
+            self.resume_holders();
         }
         written
     }
 
+    fn resume_holders(&self) {
+        for holder in self.holders() {
+            holder.resume();
+        }
+    }
+
     /// A restore changes artifacts below those who hold changes of them back.
     fn stop_holders(&self) -> Result<()> {
-        let holders = self.holders();
-        for holder in &holders {
+        for holder in self.holders() {
             if let Err(error) = holder.stop() {
-                holders.iter().for_each(|holder| holder.resume());
+                self.resume_holders();
                 return Err(error);
             }
         }

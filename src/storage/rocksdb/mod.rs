@@ -5,6 +5,7 @@
 
 mod artifacts;
 mod check;
+mod check_files;
 mod commit;
 mod journal;
 mod open;
@@ -12,8 +13,9 @@ mod prune;
 mod read;
 mod rebuild;
 mod select;
+mod sweep;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, Weak};
@@ -148,6 +150,8 @@ struct Writer {
     generation: u64,
     /// Answers to the newest commits with tokens, once one was asked for.
     tokens: Option<commit::Tokens>,
+    /// While chunks are swept: those that commits named meanwhile.
+    named: Option<HashSet<ChunkId>>,
 }
 
 /// A storage in a directory of this machine.
@@ -168,6 +172,8 @@ pub struct RocksStorage {
     leases: Mutex<Vec<Weak<Sequence>>>,
     holders: Mutex<Vec<Weak<dyn WriteBack>>>,
     segments: Segments,
+    /// Held by who drops chunks or moves them.
+    maintenance: Mutex<()>,
     highest_ino: AtomicU64,
     versions_read: AtomicU64,
     closed: AtomicBool,
@@ -389,6 +395,10 @@ impl Storage for RocksStorage {
 
     fn hold_back(&self, holder: &Arc<dyn WriteBack>) {
         lock(&self.holders).push(Arc::downgrade(holder));
+    }
+
+    fn reclaim(&self) -> Result<()> {
+        self.reclaim_segments()
     }
 
     fn settle(&self) -> Result<()> {

@@ -152,6 +152,7 @@ impl RocksStorage {
             segments: Segments::open(dir, Arc::clone(&options.files), newest_chunk)?,
             highest_ino: AtomicU64::new(highest_ino),
             holders: Mutex::default(),
+            maintenance: Mutex::default(),
             database,
             dir: dir.to_owned(),
             marker,

@@ -4,16 +4,18 @@
 //! at or before the prune's horizon, is there, and no snapshot lies between the two. Deletions are kept, since they are
 //! what proves that the versions before them were not lost.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::Ordering;
 
 use ::rocksdb::WriteBatch;
 
+use crate::record::inode::parse_ino;
 use crate::record::{Kind, checksum, object};
 
 use super::super::codec::{self, key};
 use super::super::types::{Sequence, Version};
 use super::super::{PrunePolicy, Pruned, Result};
+use super::sweep::Needs;
 use super::{Cf, RocksStorage, lock};
 
 /// Versions dropped in one batch.
@@ -35,6 +37,7 @@ impl RocksStorage {
         let mut needed: BTreeSet<Sequence> = pins.iter().copied().collect();
         needed.extend(lock(&self.leases).iter().filter_map(std::sync::Weak::upgrade).map(|held| *held));
         let mut pruned = Pruned::default();
+        let mut dropped = HashSet::new();
         let mut batch = WriteBatch::default();
         let mut record = Record::default();
         let mut iterator = self.database.iterate(Cf::Versions, &[])?;
@@ -47,7 +50,9 @@ impl RocksStorage {
                 } else {
                     pruned.versions += 1;
                     pruned.bytes += version.json.len() as u64;
-                    if !policy.dry_run {
+                    if policy.dry_run {
+                        dropped.extend(parse_ino(id).filter(|_| kind == Kind::Artifact).map(|ino| (ino, sequence)));
+                    } else {
                         batch.delete_cf(self.database.cf(Cf::Versions)?, stored_key);
                     }
                 }
@@ -66,6 +71,8 @@ impl RocksStorage {
             self.database.db.compact_range_cf(self.database.cf(Cf::Versions)?, None::<&[u8]>, None::<&[u8]>);
         }
         self.versions_read.fetch_add(pruned.kept + pruned.versions, Ordering::Relaxed);
+        let needs = Needs { policy: &policy, pins: &needed, horizon, dropped: &dropped };
+        self.prune_files(&needs, &mut pruned)?;
         Ok(pruned)
     }
 }

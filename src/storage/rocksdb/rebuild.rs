@@ -4,12 +4,18 @@ use std::path::Path;
 
 use ::rocksdb::{DBRecoveryMode, WriteBatch};
 
+use crate::record::inode::parse_ino;
+use crate::record::{Inode, Kind, json};
+
 use super::super::access::FileAccess;
+use super::super::artifacts::{Dentry, Ino};
 use super::super::codec::{self, key};
+use super::super::file_rows;
 use super::super::files::{HeadFile, LockFile, Marker, database_dir};
 use super::super::merkle::{self, Tree};
-use super::super::types::Head;
+use super::super::types::{Head, Sequence};
 use super::super::{Result, StorageError};
+use super::artifacts::HIGHEST_KEY;
 use super::check::postings;
 use super::journal::{self, Tail};
 use super::open::{OpenOptions, database_options, lacks_artifacts, open_database};
@@ -19,7 +25,7 @@ use super::{Cf, Database, RocksStorage};
 const BATCH: usize = 4_096;
 
 impl RocksStorage {
-    /// Drops heads, index and Merkle tiles, and makes them again from the log and the versions, which are not touched. The
+    /// Drops heads, index, Merkle tiles and directory entries, and makes them again from the log and the versions, which are not touched. The
     /// copies of `HEAD` are written anew when they agree with the log. Nothing is dropped before it is certain that it can
     /// be made again, and a crash in the middle leaves a vault that only has to be repaired again.
     ///
@@ -39,7 +45,9 @@ impl RocksStorage {
         let mut database = open_database(&path, &options, artifacts)?;
         rebuild_tiles(&database, &head, &mut Dry)?;
         rebuild_records(&database, &mut Dry)?;
-        for cf in [Cf::Heads, Cf::Index, Cf::Tiles] {
+        rebuild_files(&database, &mut Dry)?;
+        let derived = [Cf::Heads, Cf::Index, Cf::Tiles].into_iter().chain(artifacts.then_some(Cf::Dentries));
+        for cf in derived {
             database.db.drop_cf(cf.name()).map_err(|error| database.failed(&error))?;
         }
         drop(database);
@@ -47,6 +55,7 @@ impl RocksStorage {
         let mut batches = Batches { database: &database, batch: WriteBatch::default() };
         let tree = rebuild_tiles(&database, &head, &mut batches)?;
         rebuild_records(&database, &mut batches)?;
+        rebuild_files(&database, &mut batches)?;
         batches.write(true)?;
         database.flush()?;
         confirm_head(files, dir, &head, &tree)
@@ -138,6 +147,105 @@ fn rebuild_records(database: &Database, rows: &mut impl Rows) -> Result<()> {
         versions.next();
     }
     database.finished(&versions)
+}
+
+/// Directory entries, from the names in inodes, and the number that new inodes are counted from.
+fn rebuild_files(database: &Database, rows: &mut impl Rows) -> Result<()> {
+    if !database.artifacts {
+        return Ok(());
+    }
+    let ends = ends_of_commits(database)?;
+    // A name may have gone from one inode to another in one commit: then it is not gone.
+    let highest = each_name(database, &ends, false, rows)?;
+    each_name(database, &ends, true, rows)?;
+    if highest > 0 {
+        rows.put(Cf::Meta, HIGHEST_KEY, &file_rows::encode_highest(highest))?;
+    }
+    Ok(())
+}
+
+/// The last sequences of the commits that changed artifacts.
+fn ends_of_commits(database: &Database) -> Result<Vec<Sequence>> {
+    let mut ends = Vec::new();
+    let mut any = false;
+    let mut log = database.iterate(Cf::Log, &[])?;
+    log.seek_to_first();
+    while let Some((stored, bytes)) = log.item() {
+        let sequence = Sequence::from_be_bytes(stored.try_into().unwrap_or_default());
+        let entry = codec::decode_entry(sequence, bytes)?;
+        any |= entry.kind == Some(Kind::Artifact);
+        if entry.end_of_commit && std::mem::take(&mut any) {
+            ends.push(sequence);
+        }
+        log.next();
+    }
+    database.finished(&log)?;
+    Ok(ends)
+}
+
+/// Puts an entry for each name that an inode got, or one that says that it is gone for each that it lost. Returns the highest
+/// number of an inode.
+fn each_name(database: &Database, ends: &[Sequence], got: bool, rows: &mut impl Rows) -> Result<Ino> {
+    let mut highest = 0;
+    // The version that was seen last, which is the next newer one.
+    let mut newer: Option<(Ino, Sequence, Option<Inode>)> = None;
+    let mut versions = database.iterate(Cf::Versions, &[Kind::Artifact.number()])?;
+    versions.seek_to_first();
+    while let Some((stored, bytes)) = versions.item() {
+        if let Some((kind, id, sequence)) = key::split_version(stored)
+            && let Some(ino) = parse_ino(id)
+        {
+            highest = highest.max(ino);
+            let version = codec::decode_version(kind, id, sequence, bytes)?;
+            let inode = if version.deleted { None } else { Some(read_inode(id, sequence, &version.json)?) };
+            if newer.as_ref().is_some_and(|(other, ..)| *other != ino)
+                && let Some((_, sequence, first)) = newer.take()
+            {
+                put_names(rows, ends, got, sequence, None, first.as_ref())?;
+            }
+            if let Some((_, sequence, next)) = newer.take() {
+                put_names(rows, ends, got, sequence, inode.as_ref(), next.as_ref())?;
+            }
+            newer = Some((ino, sequence, inode));
+        }
+        versions.next();
+    }
+    database.finished(&versions)?;
+    if let Some((_, sequence, first)) = newer {
+        put_names(rows, ends, got, sequence, None, first.as_ref())?;
+    }
+    Ok(highest)
+}
+
+/// The names that came or went from one version to the next, which has this sequence.
+fn put_names(
+    rows: &mut impl Rows,
+    ends: &[Sequence],
+    got: bool,
+    sequence: Sequence,
+    before: Option<&Inode>,
+    after: Option<&Inode>,
+) -> Result<()> {
+    // Entries carry the last sequence of their commit.
+    let end = ends.get(ends.partition_point(|end| *end < sequence)).copied().unwrap_or(sequence);
+    let (with, without) = if got { (after, before) } else { (before, after) };
+    let Some(with) = with else { return Ok(()) };
+    let dentry = Dentry { ino: with.ino, file_type: with.file_type };
+    for (parent, name) in &with.names {
+        let stays = without.is_some_and(|other| other.names.iter().any(|(p, n)| p == parent && n == name));
+        if !stays {
+            let value = file_rows::encode_dentry(got.then_some(&dentry));
+            rows.put(Cf::Dentries, &file_rows::key::dentry(*parent, name, end), &value)?;
+        }
+    }
+    Ok(())
+}
+
+fn read_inode(id: &str, sequence: Sequence, stored: &[u8]) -> Result<Inode> {
+    let corrupt =
+        |detail: String| StorageError::Corrupt { what: format!("artifact {id} at sequence {sequence}"), detail };
+    let record = json::parse(stored).map_err(|error| corrupt(error.to_string()))?;
+    Inode::from_value(&record).map_err(corrupt)
 }
 
 /// Writes both copies of `HEAD` anew if the vault was closed; of one that was not, opening it makes a new one.

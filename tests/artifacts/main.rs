@@ -1,0 +1,11 @@
+//! The artifacts of a vault as a file system: what POSIX asks of one, against simple models, through commits, reopening,
+//! crashes and snapshots.
+
+mod content;
+mod crash;
+mod full;
+mod names;
+mod namespace;
+mod past;
+mod support;
+mod threads;

@@ -1,0 +1,461 @@
+//! Names, links and attributes, as on other Linux file systems.
+
+use std::sync::{Arc, Mutex};
+
+use mirrordna::artifacts::{
+    Artifacts, Caller, FileType, Invalidation, NewNode, ROOT, RenameFlags, SetAttributes, SetTime, WriteOptions, XattrMode,
+};
+use mirrordna::record::id::SystemIds;
+use mirrordna::record::time::SystemClock;
+use mirrordna::storage::{NOW, OpenOptions, RocksStorage, Storage};
+use mirrordna::{Vault, VaultOptions};
+
+use crate::support::{Fixture, ME, code, scratch};
+
+const REPLACE: RenameFlags = RenameFlags { no_replace: false, exchange: false };
+const NO_REPLACE: RenameFlags = RenameFlags { no_replace: true, exchange: false };
+const EXCHANGE: RenameFlags = RenameFlags { no_replace: false, exchange: true };
+
+fn rename(files: &Arc<Artifacts>, from: (u64, &str), to: (u64, &str), flags: RenameFlags) -> mirrordna::artifacts::Result<()> {
+    files.rename(from.0, from.1.as_bytes(), to.0, to.1.as_bytes(), flags)
+}
+
+#[test]
+fn a_new_vault_has_an_empty_root() {
+    let fixture = Fixture::new();
+    let root = fixture.files.attributes(ROOT).unwrap();
+    assert_eq!((root.file_type, root.mode, root.nlink), (FileType::Directory, 0o700, 2));
+    assert_eq!(fixture.list(ROOT), Vec::<String>::new());
+    assert_eq!(fixture.files.parent(ROOT).unwrap(), ROOT);
+    assert_eq!(code(fixture.find(ROOT, "x")), "ENOENT");
+    assert_eq!(code(fixture.files.attributes(77)), "ESTALE");
+    assert_eq!(fixture.vault.state().sequence, 0);
+}
+
+#[test]
+fn what_is_made_is_there_with_what_was_asked_for() {
+    let mut fixture = Fixture::new();
+    let target = b"../where/ever \xff";
+    let made = [
+        fixture.make(ROOT, "file", &NewNode::file(0o6777)).unwrap(),
+        fixture.make(ROOT, "dir", &NewNode::directory(0o1777)).unwrap(),
+        fixture.make(ROOT, "link", &NewNode::symlink(target)).unwrap(),
+        fixture.make(ROOT, "fifo", &NewNode { file_type: FileType::Fifo, ..NewNode::file(0o600) }).unwrap(),
+        fixture.make(ROOT, "socket", &NewNode { file_type: FileType::Socket, ..NewNode::file(0o600) }).unwrap(),
+        fixture
+            .make(ROOT, "device", &NewNode { file_type: FileType::CharDevice, rdev: 0x103, ..NewNode::file(0o600) })
+            .unwrap(),
+    ];
+    assert_eq!(made.map(|made| made.mode), [0o6755, 0o1755, 0o777, 0o600, 0o600, 0o600]);
+    assert_eq!(made.map(|made| made.nlink), [1, 2, 1, 1, 1, 1]);
+    assert_eq!((made[2].size, made[5].rdev, made[0].uid, made[0].gid), (15, 0x103, 1000, 1000));
+    assert_eq!(fixture.files.attributes(ROOT).unwrap().nlink, 3);
+    for _ in 0..2 {
+        let names = ["device", "dir", "fifo", "file", "link", "socket"];
+        assert_eq!(fixture.list(ROOT), names);
+        for (name, made) in ["file", "dir", "link", "fifo", "socket", "device"].into_iter().zip(&made) {
+            assert_eq!(fixture.find(ROOT, name).unwrap(), *made);
+        }
+        assert_eq!(fixture.files.read_link(made[2].ino).unwrap(), target);
+        assert_eq!(code(fixture.files.read_link(made[0].ino)), "EINVAL");
+        fixture = fixture.reopen();
+    }
+    // Numbers are never used again.
+    let new = fixture.file("new");
+    assert!(made.iter().all(|made| made.ino < new));
+    fixture.verify();
+}
+
+#[test]
+fn names_that_cannot_be_are_refused() {
+    let fixture = Fixture::new();
+    let make = |name: &str| code(fixture.make(ROOT, name, &NewNode::file(0o600)));
+    assert_eq!(make(&"x".repeat(256)), "ENAMETOOLONG");
+    assert_eq!((make("."), make(".."), make("a/b"), make("a\0b"), make("")), ("EEXIST", "EEXIST", "EINVAL", "EINVAL", "ENOENT"));
+    let longest = "ö".repeat(127);
+    let ino = fixture.file(&longest);
+    assert_eq!(make(&longest), "EEXIST");
+    assert_eq!(fixture.find(ROOT, &longest).unwrap().ino, ino);
+    assert_eq!(code(fixture.find(ROOT, &"x".repeat(256))), "ENAMETOOLONG");
+    assert_eq!(code(fixture.make(ino, "x", &NewNode::file(0o600))), "ENOTDIR");
+    assert_eq!(code(fixture.make(ROOT, "l", &NewNode::symlink(&[b'x'; 4_096]))), "ENAMETOOLONG");
+    assert!(fixture.make(ROOT, "l", &NewNode::symlink(&[b'x'; 4_095])).is_ok());
+    // Opening what is there, unless it must be new.
+    let open = NewNode { exclusive: false, ..NewNode::file(0) };
+    assert_eq!(fixture.make(ROOT, &longest, &open).unwrap().ino, ino);
+    fixture.dir("dir");
+    assert_eq!(code(fixture.make(ROOT, "dir", &open)), "EISDIR");
+}
+
+#[test]
+fn links_count_and_the_last_name_takes_the_file_along() {
+    let fixture = Fixture::new();
+    let (file, dir) = (fixture.file("a"), fixture.dir("dir"));
+    fixture.write(file, 0, b"content");
+    assert_eq!(fixture.files.link(file, dir, b"b").unwrap().nlink, 2);
+    fixture.files.forget(file, 2);
+    assert_eq!(code(fixture.files.link(dir, ROOT, b"d")), "EPERM");
+    assert_eq!(code(fixture.files.link(file, dir, b"b")), "EEXIST");
+    let fixture = fixture.reopen();
+    assert_eq!(fixture.find(dir, "b").unwrap().nlink, 2);
+    fixture.files.unlink(ROOT, b"a").unwrap();
+    assert_eq!(fixture.find(dir, "b").unwrap().nlink, 1);
+    assert_eq!(fixture.all(file), b"content");
+    // Who has it open keeps it.
+    let open = fixture.files.lookup(dir, b"b").unwrap();
+    fixture.files.unlink(dir, b"b").unwrap();
+    assert_eq!(fixture.files.attributes(file).unwrap().nlink, 0);
+    fixture.commit();
+    assert_eq!(fixture.all(file), b"content");
+    fixture.write(file, 7, b" more");
+    assert_eq!(code(fixture.files.link(file, dir, b"again")), "ENOENT");
+    fixture.files.forget(open.ino, 1);
+    assert_eq!(code(fixture.files.attributes(file)), "ESTALE");
+    fixture.commit();
+    assert_eq!(code(fixture.files.attributes(file)), "ESTALE");
+    assert_eq!(code(fixture.files.unlink(dir, b"b")), "ENOENT");
+    assert_eq!(code(fixture.files.unlink(ROOT, b"dir")), "EISDIR");
+    fixture.verify();
+}
+
+#[test]
+fn what_is_open_without_a_name_is_gone_after_the_next_opening() {
+    let fixture = Fixture::new();
+    let file = fixture.file("a");
+    let unnamed = fixture.files.create_unnamed(ROOT, 0o600, &ME).unwrap();
+    assert_eq!(unnamed.nlink, 0);
+    let named = fixture.files.create_unnamed(ROOT, 0o600, &ME).unwrap().ino;
+    fixture.write(named, 0, b"now it has a name");
+    fixture.commit();
+    fixture.files.unlink(ROOT, b"a").unwrap();
+    assert_eq!(fixture.files.link(named, ROOT, b"named").unwrap().nlink, 1);
+    fixture.commit();
+    let fixture = fixture.reopen();
+    assert_eq!(fixture.all(named), b"now it has a name");
+    // They are deleted in the background: wait until they are.
+    while !matches!(fixture.files.attributes(file), Err(mirrordna::artifacts::FsError::Stale { .. }))
+        || !matches!(fixture.files.attributes(unnamed.ino), Err(mirrordna::artifacts::FsError::Stale { .. }))
+    {
+        std::thread::yield_now();
+    }
+    fixture.commit();
+    let live = |ino: u64| {
+        let version = fixture.vault.storage().version(mirrordna::record::Kind::Artifact, &ino.to_string(), NOW).unwrap();
+        version.is_some_and(|version| !version.deleted)
+    };
+    assert_eq!((live(file), live(unnamed.ino), live(named)), (false, false, true));
+    fixture.verify();
+}
+
+#[test]
+fn directories_go_when_they_are_empty() {
+    let fixture = Fixture::new();
+    let dir = fixture.dir("dir");
+    let inner = fixture.make(dir, "inner", &NewNode::directory(0o755)).unwrap().ino;
+    let file = fixture.file("file");
+    for _ in 0..2 {
+        assert_eq!(code(fixture.files.rmdir(ROOT, b"dir")), "ENOTEMPTY");
+        fixture.commit();
+    }
+    assert_eq!(code(fixture.files.rmdir(ROOT, b"file")), "ENOTDIR");
+    assert_eq!(code(fixture.files.rmdir(dir, b".")), "EINVAL");
+    assert_eq!(code(fixture.files.rmdir(dir, b"..")), "ENOTEMPTY");
+    assert_eq!(fixture.files.attributes(dir).unwrap().nlink, 3);
+    fixture.files.rmdir(dir, b"inner").unwrap();
+    assert_eq!(fixture.files.attributes(dir).unwrap().nlink, 2);
+    // It is open: nothing can be made in it any more.
+    assert_eq!(fixture.files.attributes(inner).unwrap().nlink, 0);
+    assert_eq!(code(fixture.make(inner, "x", &NewNode::file(0o600))), "ENOENT");
+    assert_eq!(code(fixture.files.link(file, inner, b"x")), "ENOENT");
+    assert_eq!(code(rename(&fixture.files, (ROOT, "file"), (inner, "x"), REPLACE)), "ENOENT");
+    assert_eq!(code(fixture.files.parent(inner)), "ENOENT");
+    fixture.files.rmdir(ROOT, b"dir").unwrap();
+    assert_eq!(fixture.list(ROOT), ["file"]);
+    fixture.verify();
+}
+
+#[test]
+fn renaming_replaces_what_is_of_the_same_sort() {
+    let mut fixture = Fixture::new();
+    let (a, b, dir, full) = (fixture.file("a"), fixture.file("b"), fixture.dir("dir"), fixture.dir("full"));
+    let inner = fixture.make(full, "inner", &NewNode::directory(0o755)).unwrap().ino;
+    fixture.files.forget(b, 1);
+    let files = Arc::clone(&fixture.files);
+    assert_eq!(code(rename(&files, (ROOT, "none"), (ROOT, "a"), REPLACE)), "ENOENT");
+    assert_eq!(code(rename(&files, (ROOT, "a"), (ROOT, "dir"), REPLACE)), "EISDIR");
+    assert_eq!(code(rename(&files, (ROOT, "dir"), (ROOT, "a"), REPLACE)), "ENOTDIR");
+    assert_eq!(code(rename(&files, (ROOT, "dir"), (ROOT, "full"), REPLACE)), "ENOTEMPTY");
+    assert_eq!(code(rename(&files, (ROOT, "full"), (inner, "x"), REPLACE)), "EINVAL");
+    assert_eq!(code(rename(&files, (ROOT, "full"), (full, "x"), REPLACE)), "EINVAL");
+    assert_eq!(code(rename(&files, (full, "inner"), (ROOT, "full"), REPLACE)), "ENOTEMPTY");
+    assert_eq!(code(rename(&files, (full, "inner"), (ROOT, "full"), EXCHANGE)), "EINVAL");
+    assert_eq!(code(rename(&files, (ROOT, "a"), (ROOT, "b"), NO_REPLACE)), "EEXIST");
+    assert_eq!(code(rename(&files, (ROOT, "a"), (ROOT, "c"), EXCHANGE)), "ENOENT");
+    let both = RenameFlags { no_replace: true, exchange: true };
+    assert_eq!(code(rename(&files, (ROOT, "a"), (ROOT, "b"), both)), "EINVAL");
+    assert_eq!(code(rename(&files, (ROOT, "."), (ROOT, "b"), REPLACE)), "EINVAL");
+    assert_eq!(fixture.list(ROOT), ["a", "b", "dir", "full"]);
+
+    rename(&files, (ROOT, "a"), (ROOT, "b"), REPLACE).unwrap();
+    assert_eq!(fixture.find(ROOT, "b").unwrap().ino, a);
+    assert_eq!(code(files.attributes(b)), "ESTALE");
+    // Onto itself, and onto another name of the same file: nothing happens.
+    rename(&files, (ROOT, "b"), (ROOT, "b"), REPLACE).unwrap();
+    files.link(a, ROOT, b"c").unwrap();
+    rename(&files, (ROOT, "b"), (ROOT, "c"), REPLACE).unwrap();
+    assert_eq!(fixture.list(ROOT), ["b", "c", "dir", "full"]);
+
+    rename(&files, (full, "inner"), (ROOT, "dir"), REPLACE).unwrap();
+    assert_eq!(files.attributes(full).unwrap().nlink, 2);
+    assert_eq!(fixture.find(ROOT, "dir").unwrap().ino, inner);
+    assert_eq!(files.attributes(ROOT).unwrap().nlink, 4);
+    assert_eq!(files.attributes(dir).unwrap().nlink, 0);
+
+    rename(&files, (ROOT, "dir"), (full, "moved"), NO_REPLACE).unwrap();
+    assert_eq!(files.parent(inner).unwrap(), full);
+    assert_eq!((files.attributes(ROOT).unwrap().nlink, files.attributes(full).unwrap().nlink), (3, 3));
+    rename(&files, (full, "moved"), (ROOT, "b"), EXCHANGE).unwrap();
+    assert_eq!(fixture.find(full, "moved").unwrap().ino, a);
+    assert_eq!(fixture.find(ROOT, "b").unwrap().ino, inner);
+    assert_eq!((files.attributes(ROOT).unwrap().nlink, files.attributes(full).unwrap().nlink), (4, 2));
+    drop(files);
+    for _ in 0..2 {
+        assert_eq!(fixture.list(ROOT), ["b", "c", "full"]);
+        assert_eq!(fixture.list(full), ["moved"]);
+        assert_eq!(fixture.files.attributes(a).unwrap().nlink, 2);
+        fixture = fixture.reopen();
+    }
+    fixture.verify();
+}
+
+#[test]
+fn times_follow_what_is_done() {
+    let fixture = Fixture::new();
+    let (ino, dir) = (fixture.file("f"), fixture.dir("d"));
+    let stat = |ino| fixture.files.attributes(ino).unwrap();
+    // All times of both are put into the past before each operation, so that what it sets is seen.
+    let past = SetAttributes {
+        atime: Some(SetTime::At(1)),
+        mtime: Some(SetTime::At(2)),
+        ctime: Some(3),
+        ..SetAttributes::default()
+    };
+    let age = || {
+        for ino in [ino, dir, ROOT] {
+            fixture.files.set_attributes(ino, &past).unwrap();
+        }
+    };
+    let new = |ino| {
+        let stat = stat(ino);
+        (stat.atime > 1, stat.mtime > 2, stat.ctime > 3)
+    };
+    age();
+    assert_eq!(new(ino), (false, false, false));
+    fixture.write(ino, 0, b"x");
+    assert_eq!((new(ino), new(ROOT)), ((false, true, true), (false, false, false)));
+    age();
+    fixture.files.write(ino, 0, b"y", WriteOptions { keep_times: true, kill_set_id: false }).unwrap();
+    assert_eq!(new(ino), (false, false, false));
+    fixture.files.set_attributes(ino, &SetAttributes { size: Some(1), ..SetAttributes::default() }).unwrap();
+    assert_eq!(new(ino), (false, true, true));
+    age();
+    fixture.files.set_attributes(ino, &SetAttributes { mode: Some(0o600), ..SetAttributes::default() }).unwrap();
+    assert_eq!(new(ino), (false, false, true));
+    age();
+    fixture.files.link(ino, dir, b"l").unwrap();
+    assert_eq!((new(ino), new(dir)), ((false, false, true), (false, true, true)));
+    age();
+    rename(&fixture.files, (dir, "l"), (ROOT, "m"), REPLACE).unwrap();
+    assert_eq!((new(ino), new(dir), new(ROOT)), ((false, false, true), (false, true, true), (false, true, true)));
+    age();
+    fixture.files.unlink(ROOT, b"m").unwrap();
+    assert_eq!((new(ino), new(ROOT)), ((false, false, true), (false, true, true)));
+    age();
+    fixture.files.set_xattr(ino, b"user.a", b"", XattrMode::Any).unwrap();
+    assert_eq!(new(ino), (false, false, true));
+    age();
+    fixture.read(ino, 0, 1);
+    assert_eq!(new(ino), (false, false, false));
+    let far = SetAttributes { atime: Some(SetTime::At(i128::from(i64::MAX) * 4)), ..SetAttributes::default() };
+    fixture.files.set_attributes(ino, &far).unwrap();
+    let far = fixture.reopen().files.attributes(ino).unwrap();
+    assert_eq!((far.atime, far.mtime), (i128::from(i64::MAX) * 4, 2));
+}
+
+#[test]
+fn set_id_bits_go_with_new_owners_and_strange_writes_and_groups_are_inherited() {
+    let fixture = Fixture::new();
+    let ino = fixture.file("f");
+    let mode = |set: SetAttributes| fixture.files.set_attributes(ino, &set).unwrap().mode;
+    let bits = |mode| SetAttributes { mode: Some(mode), ..SetAttributes::default() };
+    assert_eq!(mode(bits(0o6777)), 0o6777);
+    assert_eq!(mode(SetAttributes { uid: Some(7), ..SetAttributes::default() }), 0o777);
+    // Without the right to execute for the group, the bit means something else.
+    assert_eq!(mode(bits(0o6767)), 0o6767);
+    assert_eq!(mode(SetAttributes { gid: Some(7), ..SetAttributes::default() }), 0o2767);
+    assert_eq!(mode(SetAttributes { uid: Some(8), ..bits(0o4755) }), 0o4755);
+    fixture.files.set_xattr(ino, b"security.capability", b"all", XattrMode::Any).unwrap();
+    fixture.files.write(ino, 0, b"x", WriteOptions { kill_set_id: true, keep_times: false }).unwrap();
+    assert_eq!(fixture.files.attributes(ino).unwrap().mode, 0o755);
+    assert_eq!(code(fixture.files.xattr(ino, b"security.capability")), "ENODATA");
+
+    let dir = fixture.dir("d");
+    let set = SetAttributes { mode: Some(0o2775), gid: Some(77), ..SetAttributes::default() };
+    assert_eq!(fixture.files.set_attributes(dir, &set).unwrap().mode, 0o2775);
+    let file = fixture.make(dir, "file", &NewNode::file(0o666)).unwrap();
+    let inner = fixture.make(dir, "inner", &NewNode::directory(0o777)).unwrap();
+    assert_eq!((file.gid, file.mode, inner.gid, inner.mode), (77, 0o644, 77, 0o2755));
+    assert_eq!(fixture.files.set_attributes(dir, &SetAttributes { gid: Some(5), ..set }).unwrap().gid, 5);
+    let other = Caller { uid: 5, gid: 6, umask: 0 };
+    let file = fixture.files.create(ROOT, b"other", &NewNode::file(0o666), &other).unwrap();
+    assert_eq!((file.uid, file.gid, file.mode), (5, 6, 0o666));
+}
+
+#[test]
+fn extended_attributes_have_limits() {
+    let mut fixture = Fixture::new();
+    let ino = fixture.file("f");
+    let set = |fixture: &Fixture, name: &[u8], value: &[u8], mode| fixture.files.set_xattr(ino, name, value, mode);
+    set(&fixture, b"user.b", b"\0\xff", XattrMode::Create).unwrap();
+    set(&fixture, b"trusted.a", b"", XattrMode::Any).unwrap();
+    assert_eq!(code(set(&fixture, b"user.b", b"", XattrMode::Create)), "EEXIST");
+    assert_eq!(code(set(&fixture, b"user.c", b"", XattrMode::Replace)), "ENODATA");
+    assert_eq!(code(set(&fixture, b"user.c", &[0; 65_537], XattrMode::Any)), "E2BIG");
+    assert_eq!(code(set(&fixture, b"user.", b"", XattrMode::Any)), "EOPNOTSUPP");
+    assert_eq!(code(set(&fixture, b"system.posix_acl_access", b"", XattrMode::Any)), "EOPNOTSUPP");
+    assert_eq!(code(set(&fixture, &[b'u'; 256], b"", XattrMode::Any)), "ENAMETOOLONG");
+    for _ in 0..2 {
+        assert_eq!(fixture.files.xattrs(ino).unwrap(), [b"trusted.a".to_vec(), b"user.b".to_vec()]);
+        assert_eq!(fixture.files.xattr(ino, b"user.b").unwrap(), b"\0\xff");
+        fixture = fixture.reopen();
+    }
+    fixture.files.remove_xattr(ino, b"user.b").unwrap();
+    assert_eq!(code(fixture.files.remove_xattr(ino, b"user.b")), "ENODATA");
+    assert_eq!(code(fixture.files.xattr(ino, b"user.b")), "ENODATA");
+    for n in 0..15 {
+        set(&fixture, format!("user.{n}").as_bytes(), &[n; 65_536], XattrMode::Any).unwrap();
+    }
+    assert_eq!(code(set(&fixture, b"user.more", &[0; 65_536], XattrMode::Any)), "ENOSPC");
+    assert_eq!(fixture.reopen().files.xattr(ino, b"user.14").unwrap(), [14; 65_536]);
+}
+
+#[test]
+fn whatever_happens_between_commits_is_one_version() {
+    let fixture = Fixture::new();
+    let dir = fixture.dir("d");
+    fixture.commit();
+    let before = fixture.vault.state().sequence;
+    let ino = fixture.make(dir, "f", &NewNode::file(0o644)).unwrap().ino;
+    fixture.write(ino, 0, b"small");
+    let times = SetAttributes { mtime: Some(SetTime::At(5)), ..SetAttributes::default() };
+    fixture.files.set_attributes(ino, &times).unwrap();
+    rename(&fixture.files, (dir, "f"), (dir, "g"), REPLACE).unwrap();
+    // What comes and goes leaves nothing.
+    let gone = fixture.make(dir, "gone", &NewNode::file(0o644)).unwrap().ino;
+    fixture.write(gone, 0, &[1; 300_000]);
+    fixture.files.forget(gone, 1);
+    fixture.files.unlink(dir, b"gone").unwrap();
+    fixture.files.sync(ino, false).unwrap();
+    let log = fixture.vault.log(before + 1, 100).unwrap();
+    let mut ids: Vec<_> = log.iter().map(|entry| entry.id.clone()).collect();
+    ids.sort();
+    assert_eq!(ids, [dir.to_string(), ino.to_string()]);
+    assert_eq!(fixture.vault.state().durable, before + 2);
+    // Nothing waits any more.
+    fixture.files.sync(ino, false).unwrap();
+    fixture.files.sync(dir, true).unwrap();
+    fixture.commit();
+    assert_eq!(fixture.vault.state().sequence, before + 2);
+    // Times alone are not what fdatasync is about.
+    fixture.files.set_attributes(ino, &times).unwrap();
+    fixture.files.sync(ino, true).unwrap();
+    assert_eq!(fixture.vault.state().sequence, before + 2);
+    fixture.files.sync(ino, false).unwrap();
+    assert_eq!(fixture.vault.state().sequence, before + 3);
+}
+
+#[test]
+fn a_listing_has_each_name_once_with_its_attributes() {
+    let mut fixture = Fixture::new();
+    let dir = fixture.dir("d");
+    for n in 0..3_000 {
+        let ino = fixture.make(dir, &format!("file {n}"), &NewNode::file(0o644)).unwrap().ino;
+        fixture.files.forget(ino, 1);
+    }
+    fixture = fixture.reopen();
+    let (mut cursor, mut names, mut inos) = (0, Vec::new(), Vec::new());
+    loop {
+        let mut page = 0;
+        let after = cursor;
+        let mut take = |entry: &mirrordna::artifacts::ListEntry<'_>, attributes: &mirrordna::artifacts::Attributes| {
+            if page == 100 {
+                return false;
+            }
+            page += 1;
+            assert!(entry.cursor >= mirrordna::artifacts::FIRST_CURSOR && i64::try_from(entry.cursor).is_ok());
+            assert_eq!((entry.ino, entry.file_type), (attributes.ino, FileType::Regular));
+            cursor = entry.cursor;
+            names.push(String::from_utf8(entry.name.to_vec()).unwrap());
+            inos.push(entry.ino);
+            true
+        };
+        fixture.files.list_with_attributes(dir, after, &mut take).unwrap();
+        if page == 0 {
+            break;
+        }
+    }
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), 3_000);
+    // Each of them was referenced: it stays although its name goes.
+    let name = names[7].as_bytes();
+    let found = fixture.files.lookup(dir, name).unwrap().ino;
+    fixture.files.unlink(dir, name).unwrap();
+    fixture.files.forget(found, 1);
+    assert_eq!(fixture.files.attributes(found).unwrap().nlink, 0);
+    fixture.files.forget(found, 1);
+    assert_eq!(code(fixture.files.attributes(found)), "ESTALE");
+    assert_eq!(code(fixture.files.list(inos[0], 0, &mut |_| true)), "ENOTDIR");
+}
+
+#[test]
+fn who_goes_leaves_no_references_behind() {
+    let fixture = Fixture::new();
+    let (gone, kept) = (fixture.file("gone"), fixture.file("kept"));
+    fixture.files.unlink(ROOT, b"gone").unwrap();
+    assert_eq!(fixture.files.attributes(gone).unwrap().nlink, 0);
+    fixture.files.forget_all();
+    assert_eq!(code(fixture.files.attributes(gone)), "ESTALE");
+    assert_eq!(fixture.files.attributes(kept).unwrap().nlink, 1);
+    fixture.files.unlink(ROOT, b"kept").unwrap();
+    assert_eq!(code(fixture.files.attributes(kept)), "ESTALE");
+}
+
+#[test]
+fn what_another_handle_on_the_storage_changes_is_seen_and_told() {
+    let dir = scratch();
+    let storage = RocksStorage::create(&dir.path().join("vault"), &OpenOptions::default(), &SystemIds).unwrap();
+    let storage: Arc<dyn Storage> = Arc::new(storage);
+    let vault = Vault::over(Arc::clone(&storage), &VaultOptions::default());
+    let files = vault.artifacts().unwrap();
+    let fixture = Fixture { dir, vault, files };
+    let (file, dir) = (fixture.file("file"), fixture.dir("dir"));
+    fixture.write(file, 0, b"old");
+    fixture.commit();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let hears = Arc::clone(&told);
+    fixture.files.watch(Arc::new(move |what: &[Invalidation]| hears.lock().unwrap().extend_from_slice(what)));
+    // As another process would, through the same storage.
+    let other = Artifacts::open(storage, Arc::new(SystemClock), "other").unwrap();
+    other.write(file, 0, b"newer", WriteOptions::default()).unwrap();
+    rename(&other, (ROOT, "file"), (dir, "moved"), REPLACE).unwrap();
+    other.close().unwrap();
+    assert_eq!(fixture.find(dir, "moved").unwrap().size, 5);
+    assert_eq!(code(fixture.find(ROOT, "file")), "ENOENT");
+    assert_eq!(fixture.all(file), b"newer");
+    let name = |parent, name: &str| Invalidation::Name(parent, name.as_bytes().to_vec());
+    let expected = [name(ROOT, "file"), name(dir, "moved"), Invalidation::Inode(file), Invalidation::Inode(dir)];
+    while !expected.iter().all(|expected| told.lock().unwrap().contains(expected)) {
+        std::thread::yield_now();
+    }
+}
