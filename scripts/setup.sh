@@ -5,7 +5,7 @@ set -euo pipefail
 
 packages=(build-essential clang libclang-dev fuse3 pkg-config)
 if [[ "${1:-}" == tests ]]; then
-    packages+=(jq ripgrep rsync attr python3 python3-yaml)
+    packages+=(jq ripgrep rsync attr python3 python3-yaml vim nano tmux)
 fi
 
 if [[ "${1:-}" == bench ]]; then

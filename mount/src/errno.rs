@@ -20,7 +20,7 @@ pub(crate) fn errno(error: &Error) -> Errno {
         | Error::Argument { .. } => Errno::EINVAL,
         Error::Storage(error) => storage(error),
         Error::Randomness(_) => Errno::EAGAIN,
-        Error::UnknownCollection { .. } => Errno::ENOENT,
+        Error::UnknownCollection { .. } | Error::Pruned { .. } => Errno::ENOENT,
         Error::Immutable { .. } => Errno::EPERM,
         Error::Io { source, .. } => system(source),
         Error::Interrupted { .. } => Errno::EINTR,

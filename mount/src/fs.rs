@@ -13,7 +13,7 @@ use mirrordna::tree::{Attributes, Content, Entry, FileKind, Item, Node, Stabilit
 
 use crate::directory::{DOT, DOT_DOT};
 use crate::errno::{errno, refused};
-use crate::handles::{Handle, Handles};
+use crate::handles::{Handle, Handles, Writer};
 use crate::inodes::Inodes;
 use crate::notify::Invalidator;
 
@@ -131,12 +131,18 @@ impl VaultFs {
         }
     }
 
-    pub(crate) fn open_file(&self, number: INodeNo, flags: OpenFlags) -> Answer<(FileHandle, FopenFlags)> {
+    pub(crate) fn open_file(
+        &self,
+        number: INodeNo,
+        flags: OpenFlags,
+        process: u32,
+    ) -> Answer<(FileHandle, FopenFlags)> {
         let truncate = flags.0 & libc::O_TRUNC != 0;
         let node = self.node(number)?;
         if flags.acc_mode() != OpenAccMode::O_RDONLY || truncate || matches!(node.item, Item::Scratch(_)) {
             let open = self.tree.open_file(&node, truncate).map_err(|refusal| refused(&refusal))?;
-            return Ok((self.handles.open(Handle::Written(open)), FopenFlags::FOPEN_DIRECT_IO));
+            let writer = Writer { open, inode: number, process };
+            return Ok((self.handles.open(Handle::Written(writer)), FopenFlags::FOPEN_DIRECT_IO));
         }
         // Closing what was not written has nothing to say.
         let flags = FopenFlags::FOPEN_NOFLUSH;

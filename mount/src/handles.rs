@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use fuser::FileHandle;
+use fuser::{FileHandle, INodeNo};
 use mirrordna::tree::{Content, OpenFile};
 
 use crate::directory::Stream;
@@ -15,9 +15,17 @@ pub(crate) enum Handle {
     /// A generated file, as it was when it was opened.
     File(Arc<Content>),
     /// A file that is written, or a scratch file.
-    Written(OpenFile),
+    Written(Writer),
     /// A directory and how far it was read.
     Directory(Arc<Mutex<Stream>>),
+}
+
+/// A file that is written, or a scratch file, and who has opened it.
+#[derive(Clone)]
+pub(crate) struct Writer {
+    pub(crate) open: OpenFile,
+    pub(crate) inode: INodeNo,
+    pub(crate) process: u32,
 }
 
 /// What is open, by number. 0 is what needs no handle.
@@ -49,9 +57,21 @@ impl Handles {
     /// The written file behind a number.
     pub(crate) fn written(&self, number: FileHandle) -> Option<OpenFile> {
         match self.lock().get(&number.0)? {
-            Handle::Written(open) => Some(open.clone()),
+            Handle::Written(writer) => Some(writer.open.clone()),
             Handle::File(_) | Handle::Directory(_) => None,
         }
+    }
+
+    /// The file that a process has open for writing. When it asks for the attributes of an open file, the kernel does not
+    /// say that it is open, and a program that has written wants to know its own length, not that of the version which
+    /// others see.
+    pub(crate) fn written_by(&self, inode: INodeNo, process: u32) -> Option<OpenFile> {
+        let open = self.lock();
+        let mut writers = open.values().filter_map(|handle| match handle {
+            Handle::Written(writer) => Some(writer),
+            Handle::File(_) | Handle::Directory(_) => None,
+        });
+        writers.find(|writer| writer.inode == inode && writer.process == process).map(|writer| writer.open.clone())
     }
 
     /// The directory behind a number.

@@ -174,7 +174,7 @@ impl Subscriber for Invalidator {
         if waited.timed_out() {
             tracing::error!(
                 target: "mirrordna::mount",
-                count = pending.len(),
+                waiting = pending.len(),
                 "the kernel did not drop from its caches what changed; the mount may show old content for a while"
             );
         }

@@ -67,9 +67,10 @@ impl Filesystem for VaultFs {
         self.inodes.forget(number, lookups);
     }
 
-    fn getattr(&self, _request: &Request, number: INodeNo, handle: Option<FileHandle>, reply: ReplyAttr) {
+    fn getattr(&self, request: &Request, number: INodeNo, handle: Option<FileHandle>, reply: ReplyAttr) {
         let handle = handle.unwrap_or(Handles::NONE);
-        let answer = match (self.handles.file(handle), self.handles.written(handle)) {
+        let written = self.handles.written(handle).or_else(|| self.written_by(number, request.pid()));
+        let answer = match (self.handles.file(handle), written) {
             (Some(content), _) => Ok((self.attr(number, &of_content(&content), false), Duration::ZERO)),
             (None, Some(open)) => self.written_attributes(number, &open).map(|attr| (attr, Duration::ZERO)),
             (None, None) => self.node(number).and_then(|node| self.attributes(number, &node)),
@@ -89,8 +90,8 @@ impl Filesystem for VaultFs {
         }
     }
 
-    fn open(&self, _request: &Request, number: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
-        match self.open_file(number, flags) {
+    fn open(&self, request: &Request, number: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        match self.open_file(number, flags, request.pid()) {
             Ok((handle, flags)) => reply.opened(handle, flags),
             Err(errno) => reply.error(errno),
         }
@@ -297,7 +298,7 @@ impl Filesystem for VaultFs {
 
     fn create(
         &self,
-        _: &Request,
+        request: &Request,
         parent: INodeNo,
         name: &OsStr,
         _mode: u32,
@@ -305,7 +306,7 @@ impl Filesystem for VaultFs {
         flags: i32,
         reply: ReplyCreate,
     ) {
-        self.create_file(parent, name, flags, reply);
+        self.create_file(parent, name, flags, request.pid(), reply);
     }
 
     fn write(

@@ -175,7 +175,7 @@ fn start_artifacts(artifacts: Arc<Artifacts>, path: &Path, options: MountOptions
     let _ = notifier.set(session.notifier());
     let (invalidator, jobs) = artifacts::Invalidator::new(Arc::clone(&artifacts), generations);
     let teller = invalidator.clone();
-    artifacts.watch(Arc::new(move |change| invalidator.changed(std::slice::from_ref(change))));
+    artifacts.watch(Arc::new(move |changes| invalidator.changed(changes)));
     let notifying = jobs.start(session.notifier(), device).map_err(failed)?;
     let session = session.spawn().map_err(failed)?;
     artifacts::read_ahead(path);

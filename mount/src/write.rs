@@ -12,7 +12,7 @@ use mirrordna::tree::{Effects, Offset, OpenFile, Written};
 
 use crate::errno::refused;
 use crate::fs::{Answer, VaultFs};
-use crate::handles::Handle;
+use crate::handles::{Handle, Writer};
 
 /// What a request asks to be set.
 pub(crate) struct Wanted {
@@ -22,17 +22,17 @@ pub(crate) struct Wanted {
 }
 
 impl VaultFs {
-    pub(crate) fn create_file(&self, parent: INodeNo, name: &OsStr, flags: i32, reply: ReplyCreate) {
+    pub(crate) fn create_file(&self, parent: INodeNo, name: &OsStr, flags: i32, process: u32, reply: ReplyCreate) {
         let created = self.node(parent).and_then(|directory| {
             let (exclusive, truncate) = (flags & libc::O_EXCL != 0, flags & libc::O_TRUNC != 0);
             let created = self.tree.create(&directory, name, exclusive, truncate);
             let (node, open) = created.map_err(|refusal| refused(&refusal))?;
             let number = self.inodes.look_up(parent, &node);
-            Ok((self.written_attributes(number, &open)?, open))
+            Ok((self.written_attributes(number, &open)?, Writer { open, inode: number, process }))
         });
         match created {
-            Ok((attr, open)) => {
-                let handle = self.handles.open(Handle::Written(open));
+            Ok((attr, writer)) => {
+                let handle = self.handles.open(Handle::Written(writer));
                 reply.created(&Duration::ZERO, &attr, Generation(0), handle, FopenFlags::FOPEN_DIRECT_IO);
             }
             Err(errno) => reply.error(errno),
@@ -43,6 +43,12 @@ impl VaultFs {
     pub(crate) fn written_attributes(&self, number: INodeNo, open: &OpenFile) -> Answer<FileAttr> {
         let attributes = open.attributes().map_err(|refusal| refused(&refusal))?;
         Ok(self.attr(number, &attributes, true))
+    }
+
+    /// What the process that asks has open for writing under this number.
+    pub(crate) fn written_by(&self, number: INodeNo, process: u32) -> Option<OpenFile> {
+        let node = self.inodes.node(number).filter(|node| self.tree.is_being_written(node));
+        node.and_then(|_| self.handles.written_by(number, process))
     }
 
     pub(crate) fn write_file(&self, handle: FileHandle, offset: u64, append: bool, bytes: &[u8]) -> Answer<()> {
@@ -116,7 +122,7 @@ impl VaultFs {
     /// The last descriptor was closed.
     pub(crate) fn close_file(&self, handle: FileHandle, reply: ReplyEmpty) {
         match self.handles.close(handle) {
-            Some(Handle::Written(open)) => self.answer(Ok(self.tree.close(open)), reply),
+            Some(Handle::Written(writer)) => self.answer(Ok(self.tree.close(writer.open)), reply),
             _ => reply.ok(),
         }
     }

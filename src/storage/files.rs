@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use crate::record::{Checksum, Timestamp};
 
 use super::access::FileAccess;
+use super::holder;
 use super::types::Sequence;
 use super::{Result, StorageError};
 
@@ -182,10 +183,16 @@ impl HeadFile {
         Ok((newest, problem))
     }
 
+    /// Writes the copy whose turn it is. Its old content is the older of the two, so it may be overwritten in its place: a
+    /// power cut in the middle leaves the other copy, which says where the log stood before.
     pub(super) fn write(&self, files: &dyn FileAccess, dir: &Path) -> Result<()> {
         let [even, odd] = HEADS;
         let path = dir.join(if self.generation.is_multiple_of(2) { even } else { odd });
-        files.write(&path, &self.encode()).map_err(|error| StorageError::from_io(&path, error))
+        let written = match files.overwrite(&path, &self.encode()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => files.write(&path, &self.encode()),
+            written => written,
+        };
+        written.map_err(|error| StorageError::from_io(&path, error))
     }
 }
 
@@ -219,10 +226,7 @@ impl LockFile {
                 Err(TryLockError::Error(error)) => return Err(failed(error)),
             }
         }
-        let command: Vec<String> =
-            std::env::args_os().take(8).map(|argument| argument.to_string_lossy().into_owned()).collect();
-        let command: String = command.join(" ").chars().filter(|c| !c.is_control()).take(200).collect();
-        let holder = format!("process {} ({command}), since {now}\n", std::process::id());
+        let holder = format!("{}\n", holder::this_process(now));
         let write = |file: &mut File| {
             file.set_len(0)?;
             file.rewind()?;
@@ -313,6 +317,7 @@ mod tests {
             head(generation).write(&SystemFiles, dir.path()).unwrap();
         }
         assert_eq!(HeadFile::read(&SystemFiles, dir.path()).unwrap(), (head(4), None));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "written in their places");
         let newest = dir.path().join(HEADS[0]);
         let mut bytes = fs::read(&newest).unwrap();
         bytes[20] ^= 1;

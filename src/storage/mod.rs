@@ -9,6 +9,7 @@ mod codec;
 mod error;
 mod file_rows;
 mod files;
+mod holder;
 mod merkle;
 mod prepare;
 mod rocksdb;
@@ -215,11 +216,17 @@ pub trait Storage: Send + Sync {
     /// Keeps what is needed to read at a sequence.
     fn lease(&self, at: Sequence) -> Lease;
 
-    /// Drops versions that neither the policy nor a pin nor a lease needs. `pins` are the sequences of the snapshots.
+    /// Drops versions that neither the policy nor a snapshot nor a lease needs.
     ///
     /// # Errors
-    /// Those of the engine.
-    fn prune(&self, policy: PrunePolicy, pins: &[Sequence], actor: &str) -> Result<Pruned>;
+    /// [`StorageError::Corrupt`] when it cannot be read what a snapshot pins, and those of the engine.
+    fn prune(&self, policy: PrunePolicy, actor: &str) -> Result<Pruned>;
+
+    /// The sequences that snapshots pin.
+    ///
+    /// # Errors
+    /// [`StorageError::Corrupt`] when it cannot be read what a snapshot pins, and those of the engine.
+    fn pins(&self) -> Result<Vec<Sequence>>;
 
     /// The work that must be finished or undone.
     ///
@@ -239,7 +246,7 @@ pub trait Storage: Send + Sync {
     /// Those of the engine.
     fn begin_epoch(&self, reason: &str, actor: &str) -> Result<()>;
 
-    /// Checks everything that is stored. `pins` as for [`Storage::prune`].
+    /// Checks everything that is stored. `pins` are the sequences of the snapshots that can be read.
     ///
     /// # Errors
     /// Only what keeps the check from going on; faults go to the sink.

@@ -82,7 +82,7 @@ impl Tree {
             (Item::Sums(directory), at) => sums::make(self, at, *directory),
             (Item::Day(day), At::Present) => days::make(&self.vault, &self.stamps, *day),
             (Item::Day(day), At::Past(pinned)) => {
-                let content = self.past_days.content(&self.vault, pinned, *day)?.ok_or_else(|| gone(node))?;
+                let content = self.past_days.content(pinned, *day)?.ok_or_else(|| gone(node))?;
                 Ok(Made { content, sequence: pinned.pin().sequence })
             }
             (Item::SnapshotFile(pinned, format), _) => self.make_snapshot_file(node, pinned, *format),

@@ -32,7 +32,7 @@ use crate::vault::{Error, Result, Vault};
 
 use cache::Cache;
 use days::PastDays;
-use generated::{LastError, LogFile};
+use generated::{HealthFile, LastError, LogFile};
 use members::Members;
 use stamps::Stamps;
 use write::Writing;
@@ -83,6 +83,7 @@ pub struct Tree {
     stamps: Stamps,
     cache: Cache,
     log: LogFile,
+    health: HealthFile,
     past_days: PastDays,
     last_error: Mutex<Option<LastError>>,
     /// Whether any memory is in no tier, and the sequence for which that is so.
@@ -111,6 +112,7 @@ impl Tree {
             vault,
             cache: Cache::default(),
             log: LogFile::default(),
+            health: HealthFile::default(),
             past_days: PastDays::default(),
             last_error: Mutex::default(),
             strays: Mutex::default(),
@@ -238,7 +240,7 @@ impl Tree {
             Item::Record { kind, id } => self.open_record(node, *kind, id),
             Item::Scratch(file) => self.scratch_content(file).map_err(|refusal| of_scratch(node, refusal)),
             Item::Readme => Ok(generated::readme(self.opened)),
-            Item::Health => Ok(generated::health(&self.vault, self.last_error().as_ref())),
+            Item::Health => Ok(self.health.content(&self.vault, self.last_error())),
             Item::MerkleRoot => Ok(generated::merkle_root(&self.vault)),
             Item::Log => self.log.content(&self.vault),
             Item::LastError => self.last_error().map(|error| error.content()).ok_or_else(|| gone(node)),
@@ -315,7 +317,7 @@ impl Tree {
     fn days(&self, at: &At) -> Result<BTreeSet<Timestamp>> {
         match at {
             At::Present => self.vault.timeline().days(),
-            At::Past(pinned) => self.past_days.days(&self.vault, pinned),
+            At::Past(pinned) => self.past_days.days(pinned),
         }
     }
 

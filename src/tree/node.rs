@@ -33,6 +33,11 @@ impl Pinned {
     pub fn pin(&self) -> &Pin {
         &self.pin
     }
+
+    /// The vault as the snapshot has it.
+    pub(super) fn view(&self) -> &View {
+        &self.view
+    }
 }
 
 impl PartialEq for Pinned {
@@ -237,18 +242,18 @@ impl Node {
             return Stability::Immutable;
         }
         match &self.item {
-            // Their entries come and go with the log, not with records of their own.
-            Item::Directory(Directory::Vault | Directory::Collection(Kind::Event)) => Stability::Volatile,
-            Item::Directory(_) | Item::Record { .. } | Item::Latest => Stability::Tracked,
             Item::Readme | Item::SnapshotFile(..) => Stability::Immutable,
+            // Their entries come and go with the log, not with records of their own.
+            Item::Directory(Directory::Vault | Directory::Collection(Kind::Event))
             // Its name can become that of a record.
-            Item::Scratch(_)
+            | Item::Scratch(_)
             | Item::Sums(_)
             | Item::Day(_)
             | Item::Health
             | Item::Log
             | Item::MerkleRoot
             | Item::LastError => Stability::Volatile,
+            Item::Directory(_) | Item::Record { .. } | Item::Latest => Stability::Tracked,
         }
     }
 }

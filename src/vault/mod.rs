@@ -4,11 +4,13 @@
 //! here with the rules of its records and the operations of its own.
 
 mod agent_dna;
+pub(crate) mod audit;
 mod citations;
 mod error;
 mod filter;
 mod identities;
 mod import;
+mod log;
 mod memories;
 mod overview;
 mod recovery;
@@ -41,6 +43,7 @@ pub(crate) use import::{Import, Taken};
 pub use memories::{Memories, MemoryUpdate, NewMemory, Tier};
 pub use overview::Overview;
 pub use reflections::{NewReflection, ReflectionType, Reflections};
+pub(crate) use rules::chain_fields;
 pub use sessions::{Lineage, NewSession, Sessions};
 pub use snapshots::{Difference, DifferenceKind, NewSnapshot, Pin, Restored, Snapshots};
 pub use timeline::{EventQuery, NewEvent, Timeline};
@@ -176,8 +179,10 @@ impl Vault {
     /// # Errors
     /// [`StorageError::Occupied`] when something is there, and those of the operating system.
     pub fn create(dir: &Path, options: &VaultOptions) -> Result<Self> {
-        let storage = RocksStorage::create(dir, &options.storage(), &*options.ids)?;
-        tracing::info!(target: "mirrordna::audit", action = "create", dir = %dir.display(), vault = storage.vault_id(), actor = options.actor);
+        let actor = &options.actor;
+        let storage = RocksStorage::create(dir, &options.storage(), &*options.ids)
+            .inspect_err(|error| audit::vault_refused("create", &dir.display(), actor, error))?;
+        tracing::info!(target: audit::TARGET, action = "create", dir = %dir.display(), vault = storage.vault_id(), actor);
         Ok(Self::new(Arc::new(storage), Some(dir.to_owned()), options))
     }
 
@@ -307,9 +312,22 @@ impl Vault {
     /// The vault as it was at a sequence; what is needed to read it stays until the view is dropped.
     ///
     /// # Errors
-    /// [`Error::Argument`] for a sequence beyond the end of the log.
+    /// [`Error::Argument`] for a sequence beyond the end of the log, [`Error::Pruned`] for one below the horizon of a prune
+    /// that no snapshot pins.
     pub fn at(&self, sequence: Sequence) -> Result<View> {
         View::past(self, sequence)
+    }
+
+    /// Where the log stands, and a view that keeps that state readable.
+    pub(crate) fn settled(&self) -> Result<(LogState, View)> {
+        loop {
+            let state = self.state();
+            match self.at(state.sequence) {
+                // A prune came between.
+                Err(Error::Pruned { .. }) => {}
+                view => return Ok((state, view?)),
+            }
+        }
     }
 
     /// The files of the vault. All handles on it share them; in the log they are by whoever asked for them first.
@@ -507,14 +525,17 @@ impl Vault {
     /// # Errors
     /// [`Error::Argument`] for a policy that keeps nothing, and those of the storage.
     pub fn prune(&self, policy: PrunePolicy) -> Result<Pruned> {
-        if policy.keep == Some(0) {
-            return Err(Error::argument("keep", "at least 1: the newest version of a record is never dropped"));
-        }
-        self.storage().settle()?;
-        let pins = self.snapshots().pins()?;
-        let pruned = self.storage().prune(policy, &pins, &self.actor)?;
+        let prune = || {
+            if policy.keep == Some(0) {
+                return Err(Error::argument("keep", "at least 1: the newest version of a record is never dropped"));
+            }
+            self.storage().settle()?;
+            Ok(self.storage().prune(policy, &self.actor)?)
+        };
+        let pruned = prune().inspect_err(|error| audit::vault_refused("prune", &self.id(), &self.actor, error))?;
         if !policy.dry_run {
-            tracing::info!(target: "mirrordna::audit", action = "prune", versions = pruned.versions, actor = &*self.actor);
+            let versions = pruned.versions;
+            tracing::info!(target: audit::TARGET, action = "prune", vault = self.id(), versions, actor = &*self.actor);
         }
         Ok(pruned)
     }
@@ -580,37 +601,16 @@ impl Vault {
         origin: Origin,
         durability: Durability,
     ) -> Result<Committed> {
-        let audit: Option<Vec<_>> = tracing::enabled!(target: "mirrordna::audit", tracing::Level::INFO).then(|| {
-            changes.iter().map(|change| (change.kind, change.id.clone(), action_name(&change.action))).collect()
-        });
+        let planned = audit::Planned::of(&changes);
         let actor = self.actor.to_string();
         let committed = self.storage().commit(Commit { changes, files, actor, origin, token: None, durability })?;
-        for ((kind, id, action), sequence) in audit.into_iter().flatten().zip(committed.first..) {
-            tracing::info!(
-                target: "mirrordna::audit",
-                action,
-                collection = kind.collection(),
-                id,
-                sequence,
-                origin = origin.name(),
-                actor = &*self.actor,
-            );
-        }
+        planned.done(&committed, origin, &self.actor);
         Ok(committed)
     }
 
     /// Leaves an audit event when a change is refused.
     pub(crate) fn audited<T>(&self, action: &str, kind: Kind, id: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        work().inspect_err(|error| {
-            tracing::warn!(
-                target: "mirrordna::audit",
-                action,
-                collection = kind.collection(),
-                id,
-                actor = &*self.actor,
-                refused = %error,
-            );
-        })
+        work().inspect_err(|error| audit::record_refused(action, kind, id, &self.actor, error))
     }
 
     /// The newest version in short, if the record is there.
@@ -630,13 +630,6 @@ fn retry<T>(attempt: impl Fn() -> Result<T>) -> Result<T> {
             Err(Error::Storage(StorageError::Stale { .. })) if tries < RETRIES => tries += 1,
             other => return other,
         }
-    }
-}
-
-fn action_name(action: &Action) -> &'static str {
-    match action {
-        Action::Put(_) => "put",
-        Action::Delete => "delete",
     }
 }
 

@@ -10,6 +10,7 @@ use crate::storage::{
     Piece, Sequence, Storage, StorageError, Version, prepare,
 };
 
+use super::view::all_heads;
 use super::{LOG_PAGE, Result, Vault};
 
 /// Changes in one commit of a restore.
@@ -24,7 +25,7 @@ impl Vault {
         match intent {
             Intent::Restore { target } => {
                 tracing::warn!(target: "mirrordna::vault", target, "finishing a restore that was interrupted");
-                self.bring_to(target)?;
+                self.bring_to(target, &mut |_, _| {})?;
             }
             Intent::Import { since } => {
                 tracing::warn!(target: "mirrordna::vault", since, "undoing an import that was interrupted");
@@ -35,13 +36,19 @@ impl Vault {
     }
 
     /// Brings the present to a sequence, in bounded commits that are finished after a crash, while nothing else changes.
-    /// Returns how many records were put back and how many deleted.
-    pub(super) fn restore_to(&self, target: Sequence, reason: &str) -> Result<(u64, u64)> {
+    /// Returns how many records were put back and how many deleted. `progress` is told how many of the records that may have
+    /// to change, which are all that changed since, were looked at.
+    pub(super) fn restore_to(
+        &self,
+        target: Sequence,
+        reason: &str,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<(u64, u64)> {
         let job = self.shared.job.lock().unwrap_or_else(PoisonError::into_inner);
         let gate = self.shared.gate.write().unwrap_or_else(PoisonError::into_inner);
         let _lease = self.storage().lease(target);
         self.storage().set_intent(Some(&Intent::Restore { target }))?;
-        let done = self.bring_to(target)?;
+        let done = self.bring_to(target, progress)?;
         self.storage().begin_epoch(reason, &self.actor)?;
         self.storage().set_intent(None)?;
         drop((gate, job));
@@ -49,42 +56,53 @@ impl Vault {
         Ok(done)
     }
 
-    fn bring_to(&self, target: Sequence) -> Result<(u64, u64)> {
+    fn bring_to(&self, target: Sequence, progress: &mut dyn FnMut(u64, u64)) -> Result<(u64, u64)> {
+        let mut total = 0;
+        for changed in self.changed_since(target) {
+            changed?;
+            total += 1;
+        }
         let mut batch =
             Batch { vault: self, changes: Vec::new(), files: FileRows::default(), names: HashSet::new(), bytes: 0 };
         let (mut put, mut deleted) = (0, 0);
-        // Snapshots are about the past and stay, whatever the present becomes.
-        for kind in Kind::STORED.into_iter().filter(|kind| *kind != Kind::Snapshot) {
-            let mut after: Option<String> = None;
-            loop {
-                let page = self.storage().heads(kind, after.as_deref(), BATCH)?;
-                let Some((last, _)) = page.last() else { break };
-                after = Some(last.clone());
-                for (id, head) in page.into_iter().filter(|(_, head)| head.sequence > target) {
-                    let now = self.storage().version(kind, &id, head.sequence)?;
-                    let then = self.storage().version(kind, &id, target)?.filter(|version| !version.deleted);
-                    let action = match (now.filter(|version| !version.deleted), then) {
-                        (Some(now), Some(then)) if now.checksum == then.checksum => continue,
-                        (None, None) => continue,
-                        (Some(_), None) => {
-                            deleted += 1;
-                            Action::Delete
-                        }
-                        (_, Some(then)) => {
-                            put += 1;
-                            put_back(kind, &id, &then)?
-                        }
-                    };
-                    let files = match kind {
-                        Kind::Artifact => self.rows_at(&id, target)?,
-                        _ => FileRows::default(),
-                    };
-                    batch.add(Change { kind, id, action, expect: Expect::Any, event: None }, files)?;
+        for (done, changed) in (1..).zip(self.changed_since(target)) {
+            let (kind, id, now) = changed?;
+            let now = self.storage().version(kind, &id, now)?.filter(|version| !version.deleted);
+            let then = self.storage().version(kind, &id, target)?.filter(|version| !version.deleted);
+            let action = match (now, then) {
+                (Some(now), Some(then)) if now.checksum == then.checksum => None,
+                (None, None) => None,
+                (Some(_), None) => {
+                    deleted += 1;
+                    Some(Action::Delete)
                 }
+                (_, Some(then)) => {
+                    put += 1;
+                    Some(put_back(kind, &id, &then)?)
+                }
+            };
+            if let Some(action) = action {
+                let files = match kind {
+                    Kind::Artifact => self.rows_at(&id, target)?,
+                    _ => FileRows::default(),
+                };
+                batch.add(Change { kind, id, action, expect: Expect::Any, event: None }, files)?;
             }
+            progress(done, total);
         }
         batch.commit()?;
         Ok((put, deleted))
+    }
+
+    /// The records that changed after a sequence, with their newest one. Snapshots are about the past and stay, whatever the
+    /// present becomes.
+    fn changed_since(&self, target: Sequence) -> impl Iterator<Item = Result<(Kind, String, Sequence)>> + '_ {
+        Kind::STORED.into_iter().filter(|kind| *kind != Kind::Snapshot).flat_map(move |kind| {
+            all_heads(self, kind).filter_map(move |item| match item {
+                Ok((id, head)) => (head.sequence > target).then_some(Ok((kind, id, head.sequence))),
+                Err(error) => Some(Err(error)),
+            })
+        })
     }
 
     /// What brings the content of an artifact and the entries that led or lead to it back to a sequence.

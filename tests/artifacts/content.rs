@@ -192,7 +192,8 @@ fn sizes_have_an_end() {
     assert_eq!(write(MAX_FILE_BYTES - 1).unwrap(), 1);
     assert_eq!(code(write(MAX_FILE_BYTES)), "EFBIG");
     assert_eq!(code(write(u64::MAX)), "EFBIG");
-    let size = |size| fixture.files.set_attributes(ino, &SetAttributes { size: Some(size), ..SetAttributes::default() });
+    let size =
+        |size| fixture.files.set_attributes(ino, &SetAttributes { size: Some(size), ..SetAttributes::default() });
     assert_eq!(code(size(MAX_FILE_BYTES + 1)), "EFBIG");
     assert_eq!(code(fixture.files.allocate(ino, Allocate::Extend, MAX_FILE_BYTES, 1)), "EFBIG");
     assert_eq!(code(fixture.files.allocate(ino, Allocate::Extend, 0, 0)), "EINVAL");

@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use mirrordna::artifacts::{
-    Artifacts, Caller, FileType, Invalidation, NewNode, ROOT, RenameFlags, SetAttributes, SetTime, WriteOptions, XattrMode,
+    Artifacts, Caller, FileType, Invalidation, NewNode, ROOT, RenameFlags, SetAttributes, SetTime, WriteOptions,
+    XattrMode,
 };
 use mirrordna::record::id::SystemIds;
 use mirrordna::record::time::SystemClock;
@@ -16,7 +17,12 @@ const REPLACE: RenameFlags = RenameFlags { no_replace: false, exchange: false };
 const NO_REPLACE: RenameFlags = RenameFlags { no_replace: true, exchange: false };
 const EXCHANGE: RenameFlags = RenameFlags { no_replace: false, exchange: true };
 
-fn rename(files: &Arc<Artifacts>, from: (u64, &str), to: (u64, &str), flags: RenameFlags) -> mirrordna::artifacts::Result<()> {
+fn rename(
+    files: &Arc<Artifacts>,
+    from: (u64, &str),
+    to: (u64, &str),
+    flags: RenameFlags,
+) -> mirrordna::artifacts::Result<()> {
     files.rename(from.0, from.1.as_bytes(), to.0, to.1.as_bytes(), flags)
 }
 
@@ -71,7 +77,10 @@ fn names_that_cannot_be_are_refused() {
     let fixture = Fixture::new();
     let make = |name: &str| code(fixture.make(ROOT, name, &NewNode::file(0o600)));
     assert_eq!(make(&"x".repeat(256)), "ENAMETOOLONG");
-    assert_eq!((make("."), make(".."), make("a/b"), make("a\0b"), make("")), ("EEXIST", "EEXIST", "EINVAL", "EINVAL", "ENOENT"));
+    assert_eq!(
+        (make("."), make(".."), make("a/b"), make("a\0b"), make("")),
+        ("EEXIST", "EEXIST", "EINVAL", "EINVAL", "ENOENT")
+    );
     let longest = "ö".repeat(127);
     let ino = fixture.file(&longest);
     assert_eq!(make(&longest), "EEXIST");
@@ -140,7 +149,8 @@ fn what_is_open_without_a_name_is_gone_after_the_next_opening() {
     }
     fixture.commit();
     let live = |ino: u64| {
-        let version = fixture.vault.storage().version(mirrordna::record::Kind::Artifact, &ino.to_string(), NOW).unwrap();
+        let version =
+            fixture.vault.storage().version(mirrordna::record::Kind::Artifact, &ino.to_string(), NOW).unwrap();
         version.is_some_and(|version| !version.deleted)
     };
     assert_eq!((live(file), live(unnamed.ino), live(named)), (false, false, true));

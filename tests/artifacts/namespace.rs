@@ -112,7 +112,8 @@ fn answer<T: std::fmt::Debug>(result: mirrordna::artifacts::Result<T>) -> &'stat
 fn check(fixture: &Fixture, model: &Model) -> Result<(), TestCaseError> {
     for (dir, names) in &model.0 {
         let mut found = BTreeMap::new();
-        let mut take = |entry: &mirrordna::artifacts::ListEntry<'_>| found.insert(entry.name[1] - b'0', entry.ino).is_none();
+        let mut take =
+            |entry: &mirrordna::artifacts::ListEntry<'_>| found.insert(entry.name[1] - b'0', entry.ino).is_none();
         fixture.files.list(*dir, 0, &mut take).unwrap();
         prop_assert_eq!(&found, names);
         let subdirectories = names.values().filter(|ino| model.is_dir(**ino)).count();

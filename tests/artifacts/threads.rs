@@ -32,7 +32,13 @@ fn threads_work_side_by_side_while_others_commit() {
                         assert!(fixture.all(ino) == bytes);
                         fixture
                             .files
-                            .rename(dir, name.as_bytes(), ROOT, format!("{n} {new_name}").as_bytes(), RenameFlags::default())
+                            .rename(
+                                dir,
+                                name.as_bytes(),
+                                ROOT,
+                                format!("{n} {new_name}").as_bytes(),
+                                RenameFlags::default(),
+                            )
                             .unwrap();
                         fixture.files.forget(ino, 1);
                         if round % 3 == 0 {

@@ -39,6 +39,11 @@ impl FileAccess for Failing {
             _ => SystemFiles.write(path, content),
         }
     }
+
+    fn overwrite(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        // A missing file is no failure of the disk: it is written as a new one, which counts.
+        std::fs::metadata(path).and_then(|_| self.write(path, content))
+    }
 }
 
 fn with(files: &Arc<impl FileAccess + 'static>) -> OpenOptions {
@@ -113,6 +118,21 @@ impl FileAccess for Freezing {
         std::fs::write(path.with_extension("tmp"), &content[..content.len() / 2])?;
         self.freeze();
         SystemFiles.write(path, content)?;
+        self.freeze();
+        Ok(())
+    }
+
+    fn overwrite(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        if !path.exists() {
+            return SystemFiles.overwrite(path, content);
+        }
+        self.freeze();
+        // Torn: half of the new content over the old one.
+        let old = std::fs::read(path)?;
+        let half = content.len() / 2;
+        std::fs::write(path, [&content[..half], &old[half.min(old.len())..]].concat())?;
+        self.freeze();
+        SystemFiles.overwrite(path, content)?;
         self.freeze();
         Ok(())
     }

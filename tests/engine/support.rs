@@ -12,8 +12,8 @@ use mirrordna::record::id::SeededIds;
 use mirrordna::record::time::Clock;
 use mirrordna::record::{Kind, Timestamp, json};
 use mirrordna::storage::{
-    Action, Change, CheckSink, Commit, Durability, Expect, Fault, FileRows, OpenOptions, Origin, Prepared,
-    RocksStorage, Sequence, Storage, Version, prepare,
+    Action, Change, CheckSink, Commit, Durability, Expect, Fault, FileRows, Lease, OpenOptions, Origin, Prepared,
+    PrunePolicy, Pruned, RocksStorage, Sequence, Storage, Version, prepare,
 };
 use tempfile::TempDir;
 
@@ -111,6 +111,12 @@ pub(crate) fn put_memory(id: &str, content: &str, expect: Expect) -> Change {
     put(Kind::Memory, id, memory(id, content), expect)
 }
 
+/// A snapshot that pins a sequence.
+pub(crate) fn snapshot(id: &str, sequence: Sequence) -> Change {
+    let record = prepared(Kind::Snapshot, id, &format!(r#"{{"snapshot_id":"{id}","sequence":{sequence}}}"#));
+    put(Kind::Snapshot, id, record, Expect::Absent)
+}
+
 pub(crate) fn delete(kind: Kind, id: &str, expect: Expect) -> Change {
     Change { kind, id: id.to_owned(), action: Action::Delete, expect, event: None }
 }
@@ -129,6 +135,12 @@ pub(crate) fn commit(changes: Vec<Change>, durability: Durability) -> Commit {
 /// One memory in one commit.
 pub(crate) fn write(storage: &dyn Storage, id: &str, content: &str) -> Sequence {
     storage.commit(commit(vec![put_memory(id, content, Expect::Any)], Durability::Sync)).unwrap().last
+}
+
+/// Prunes as if snapshots pinned these sequences.
+pub(crate) fn prune_beside(storage: &dyn Storage, policy: PrunePolicy, pins: &[Sequence]) -> Pruned {
+    let _held: Vec<Lease> = pins.iter().map(|at| storage.lease(*at)).collect();
+    storage.prune(policy, "tester").unwrap()
 }
 
 /// Gathers what a check finds.

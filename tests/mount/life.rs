@@ -119,13 +119,13 @@ fn serve() {
 }
 
 /// A process that has mounted the vault in `dir/vault` on `dir/m`. It does not outlive the test, nor does its mount.
-struct Serving {
-    child: Child,
+pub(crate) struct Serving {
+    pub(crate) child: Child,
     point: PathBuf,
 }
 
 impl Serving {
-    fn start(dir: &Path) -> Self {
+    pub(crate) fn start(dir: &Path) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "life::serve", "--ignored", "--nocapture"])
             .env("MIRRORDNA_TEST_SERVE", dir)

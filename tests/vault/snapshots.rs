@@ -226,6 +226,11 @@ fn prune_keeps_what_a_pin_needs_and_drops_it_when_the_pin_is_gone() {
     assert_eq!(keep_one(&fixture), 0);
     fixture.vault.snapshots().delete("snap_a").unwrap();
     assert!(keep_one(&fixture) >= 1);
+    // What is left there is not what was there, so it is not shown.
+    let error = fixture.vault.at(pinned).err().unwrap();
+    assert!(matches!(error, Error::Pruned { at, .. } if at == pinned), "{error}");
+    let now = fixture.vault.state().sequence;
+    assert_eq!(fixture.vault.at(now).unwrap().sequence(), Some(now));
     assert!(matches!(
         fixture.vault.prune(PrunePolicy { keep: Some(0), ..PrunePolicy::default() }),
         Err(Error::Argument { .. })

@@ -27,12 +27,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Mount the vault as a directory, and return when it can be used
+    /// Mount the vault as a directory whose files are its records, and return when it can be used
     #[command(after_help = "\
 Examples:
   mirrordna mount ~/vault
-  mirrordna mount ~/vault --read-only
-  mirrordna --log-file mount.log mount ~/vault --foreground")]
+  mirrordna --log-file mount.log mount ~/vault
+  mirrordna mount ~/vault --read-only --foreground")]
     Mount(Mount),
     /// Unmount a vault, and return when the process that served it is gone
     #[command(after_help = "Examples:\n  mirrordna umount ~/vault")]

@@ -140,6 +140,8 @@ struct Published {
     tree: Arc<Tree>,
     time: Timestamp,
     epoch: u64,
+    /// See [`LogState::horizon`].
+    horizon: Sequence,
 }
 
 /// What only the committing thread touches.
@@ -284,6 +286,7 @@ impl Storage for RocksStorage {
             root: published.tree.root(),
             time: published.time,
             epoch: published.epoch,
+            horizon: published.horizon,
         }
     }
 
@@ -318,8 +321,12 @@ impl Storage for RocksStorage {
         Lease(held)
     }
 
-    fn prune(&self, policy: PrunePolicy, pins: &[Sequence], actor: &str) -> Result<Pruned> {
-        self.prune_versions(policy, pins, actor)
+    fn prune(&self, policy: PrunePolicy, actor: &str) -> Result<Pruned> {
+        self.prune_versions(policy, actor)
+    }
+
+    fn pins(&self) -> Result<Vec<Sequence>> {
+        self.read_pins()
     }
 
     fn intent(&self) -> Result<Option<Intent>> {

@@ -9,7 +9,7 @@ use crate::vault::{Error, Vault};
 
 use super::super::Tree;
 use super::super::node::{Directory, Node};
-use super::draft::Draft;
+use super::draft::{Draft, Standing};
 use super::{Effects, Refusal, Writing, Written};
 
 /// What became of a draft.
@@ -95,7 +95,7 @@ impl Writing {
     /// Makes a draft a version of its record.
     pub(super) fn commit(&self, draft: &Arc<Draft>, durability: Durability) -> Written<Became> {
         let mut state = draft.state();
-        if !state.dirty || state.detached {
+        if !state.dirty || state.standing == Standing::Detached {
             return Ok(Became::Clean);
         }
         let target = Target { directory: state.directory, kind: draft.kind(), id: draft.id(), replace: state.exists };
@@ -105,11 +105,11 @@ impl Writing {
             Err(refusal) => Err(refusal),
         };
         if let Err(refusal) = stored {
-            state.refused = true;
+            state.standing = Standing::Refused;
             return Err(refusal);
         }
         let existed = state.exists;
-        (state.dirty, state.exists, state.refused) = (false, true, false);
+        (state.dirty, state.exists, state.standing) = (false, true, Standing::Open);
         drop(state);
         // From now on the others that are open write a record that is there.
         for other in self.drafts.of(draft.kind(), draft.id()) {

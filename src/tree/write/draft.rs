@@ -24,11 +24,19 @@ pub(super) struct State {
     pub(super) dirty: bool,
     /// The record is there, or was when the file was opened; a new one must not be.
     pub(super) exists: bool,
-    /// The name was deleted, or another file was renamed onto it: what is written here goes nowhere.
-    pub(super) detached: bool,
-    /// Its text was refused. Others do not see a new record of which nothing became.
-    pub(super) refused: bool,
+    pub(super) standing: Standing,
     pub(super) modified: Timestamp,
+}
+
+/// Whether something can come of a draft.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// A text that nobody has judged.
+    Open,
+    /// The text as it is was refused. Others do not see a new record of which nothing became.
+    Refused,
+    /// The name was deleted, or another file was renamed onto it: what is written here goes nowhere.
+    Detached,
 }
 
 /// A text that is being written.
@@ -75,8 +83,7 @@ impl Draft {
 
     /// Others find it by its name.
     fn is_visible(&self) -> bool {
-        let state = self.state();
-        !state.detached && !state.refused
+        self.state().standing == Standing::Open
     }
 
     /// Puts bytes at an offset, or at the end. What lies between the end and the offset becomes zeros.
@@ -116,6 +123,9 @@ impl State {
     fn touch(&mut self, now: Timestamp) {
         self.dirty = true;
         self.modified = now;
+        if self.standing == Standing::Refused {
+            self.standing = Standing::Open;
+        }
     }
 }
 
@@ -192,8 +202,7 @@ mod tests {
             directory: Directory::Collection(Kind::Entry),
             dirty: false,
             exists: false,
-            detached: false,
-            refused: false,
+            standing: Standing::Open,
             modified: Timestamp::EPOCH,
         };
         Draft { kind: Kind::Entry, id: "entry_x".into(), number: 1, state: Mutex::new(state) }

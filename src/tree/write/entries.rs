@@ -9,7 +9,7 @@ use super::super::Tree;
 use super::super::node::{Directory, Item, Node};
 use super::aside::SetAside;
 use super::commit::{Target, parse};
-use super::draft::State;
+use super::draft::{Standing, State};
 use super::files::OpenFile;
 use super::names::{Place, path};
 use super::scratch::ScratchFile;
@@ -20,7 +20,7 @@ impl Writing {
     /// Whoever writes a record that was deleted or replaced writes into nothing.
     fn detach(&self, kind: Kind, id: &str) {
         for draft in self.drafts.of(kind, id) {
-            draft.state().detached = true;
+            draft.state().standing = Standing::Detached;
         }
     }
 
@@ -31,6 +31,92 @@ impl Writing {
             self.aside.end(kind, &id);
             effects.name(aside.directory, format!("{id}.json"));
         }
+    }
+
+    /// Makes sure that a record can come to a place where none is seen. Returns whether there is one that was set aside.
+    fn check_free(&self, place: &Place) -> Written<bool> {
+        place.check_new()?;
+        let Place::Record { kind, id, .. } = place else { return Ok(false) };
+        if self.aside.holds(*kind, id) {
+            return Ok(true);
+        }
+        let taken =
+            |by: String| Refusal::Exists { path: place.to_string(), reason: format!("the id is taken by {by}") };
+        if let Some(head) = self.vault.live_head(*kind, id).map_err(vault_failed(place.to_string()))? {
+            return Err(taken(format!("a {kind} that lies elsewhere, in version {}", head.sequence)));
+        }
+        match self.drafts.newest(*kind, id) {
+            Some(draft) => Err(taken(format!("{}, which is being written", draft.path()))),
+            None => Ok(false),
+        }
+    }
+
+    /// The backup of a record that is set aside is deleted, and nothing new was written: the record is deleted with it,
+    /// unless somebody else changed it since.
+    fn delete_aside(&self, kind: Kind, id: &str, aside: SetAside, effects: &mut Effects) -> Written<()> {
+        let failed = vault_failed(format!("{}{id}.json", aside.directory));
+        let head = self.vault.live_head(kind, id).map_err(&failed)?;
+        if head.is_some_and(|head| head.sequence == aside.sequence) {
+            match self.buffered().delete(kind, id) {
+                Ok(_) | Err(Error::Storage(StorageError::NotFound { .. })) => {}
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        self.aside.end(kind, id);
+        effects.name(aside.directory, format!("{id}.json"));
+        Ok(())
+    }
+
+    /// A scratch file gets another name, or becomes a record.
+    fn rename_scratch(&self, scratch: &ScratchFile, old: &Place, new: &Place, is_there: bool) -> Written<Effects> {
+        let Place::Scratch { directory: from, name } = old else { return Ok(Effects::default()) };
+        let mut effects = Effects::default();
+        match new {
+            Place::Scratch { directory, name: new_name } => {
+                if let Some(replaced) = self.scratch.rename((*from, name), (*directory, new_name))? {
+                    self.end_backup(&replaced, &mut effects);
+                }
+            }
+            Place::Record { directory, kind, id } => {
+                // A draft of somebody else that is no record yet is replaced as a file would be.
+                let is_record = self.vault.live_head(*kind, id).map_err(vault_failed(new.to_string()))?.is_some();
+                let replace = if is_there { is_record } else { self.check_free(new)? };
+                let Some(value) = parse(&new.to_string(), &self.scratch.read(scratch)?)? else {
+                    let reason = format!("{name} ends in the middle of the JSON");
+                    return Err(Refusal::Misfit { path: new.to_string(), reason });
+                };
+                let target = Target { directory: *directory, kind: *kind, id, replace };
+                self.store(target, value, crate::storage::Durability::Buffered)?;
+                self.detach(*kind, id);
+                self.aside.end(*kind, id);
+                self.end_backup(scratch, &mut effects);
+                self.scratch.remove(*from, name)?;
+                effects.changed.push(Node::record(*kind, id));
+            }
+        }
+        Ok(effects)
+    }
+
+    /// A record that gets another place. Its id is its name, so that place is another tier.
+    fn move_record(&self, old: &Place, new: &Place) -> Written<Effects> {
+        let (Place::Record { kind, id, .. }, Place::Record { directory, kind: new_kind, id: new_id }) = (old, new)
+        else {
+            return Ok(Effects::default());
+        };
+        if kind != new_kind || id != new_id {
+            let reason = format!("this is the {kind} {id}, and a record is called by its id");
+            return Err(Refusal::Misfit { path: new.to_string(), reason });
+        }
+        let Directory::Tier(tier) = *directory else {
+            new.check_new()?;
+            return Ok(Effects::default());
+        };
+        let moved = self.buffered().memories().promote(id, tier);
+        moved.map_err(vault_failed(new.to_string()))?;
+        for draft in self.drafts.of(*kind, id) {
+            draft.state().directory = *directory;
+        }
+        Ok(Effects::changed(Node::record(*kind, id)))
     }
 }
 
@@ -64,36 +150,17 @@ impl Tree {
                 Ok((parent.beside(Item::Scratch(scratch.clone())), OpenFile::of_scratch(scratch, file)))
             }
             Place::Record { directory, kind, id } => {
-                let exists = self.check_free(writing, &place)?;
+                let exists = writing.check_free(&place)?;
                 let state = State {
                     text: Vec::new(),
                     directory: *directory,
                     dirty: false,
                     exists,
-                    detached: false,
-                    refused: false,
+                    standing: Standing::Open,
                     modified: self.vault.now(),
                 };
                 Ok((Node::record(*kind, id), OpenFile::of_draft(writing.drafts.open(*kind, id, state))))
             }
-        }
-    }
-
-    /// Makes sure that a record can come to a place where none is seen. Returns whether there is one that was set aside.
-    fn check_free(&self, writing: &Writing, place: &Place) -> Written<bool> {
-        place.check_new()?;
-        let Place::Record { kind, id, .. } = place else { return Ok(false) };
-        if writing.aside.holds(*kind, id) {
-            return Ok(true);
-        }
-        let taken =
-            |by: String| Refusal::Exists { path: place.to_string(), reason: format!("the id is taken by {by}") };
-        if let Some(head) = writing.vault.live_head(*kind, id).map_err(vault_failed(place.to_string()))? {
-            return Err(taken(format!("a {kind} that lies elsewhere, in version {}", head.sequence)));
-        }
-        match writing.drafts.newest(*kind, id) {
-            Some(draft) => Err(taken(format!("{}, which is being written", draft.path()))),
-            None => Ok(false),
         }
     }
 
@@ -114,7 +181,7 @@ impl Tree {
         match (&place, &node.item) {
             (Place::Scratch { directory, name }, Item::Scratch(scratch)) => {
                 if let Some((kind, id, aside)) = writing.aside.of_backup(scratch.number()) {
-                    self.delete_aside(writing, kind, &id, aside, &mut effects)?;
+                    writing.delete_aside(kind, &id, aside, &mut effects)?;
                 }
                 writing.scratch.remove(*directory, name)?;
             }
@@ -133,29 +200,6 @@ impl Tree {
             _ => return Err(missing()),
         }
         Ok(effects)
-    }
-
-    /// The backup of a record that is set aside is deleted, and nothing new was written: the record is deleted with it,
-    /// unless somebody else changed it since.
-    fn delete_aside(
-        &self,
-        writing: &Writing,
-        kind: Kind,
-        id: &str,
-        aside: SetAside,
-        effects: &mut Effects,
-    ) -> Written<()> {
-        let failed = vault_failed(format!("{}{id}.json", aside.directory));
-        let head = writing.vault.live_head(kind, id).map_err(&failed)?;
-        if head.is_some_and(|head| head.sequence == aside.sequence) {
-            match writing.buffered().delete(kind, id) {
-                Ok(_) | Err(Error::Storage(StorageError::NotFound { .. })) => {}
-                Err(error) => return Err(failed(error)),
-            }
-        }
-        writing.aside.end(kind, id);
-        effects.name(aside.directory, format!("{id}.json"));
-        Ok(())
     }
 
     /// Renames a file: a scratch file to a record's name commits it, a memory to another tier promotes it, a record to a
@@ -181,7 +225,7 @@ impl Tree {
         }
         match (&old, &new, &node.item) {
             (Place::Scratch { .. }, _, Item::Scratch(scratch)) => {
-                self.rename_scratch(writing, scratch, &old, &new, target.is_some())
+                writing.rename_scratch(scratch, &old, &new, target.is_some())
             }
             (Place::Record { kind, id, .. }, _, Item::Record { .. }) => {
                 let head = writing.vault.live_head(*kind, id).map_err(vault_failed(old.to_string()))?;
@@ -195,69 +239,11 @@ impl Tree {
                         let aside = SetAside { directory: directory_of(&old), backup: 0, sequence: head.sequence };
                         self.set_aside(writing, &node, aside, (*directory, name))
                     }
-                    Place::Record { .. } => self.move_record(writing, &old, &new),
+                    Place::Record { .. } => writing.move_record(&old, &new),
                 }
             }
             _ => Err(Refusal::Missing { path: old.to_string() }),
         }
-    }
-
-    fn rename_scratch(
-        &self,
-        writing: &Writing,
-        scratch: &ScratchFile,
-        old: &Place,
-        new: &Place,
-        is_there: bool,
-    ) -> Written<Effects> {
-        let Place::Scratch { directory: from, name } = old else { return Ok(Effects::default()) };
-        let mut effects = Effects::default();
-        match new {
-            Place::Scratch { directory, name: new_name } => {
-                if let Some(replaced) = writing.scratch.rename((*from, name), (*directory, new_name))? {
-                    writing.end_backup(&replaced, &mut effects);
-                }
-            }
-            Place::Record { directory, kind, id } => {
-                // A draft of somebody else that is no record yet is replaced as a file would be.
-                let is_record = writing.vault.live_head(*kind, id).map_err(vault_failed(new.to_string()))?.is_some();
-                let replace = if is_there { is_record } else { self.check_free(writing, new)? };
-                let Some(value) = parse(&new.to_string(), &writing.scratch.read(scratch)?)? else {
-                    let reason = format!("{name} ends in the middle of the JSON");
-                    return Err(Refusal::Misfit { path: new.to_string(), reason });
-                };
-                let target = Target { directory: *directory, kind: *kind, id, replace };
-                writing.store(target, value, crate::storage::Durability::Buffered)?;
-                writing.detach(*kind, id);
-                writing.aside.end(*kind, id);
-                writing.end_backup(scratch, &mut effects);
-                writing.scratch.remove(*from, name)?;
-                effects.changed.push(Node::record(*kind, id));
-            }
-        }
-        Ok(effects)
-    }
-
-    /// A record that gets another place. Its id is its name, so that place is another tier.
-    fn move_record(&self, writing: &Writing, old: &Place, new: &Place) -> Written<Effects> {
-        let (Place::Record { kind, id, .. }, Place::Record { directory, kind: new_kind, id: new_id }) = (old, new)
-        else {
-            return Ok(Effects::default());
-        };
-        if kind != new_kind || id != new_id {
-            let reason = format!("this is the {kind} {id}, and a record is called by its id");
-            return Err(Refusal::Misfit { path: new.to_string(), reason });
-        }
-        let Directory::Tier(tier) = *directory else {
-            new.check_new()?;
-            return Ok(Effects::default());
-        };
-        let moved = writing.buffered().memories().promote(id, tier);
-        moved.map_err(vault_failed(new.to_string()))?;
-        for draft in writing.drafts.of(*kind, id) {
-            draft.state().directory = *directory;
-        }
-        Ok(Effects::changed(Node::record(*kind, id)))
     }
 
     /// Makes a scratch file of what a record holds, and lets the record have no name until something comes of it.

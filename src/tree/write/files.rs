@@ -4,18 +4,16 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
 
-use crate::record::{Checksum, Kind, RecordError, json};
+use crate::record::{Kind, RecordError, json};
 use crate::storage::{Durability, record_file};
 use crate::vault::Error;
 
-use super::super::content::Content;
 use super::super::node::{At, Directory, FileKind, Item, Node};
 use super::super::{Attributes, Tree, members};
-use super::commit::{Became, Target, parse};
-use super::draft::{Draft, State};
-use super::scratch::{Scratch, ScratchFile};
+use super::commit::Became;
+use super::draft::{Draft, Standing, State};
+use super::scratch::ScratchFile;
 use super::{Effects, Refusal, Writing, Written};
 
 /// A file that is open for writing. Clones are the same open file.
@@ -92,12 +90,12 @@ impl OpenFile {
     }
 }
 
-fn failed(scratch: &ScratchFile, source: std::io::Error) -> Refusal {
+pub(super) fn failed(scratch: &ScratchFile, source: std::io::Error) -> Refusal {
     let path = scratch.path();
     Refusal::Vault { source: Error::Io { path: PathBuf::from(&path), source }, path }
 }
 
-fn of_draft(draft: &Draft) -> Attributes {
+pub(super) fn of_draft(draft: &Draft) -> Attributes {
     let state = draft.state();
     Attributes::new(FileKind::Regular, state.text.len() as u64, state.modified)
 }
@@ -115,12 +113,12 @@ impl Writing {
         };
         let text = if truncate { Vec::new() } else { text };
         let modified = self.vault.now();
-        let state = State { text, directory, dirty: truncate, exists, detached: false, refused: false, modified };
+        let state = State { text, directory, dirty: truncate, exists, standing: Standing::Open, modified };
         Ok(self.drafts.open(kind, id, state))
     }
 
     /// What the file of a record holds, and where it lies.
-    fn text(&self, kind: Kind, id: &str) -> crate::vault::Result<Option<(Vec<u8>, Directory)>> {
+    pub(super) fn text(&self, kind: Kind, id: &str) -> crate::vault::Result<Option<(Vec<u8>, Directory)>> {
         let Some(version) = self.vault.present().version(kind, id)? else { return Ok(None) };
         let record = json::parse(&version.json).map_err(RecordError::from)?;
         Ok(Some((record_file(&record), Directory::of(kind, members::tier_of_terms(&version.terms)))))
@@ -240,7 +238,7 @@ impl Tree {
     #[must_use]
     pub fn close(&self, open: OpenFile) -> Effects {
         let (Opened::Draft(draft), Some(writing)) = (open.0, &self.writing) else { return Effects::default() };
-        let told = draft.state().refused;
+        let told = draft.state().standing == Standing::Refused;
         let mut effects = Effects::default();
         if !told {
             match writing.commit(&draft, Durability::Buffered) {
@@ -254,7 +252,8 @@ impl Tree {
         writing.drafts.close(&draft);
         let (is_new, untouched, dropped) = {
             let state = draft.state();
-            (!state.exists && !state.detached, !state.dirty, state.dirty && !state.detached)
+            let detached = state.standing == Standing::Detached;
+            (!state.exists && !detached, !state.dirty, state.dirty && !detached)
         };
         if is_new {
             if untouched {
@@ -268,150 +267,6 @@ impl Tree {
             effects.changed = vec![draft.node()];
         }
         effects
-    }
-
-    /// Gives a file that is not open another length, which is a change of its own.
-    ///
-    /// # Errors
-    /// As [`Tree::flush`]: a record that is cut is none any more.
-    pub fn truncate(&self, node: &Node, len: u64) -> Written<Effects> {
-        self.truncate_closed(node, len).map_err(|refusal| self.refused(refusal))
-    }
-
-    fn truncate_closed(&self, node: &Node, len: u64) -> Written<Effects> {
-        let writing = self.writing_at(node)?;
-        let Item::Record { kind, id } = &node.item else {
-            let open = self.open_for_writing(node, false)?;
-            self.set_len(&open, len)?;
-            return Ok(Effects::default());
-        };
-        let text = writing.text(*kind, id).map_err(|source| Refusal::Vault { path: node.to_string(), source })?;
-        let Some((mut text, directory)) = text else {
-            // What is being written has no length but for who writes it.
-            return Err(match writing.drafts.any(*kind, id) {
-                true => Refusal::Busy { path: node.to_string() },
-                false => Refusal::Missing { path: node.to_string() },
-            });
-        };
-        let path = format!("{directory}{id}.json");
-        let wanted = usize::try_from(len).ok().filter(|_| len <= super::draft::MOST);
-        let wanted = wanted.ok_or_else(|| Refusal::TooLarge { path: path.clone(), limit: super::draft::MOST })?;
-        text.resize(wanted, 0);
-        let Some(value) = parse(&path, &text)? else {
-            let reason = format!("cut to {len} bytes it would be no record");
-            return Err(Refusal::Misfit { path, reason });
-        };
-        let target = Target { directory, kind: *kind, id, replace: true };
-        writing.store(target, value, Durability::Buffered)?;
-        Ok(Effects::changed(node.clone()))
-    }
-
-    /// Asks whether mode, owner or times of a file may be set. They are those of the vault and stay as they are, which
-    /// programs that copy files need not be told.
-    ///
-    /// # Errors
-    /// [`Refusal`] for what may not change at all.
-    pub fn set_attributes(&self, node: &Node) -> Written<()> {
-        let allowed = self.writing_at(node).and_then(|_| if is_ours(node) { Ok(()) } else { Err(not_made_here(node)) });
-        allowed.map_err(|refusal| self.refused(refusal))
-    }
-
-    /// Asks for what files have elsewhere and not here: extended attributes that can be set, room set aside for content.
-    ///
-    /// # Errors
-    /// Always: [`Refusal::Unsupported`], or why nothing there can be changed.
-    pub fn set_other(&self, node: &Node, what: &'static str) -> Written<()> {
-        self.set_attributes(node)?;
-        Err(Refusal::Unsupported { path: node.to_string(), what })
-    }
-
-    /// Whether a file can be written, or files be made in a directory.
-    #[must_use]
-    pub fn is_writable(&self, node: &Node) -> bool {
-        // Others than root may mount only where they may write.
-        node.item == Item::Directory(Directory::Artifacts)
-            || self.writing.is_some() && node.at == At::Present && is_ours(node)
-    }
-
-    /// Makes everything durable that was committed.
-    ///
-    /// # Errors
-    /// Those of the storage.
-    pub fn sync_all(&self) -> Written<()> {
-        let flushed = self.vault.flush().map(|_| ());
-        flushed.map_err(|source| Refusal::Vault { path: ".".to_owned(), source })
-    }
-
-    /// Sets the time of the last change of a scratch file. That of a record is the time of its version.
-    ///
-    /// # Errors
-    /// As [`Tree::set_attributes`], and those of the file.
-    pub fn set_modified(&self, node: &Node, time: SystemTime) -> Written<()> {
-        self.set_attributes(node)?;
-        let Item::Scratch(scratch) = &node.item else { return Ok(()) };
-        let set = self.writing_at(node)?.scratch.file(scratch)?.set_modified(time);
-        set.map_err(|error| self.refused(failed(scratch, error)))
-    }
-
-    /// Whether somebody writes a file. What is told of its attributes then is not true for long.
-    #[must_use]
-    pub fn is_being_written(&self, node: &Node) -> bool {
-        match (&node.at, &node.item, &self.writing) {
-            (At::Present, Item::Record { kind, id }, Some(writing)) => writing.drafts.any(*kind, id),
-            _ => false,
-        }
-    }
-
-    fn newest_draft(&self, node: &Node, kind: Kind, id: &str) -> Option<Arc<Draft>> {
-        self.writing.as_ref().filter(|_| node.at == At::Present)?.drafts.newest(kind, id)
-    }
-
-    /// What is known of a node that is no record yet.
-    pub(in crate::tree) fn draft_attributes(&self, node: &Node, kind: Kind, id: &str) -> Option<Attributes> {
-        self.newest_draft(node, kind, id).map(|draft| of_draft(&draft))
-    }
-
-    /// What a node holds that is no record yet.
-    pub(in crate::tree) fn draft_content(&self, node: &Node, kind: Kind, id: &str) -> Option<Content> {
-        let draft = self.newest_draft(node, kind, id)?;
-        let state = draft.state();
-        Some(Content::of(state.text.clone(), Checksum::of(&state.text), state.modified))
-    }
-
-    /// What is known of a scratch file.
-    pub(in crate::tree) fn scratch_attributes(&self, scratch: &ScratchFile) -> Written<Attributes> {
-        let (len, modified) = self.scratch()?.stat(scratch)?;
-        Ok(Attributes::new(FileKind::Regular, len, modified))
-    }
-
-    /// What a scratch file holds.
-    pub(in crate::tree) fn scratch_content(&self, scratch: &ScratchFile) -> Written<Content> {
-        let text = self.scratch()?.read(scratch)?;
-        let (_, modified) = self.scratch()?.stat(scratch)?;
-        let sha256 = Checksum::of(&text);
-        Ok(Content::of(text, sha256, modified))
-    }
-
-    fn scratch(&self) -> Written<&Scratch> {
-        let writing = self.writing.as_ref();
-        writing.map(|writing| &writing.scratch).ok_or_else(|| Refusal::ReadOnly { path: "scratch".to_owned() })
-    }
-}
-
-/// Records, scratch files and the directories where they lie.
-fn is_ours(node: &Node) -> bool {
-    match &node.item {
-        Item::Record { .. } | Item::Scratch(_) => true,
-        Item::Directory(directory) => super::names::holds_records(*directory),
-        Item::Readme
-        | Item::Sums(_)
-        | Item::Day(_)
-        | Item::SnapshotFile(..)
-        | Item::Latest
-        | Item::Health
-        | Item::Log
-        | Item::MerkleRoot
-        | Item::LastError => false,
     }
 }
 

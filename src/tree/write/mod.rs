@@ -5,11 +5,12 @@
 //! (`scratch`): what editors and tools put beside the file they work on. Renaming one onto a record's name commits it. A
 //! record that is renamed to a scratch name, as editors do to keep a backup, is *set aside* (`aside`), not deleted. `names`
 //! tells what a name stands for; `entries` makes, renames and removes names; `files` opens, reads and writes what is behind
-//! them. `refusal` says why something cannot be done.
+//! them, and `attributes` tells what is known of it. `refusal` says why something cannot be done.
 //!
 //! `docs/mount-semantics.md` lists what is promised.
 
 mod aside;
+mod attributes;
 mod commit;
 mod draft;
 mod entries;

@@ -96,12 +96,12 @@ enum Held {
 impl Scratch {
     /// The scratch files of the vault in `vault`; of none when it lies in no directory or another process has them.
     pub(super) fn open(vault: Option<&Path>, numbers: &Arc<AtomicU64>) -> Result<Self> {
-        let (dir, held) = match vault.map(|vault| hold(&vault.join(NAME))).transpose()?.flatten() {
-            Some((dir, lock)) => (dir, Held::Locked { _lock: lock }),
-            None => {
-                let temporary = tempfile::tempdir().map_err(|error| failed(&std::env::temp_dir(), error))?;
-                (temporary.path().to_owned(), Held::Temporary { _dir: temporary })
-            }
+        let held = vault.map(|vault| hold(&vault.join(NAME))).transpose()?.flatten();
+        let (dir, held) = if let Some((dir, lock)) = held {
+            (dir, Held::Locked { _lock: lock })
+        } else {
+            let temporary = tempfile::tempdir().map_err(|error| failed(&std::env::temp_dir(), error))?;
+            (temporary.path().to_owned(), Held::Temporary { _dir: temporary })
         };
         let scratch = Self { dir, _held: held, files: Mutex::default(), numbers: Arc::clone(numbers) };
         scratch.load()?;
