@@ -1,11 +1,15 @@
 #!/usr/bin/env bash
 # Installs what building and running need: a C++ compiler and clang for RocksDB, fuse3 for the mount, and with `tests` the
-# programs that the tests drive, of which two come from crates.io. Does nothing that is already done.
+# programs that the tests drive, of which two come from crates.io; with `bench` what the mount is compared with. Does nothing that is already done.
 set -euo pipefail
 
 packages=(build-essential clang libclang-dev fuse3 pkg-config)
 if [[ "${1:-}" == tests ]]; then
     packages+=(jq ripgrep rsync attr python3 python3-yaml vim nano tmux)
+fi
+
+if [[ "${1:-}" == bench ]]; then
+    packages+=(bindfs gocryptfs fio git python3)
 fi
 
 missing=()

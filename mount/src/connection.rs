@@ -43,9 +43,9 @@ pub(crate) struct Terms<'a> {
 pub(crate) fn connect(point: &Path, terms: &Terms<'_>) -> Result<OwnedFd, MountError> {
     match by_system_call(point, terms) {
         Ok(device) => Ok(device),
-        Err(Errno::PERM) => by_helper(point, terms),
+        // The helper may do more than this user: it is root's.
+        Err(Errno::PERM | Errno::ACCESS) => by_helper(point, terms),
         Err(Errno::NOENT | Errno::NODEV | Errno::NXIO) => Err(MountError::NoDevice),
-        Err(Errno::ACCESS) => Err(refused(point, &Errno::ACCESS.to_string())),
         Err(error) => Err(MountError::Io { path: point.to_owned(), source: error.into() }),
     }
 }

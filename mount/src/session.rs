@@ -41,6 +41,14 @@ pub struct MountOptions {
     pub read_only: bool,
 }
 
+impl MountOptions {
+    /// Whether something can be mounted inside the mount. `fusermount3` acts with two users' rights at a time, which the
+    /// kernel does not let into a mount for its user alone.
+    fn can_mount_inside(self) -> bool {
+        self.allow_other || is_root()
+    }
+}
+
 /// A mounted vault. Dropping it unmounts it, even when somebody uses it; [`Mounted::unmount`] can say that it is used.
 #[derive(Debug)]
 pub struct Mounted {
@@ -53,8 +61,13 @@ struct Serving {
     records: Connection,
     /// The vault tells it of changes for as long as it is there.
     subscriber: Arc<dyn Subscriber>,
-    files: Connection,
-    /// Tells the kernel of changes of artifacts.
+    files: Option<Files>,
+}
+
+/// What serves `artifacts/`.
+struct Files {
+    connection: Connection,
+    /// Tells the kernel of changes from elsewhere.
     teller: artifacts::Invalidator,
     artifacts: Arc<Artifacts>,
 }
@@ -74,17 +87,26 @@ pub fn mount(vault: Vault, mountpoint: &Path, options: &MountOptions) -> Result<
     let id = vault.id().to_owned();
     let artifacts = vault.artifacts()?;
     let (records, subscriber) = start_records(vault, &path, *options)?;
-    let (files, teller) = match start_artifacts(&artifacts, &path.join(ARTIFACTS), *options) {
-        Ok(started) => started,
-        Err(error) => {
-            detach(&path)?;
-            drop(subscriber);
-            let _ = records.end();
-            return Err(error);
+    let mut files = None;
+    if options.can_mount_inside() {
+        match start_artifacts(artifacts, &path.join(ARTIFACTS), *options) {
+            Ok(started) => files = Some(started),
+            Err(error) => {
+                detach(&path)?;
+                drop(subscriber);
+                let _ = records.end();
+                return Err(error);
+            }
         }
-    };
+    } else {
+        tracing::warn!(
+            target: "mirrordna::mount",
+            mountpoint = %path.display(),
+            "artifacts/ stays empty: to mount it inside, others than root need --allow-other, which /etc/fuse.conf must allow"
+        );
+    }
     tracing::info!(target: "mirrordna::mount", mountpoint = %path.display(), vault = id, "mounted");
-    let serving = Serving { records, subscriber, files, teller, artifacts };
+    let serving = Serving { records, subscriber, files };
     Ok(Mounted { mountpoint: path, serving: Mutex::new(Some(serving)) })
 }
 
@@ -102,7 +124,11 @@ fn start_records(
         shared: options.allow_other,
     };
     let source = vault.clone();
-    let name = source.dir().map_or_else(|| OsStr::new("mirrordna").to_owned(), |dir| dir.as_os_str().to_owned());
+    // The process stands at `artifacts/`, if that is mounted.
+    let name = match source.dir() {
+        Some(dir) if options.can_mount_inside() => dir.as_os_str().to_owned(),
+        _ => server::this_process().into(),
+    };
     let tree = if options.read_only {
         Tree::new(vault)
     } else {
@@ -130,15 +156,11 @@ fn start_records(
 }
 
 /// The connection for `artifacts/`.
-fn start_artifacts(
-    artifacts: &Arc<Artifacts>,
-    path: &Path,
-    options: MountOptions,
-) -> Result<(Connection, artifacts::Invalidator), MountError> {
+fn start_artifacts(artifacts: Arc<Artifacts>, path: &Path, options: MountOptions) -> Result<Files, MountError> {
     let failed = |source| MountError::Io { path: path.to_owned(), source };
     let generations = Arc::new(Generations::default());
     let (fs, notifier) =
-        ArtifactsFs::new(Arc::clone(artifacts), Arc::clone(&generations), options.read_only).map_err(failed)?;
+        ArtifactsFs::new(Arc::clone(&artifacts), Arc::clone(&generations), options.read_only).map_err(failed)?;
     let process = server::this_process();
     let terms = Terms {
         source: OsStr::new(&process),
@@ -151,13 +173,13 @@ fn start_artifacts(
     };
     let (session, device) = open(fs, path, &terms)?;
     let _ = notifier.set(session.notifier());
-    let (invalidator, jobs) = artifacts::Invalidator::new(Arc::clone(artifacts), generations);
+    let (invalidator, jobs) = artifacts::Invalidator::new(Arc::clone(&artifacts), generations);
     let teller = invalidator.clone();
     artifacts.watch(Arc::new(move |changes| invalidator.changed(changes)));
     let notifying = jobs.start(session.notifier(), device).map_err(failed)?;
     let session = session.spawn().map_err(failed)?;
     artifacts::read_ahead(path);
-    Ok((Connection { session, notifying }, teller))
+    Ok(Files { connection: Connection { session, notifying }, teller, artifacts })
 }
 
 /// Mounts, and agrees with the kernel on how to talk. Gives the open device, too, for what `fuser` cannot say.
@@ -261,17 +283,26 @@ impl Mounted {
 impl Serving {
     /// Waits until the last requests are answered, writes everything out, and lets go of the vault.
     fn end(self, mountpoint: &Path) -> Result<(), MountError> {
-        let Self { records, subscriber, files, teller, artifacts } = self;
-        let failed = |source| MountError::Io { path: mountpoint.to_owned(), source };
-        let files_ended = files.session.join();
-        teller.close();
-        let _ = files.notifying.join();
-        let written = artifacts.commit(Durability::Sync);
+        let Self { records, subscriber, files } = self;
+        let files = files.map_or(Ok(()), |files| files.end(mountpoint));
         drop(subscriber);
-        let records_ended = records.end();
+        let records = records.end().map_err(|source| MountError::Io { path: mountpoint.to_owned(), source });
         tracing::info!(target: "mirrordna::mount", mountpoint = %mountpoint.display(), "unmounted");
-        written.map_err(|source| MountError::Files { path: mountpoint.join(ARTIFACTS), source })?;
-        files_ended.and(records_ended).map_err(failed)
+        files.and(records)
+    }
+}
+
+impl Files {
+    /// Waits until the last request is answered, and writes everything out.
+    fn end(self, mountpoint: &Path) -> Result<(), MountError> {
+        let Self { connection, teller, artifacts } = self;
+        let path = || mountpoint.join(ARTIFACTS);
+        let served = connection.session.join();
+        teller.close();
+        let _ = connection.notifying.join();
+        let written = artifacts.commit(Durability::Sync);
+        written.map_err(|source| MountError::Files { path: path(), source })?;
+        served.map_err(|source| MountError::Io { path: path(), source })
     }
 }
 
