@@ -110,6 +110,7 @@ fn storage(error: &StorageError) -> Exit {
         StorageError::Corrupt { .. } => Exit::Corrupt,
         StorageError::NotAVault { .. }
         | StorageError::Locked { .. }
+        | StorageError::Unanswered { .. }
         | StorageError::NewerFormat { .. }
         | StorageError::UnknownFeatures { .. }
         | StorageError::Permission { .. }

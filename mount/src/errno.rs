@@ -76,7 +76,7 @@ fn storage(error: &StorageError) -> Errno {
         StorageError::Occupied { .. } => Errno::ENOTEMPTY,
         StorageError::Locked { .. } => Errno::EBUSY,
         StorageError::NewerFormat { .. } | StorageError::UnknownFeatures { .. } => Errno::EOPNOTSUPP,
-        StorageError::Corrupt { .. } | StorageError::Engine { .. } => Errno::EIO,
+        StorageError::Corrupt { .. } | StorageError::Engine { .. } | StorageError::Unanswered { .. } => Errno::EIO,
         StorageError::Permission { .. } => Errno::EACCES,
         StorageError::NoSpace { .. } => Errno::ENOSPC,
         StorageError::Io { source, .. } => system(source),
