@@ -333,7 +333,12 @@ impl Client {
 
     /// Runs a check over there and hands on what it finds. `begun` is set with the first finding: from then on the check
     /// cannot be repeated.
-    pub(in crate::storage) fn check(&self, pins: &[Sequence], sink: &mut dyn CheckSink, begun: &mut bool) -> Called<()> {
+    pub(in crate::storage) fn check(
+        &self,
+        pins: &[Sequence],
+        sink: &mut dyn CheckSink,
+        begun: &mut bool,
+    ) -> Called<()> {
         let mut channel = self.channel()?;
         let mut answer = self.exchange(&mut channel, &Request::Check { pins: pins.to_vec() })?;
         loop {
@@ -427,4 +432,3 @@ pub(super) fn unexpected(answer: &Answer) -> CallError {
     tracing::error!(target: "mirrordna::storage", answer = name, "an answer that was not asked for");
     CallError::Lost
 }
-

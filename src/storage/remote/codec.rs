@@ -349,13 +349,8 @@ pub(super) mod tests {
             expect: Expect::At(3),
             event: Some(Event::MemoryCreated),
         };
-        let delete = Change {
-            kind: Kind::Glyph,
-            id: "g".into(),
-            action: Action::Delete,
-            expect: Expect::Present,
-            event: None,
-        };
+        let delete =
+            Change { kind: Kind::Glyph, id: "g".into(), action: Action::Delete, expect: Expect::Present, event: None };
         Commit {
             changes: vec![put, delete],
             files: FileRows {

@@ -4,9 +4,9 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::super::{Changed, Subscriber};
+use super::PATIENCE;
 use super::messages::Answer;
 use super::wire::{WireError, frame, send};
-use super::PATIENCE;
 
 /// What the owner says on a connection. Answers and what a subscriber is told come from different threads.
 pub(super) struct Voice(Mutex<UnixStream>);

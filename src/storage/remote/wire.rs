@@ -7,8 +7,8 @@ use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use super::codec::Wire;
 use super::super::codec::Reader;
+use super::codec::Wire;
 
 /// Bytes before the payload: its length and its CRC-32C.
 pub(super) const HEADER: usize = 8;
@@ -82,10 +82,7 @@ impl Channel {
     }
 
     /// The next message. `idle` is called whenever nothing came for the time-out, and may end the waiting.
-    pub(super) fn receive<M: Wire>(
-        &mut self,
-        idle: &mut dyn FnMut() -> Result<(), WireError>,
-    ) -> Result<M, WireError> {
+    pub(super) fn receive<M: Wire>(&mut self, idle: &mut dyn FnMut() -> Result<(), WireError>) -> Result<M, WireError> {
         loop {
             let arrived = self.arrived.get(self.begin..).unwrap_or_default();
             if let Some(payload) = payload(arrived)? {

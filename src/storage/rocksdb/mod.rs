@@ -37,7 +37,9 @@ use super::segments::Segments;
 use super::types::{
     Commit, Committed, Head, LogEntry, LogState, Operation, Origin, Position, Posting, Selection, Sequence, Version,
 };
-use super::{CheckSink, Intent, Job, Lease, PrunePolicy, Pruned, Result, Storage, StorageError, StorageStats, Subscriber};
+use super::{
+    CheckSink, Intent, Job, Lease, PrunePolicy, Pruned, Result, Storage, StorageError, StorageStats, Subscriber,
+};
 
 pub(super) use job::RocksJob;
 pub use open::OpenOptions;

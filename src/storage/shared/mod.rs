@@ -16,9 +16,9 @@ use std::sync::Arc;
 
 use crate::record::id::IdSource;
 
+use self::core::Core;
 use super::rocksdb::{OpenOptions, RocksStorage};
 use super::{Intent, Job, Result, Storage};
-use self::core::Core;
 
 /// Whether a process wants to own the vault.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

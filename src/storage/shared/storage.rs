@@ -130,7 +130,8 @@ impl Storage for SharedStorage {
                     // What was found before would be found again.
                     return Err(CallError::Storage(StorageError::Engine {
                         path: self.core.dir.clone(),
-                        message: "the process that held the vault ended in the middle of the check: run it again".to_owned(),
+                        message: "the process that held the vault ended in the middle of the check: run it again"
+                            .to_owned(),
                     }));
                 }
                 let checked = there.check(pins, *sink.borrow_mut(), &mut found);

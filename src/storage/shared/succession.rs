@@ -16,8 +16,8 @@ use super::super::lock::{JobLock, LockFile};
 use super::super::remote::{Client, Contact, Events, Host, News, Server, ask_for_hand_over};
 use super::super::rocksdb::{OpenOptions, RocksJob, RocksStorage};
 use super::super::{Intent, Job, Result, Storage, StorageError};
-use super::{Settings, SharedStorage};
 use super::core::{Core, Owner, State, alone, lock};
+use super::{Settings, SharedStorage};
 
 /// How soon a process that looks for an owner looks again, at first and in the end.
 const INTERVALS: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(100));
@@ -296,7 +296,9 @@ impl Core {
         };
         let (storage, writing) = match &mut *self.state_mut() {
             State::Owner(owner) => (Arc::clone(&owner.storage), owner.writing.take()),
-            State::Client(_) | State::Between(_) | State::Closed => return Err("it does not own it any more".to_owned()),
+            State::Client(_) | State::Between(_) | State::Closed => {
+                return Err("it does not own it any more".to_owned());
+            }
         };
         let go_on = |why: &str| {
             if let State::Owner(owner) = &mut *self.state_mut() {
