@@ -19,16 +19,16 @@ use crate::support::{Bed, contents, options, refusal, write};
 fn a_process_may_open_a_vault_twice() {
     let bed = Bed::new();
     let (one, other) = (bed.open(), bed.open());
-    write(one.storage(), "mem_1", "a").unwrap();
-    write(other.storage(), "mem_1", "b").unwrap();
+    write(one.storage(), "mem_000000000001", "a").unwrap();
+    write(other.storage(), "mem_000000000001", "b").unwrap();
     for vault in [&one, &other] {
-        assert_eq!(contents(vault.storage(), "mem_1"), ["b", "a"]);
+        assert_eq!(contents(vault.storage(), "mem_000000000001"), ["b", "a"]);
         assert_eq!(vault.state(), one.state());
         assert_eq!(vault.storage().root(1).unwrap(), one.storage().root(1).unwrap());
     }
     drop(one);
-    write(other.storage(), "mem_1", "c").unwrap();
-    assert_eq!(contents(other.storage(), "mem_1").len(), 3);
+    write(other.storage(), "mem_000000000001", "c").unwrap();
+    assert_eq!(contents(other.storage(), "mem_000000000001").len(), 3);
 }
 
 /// Long listings come page by page, and large records whole.
@@ -38,20 +38,23 @@ fn large_results_come_as_they_are() {
     let (owner, client) = (bed.open(), bed.open());
     let large = "x".repeat(3 << 20);
     for n in 0..6 {
-        write(client.storage(), "mem_large", &format!("{n}{large}")).unwrap();
+        write(client.storage(), "mem_0000000large", &format!("{n}{large}")).unwrap();
     }
     for n in 0..9_000 {
-        write(owner.storage(), &format!("mem_{n:05}"), "a").unwrap();
+        write(owner.storage(), &format!("mem_{n:012}"), "a").unwrap();
     }
     let (here, there) = (owner.storage(), client.storage());
     assert_eq!(here.log(1, usize::MAX).unwrap(), there.log(1, usize::MAX).unwrap());
     assert_eq!(here.log(3, 4_097).unwrap(), there.log(3, 4_097).unwrap());
     let kind = mirrordna::record::Kind::Memory;
     assert_eq!(
-        here.heads(kind, Some("mem_00007"), 5_000).unwrap(),
-        there.heads(kind, Some("mem_00007"), 5_000).unwrap()
+        here.heads(kind, Some("mem_000000000007"), 5_000).unwrap(),
+        there.heads(kind, Some("mem_000000000007"), 5_000).unwrap()
     );
-    assert_eq!(here.history(kind, "mem_large", 6, 9).unwrap(), there.history(kind, "mem_large", 6, 9).unwrap());
+    assert_eq!(
+        here.history(kind, "mem_0000000large", 6, 9).unwrap(),
+        there.history(kind, "mem_0000000large", 6, 9).unwrap()
+    );
     let all = mirrordna::storage::Selection::all(kind);
     assert_eq!(here.select(&all, None, usize::MAX).unwrap(), there.select(&all, None, usize::MAX).unwrap());
     let clean = verify::verify(&bed.vault(), &options(), &mut |_, _| {}).unwrap();
@@ -74,7 +77,7 @@ fn hostile_bytes_harm_nobody() {
     let bed = Bed::new();
     let owner = Child::open(&bed.vault());
     let vault = bed.open();
-    write(vault.storage(), "mem_1", "a").unwrap();
+    write(vault.storage(), "mem_000000000001", "a").unwrap();
     let socket = bed.vault().join("SOCKET");
     let id = vault.id().to_owned();
     let frame = |payload: &[u8]| {
@@ -116,7 +119,7 @@ fn hostile_bytes_harm_nobody() {
     let mut answered = Vec::new();
     caller.read_to_end(&mut answered).unwrap();
     assert_eq!(answered[8..20], *b"MDNASOCK\x01\0\x01\x01");
-    assert_eq!(contents(vault.storage(), "mem_1"), ["a"]);
+    assert_eq!(contents(vault.storage(), "mem_000000000001"), ["a"]);
     assert_eq!(bed.owner(), owner.id(), "it lives");
     owner.end();
     drop(vault);
@@ -136,7 +139,7 @@ fn another_user_is_refused() {
     }
     let bed = Bed::new();
     let vault = bed.open();
-    write(vault.storage(), "mem_1", "a").unwrap();
+    write(vault.storage(), "mem_000000000001", "a").unwrap();
     let program = bed.path("program");
     fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
     for path in [bed.path(""), bed.vault(), program.clone()] {
@@ -162,10 +165,10 @@ fn long_paths_are_no_matter() {
     fs::create_dir_all(&path).unwrap();
     let vault = Vault::create(&path.join("vault"), &options()).unwrap();
     let mut child = Child::open(&path.join("vault"));
-    assert!(child.ask("write mem_1 a").starts_with("wrote"));
-    assert_eq!(contents(vault.storage(), "mem_1"), ["a"]);
+    assert!(child.ask("write mem_000000000001 a").starts_with("wrote"));
+    assert_eq!(contents(vault.storage(), "mem_000000000001"), ["a"]);
     drop(vault);
-    assert!(child.ask("write mem_1 b").starts_with("wrote"));
+    assert!(child.ask("write mem_000000000001 b").starts_with("wrote"));
     child.end();
     assert!(!path.join("vault/SOCKET").exists());
 }
@@ -186,8 +189,10 @@ fn sockets_that_are_not_ours() {
     assert!(matches!(refusal(&bed.vault(), Ownership::Any), StorageError::Locked { .. }));
     let listener = std::os::unix::net::UnixListener::bind(bed.vault().join("SOCKET")).unwrap();
     std::thread::spawn(move || {
+        let mut held = Vec::new();
         for stream in listener.incoming().map_while(Result::ok) {
             let _ = (&stream).write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+            held.push(stream);
         }
     });
     let StorageError::Locked { holder, .. } = refusal(&bed.vault(), Ownership::Any) else { panic!() };

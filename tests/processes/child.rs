@@ -18,6 +18,7 @@ use crate::support::{LONG, contents, options, write};
 
 const DIR: &str = "MIRRORDNA_PROCESSES_DIR";
 const WANTED: &str = "MIRRORDNA_PROCESSES_WANTED";
+const IMPATIENT: &str = "MIRRORDNA_PROCESSES_IMPATIENT";
 
 /// A process that has the vault open.
 pub(crate) struct Child {
@@ -29,19 +30,19 @@ pub(crate) struct Child {
 impl Child {
     /// Starts a process and waits until it has opened the vault.
     pub(crate) fn open(dir: &Path) -> Self {
-        Self::start(dir, false, None)
+        Self::start(dir, false)
     }
 
     /// The same for a process that wants to own the vault.
     pub(crate) fn own(dir: &Path) -> Self {
-        Self::start(dir, true, None)
+        Self::start(dir, true)
     }
 
     /// Starts a process as another user, from a copy of this program that everybody may run. It need not open the vault.
     pub(crate) fn as_user(dir: &Path, program: &Path, uid: u32) -> String {
         let mut command = Command::new(program);
         Self::prepare(&mut command, dir);
-        let done = command.uid(uid).gid(uid).current_dir("/").output().unwrap();
+        let done = command.uid(uid).gid(uid).current_dir("/").env(IMPATIENT, "1").output().unwrap();
         String::from_utf8(done.stdout).unwrap()
     }
 
@@ -50,9 +51,8 @@ impl Child {
         command.env(DIR, dir).stdin(Stdio::null());
     }
 
-    fn start(dir: &Path, wanted: bool, program: Option<&Path>) -> Self {
-        let this = std::env::current_exe().unwrap();
-        let mut command = Command::new(program.unwrap_or(&this));
+    fn start(dir: &Path, wanted: bool) -> Self {
+        let mut command = Command::new(std::env::current_exe().unwrap());
         Self::prepare(&mut command, dir);
         if wanted {
             command.env(WANTED, "1");
@@ -143,7 +143,11 @@ fn say(line: &str) {
 fn does_what_it_is_told() {
     let Some(dir) = std::env::var_os(DIR) else { return };
     let ownership = if std::env::var_os(WANTED).is_some() { Ownership::Wanted } else { Ownership::Any };
-    let vault = match Vault::open(Path::new(&dir), &VaultOptions { ownership, ..options() }) {
+    let mut options = VaultOptions { ownership, ..options() };
+    if std::env::var_os(IMPATIENT).is_some() {
+        options.lock_timeout = Duration::from_millis(200);
+    }
+    let vault = match Vault::open(Path::new(&dir), &options) {
         Ok(vault) => vault,
         Err(error) => return say(&format!("refused: {error}")),
     };
@@ -204,7 +208,7 @@ impl Held {
             }
             ["listen", slow] => {
                 let slow = Duration::from_millis(slow.parse().unwrap());
-                let listener: Arc<dyn Subscriber> = Arc::new(Listener { slow, vault: self.vault.id().to_owned() });
+                let listener: Arc<dyn Subscriber> = Arc::new(Listener { slow });
                 self.vault.subscribe(&listener);
                 self.listeners.push(listener);
                 say("listening");
@@ -236,8 +240,6 @@ impl Held {
 /// Says what it hears, before the commit returns.
 struct Listener {
     slow: Duration,
-    #[expect(dead_code, reason = "a subscriber may hold what it likes")]
-    vault: String,
 }
 
 impl Subscriber for Listener {

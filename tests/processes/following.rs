@@ -33,28 +33,28 @@ fn a_subscriber_knows_before_the_writer_goes_on() {
     vault.subscribe(&(Arc::clone(&heard) as Arc<dyn Subscriber>));
     let mut writer = Child::open(&bed.vault());
     for n in 1..=20 {
-        assert_eq!(writer.ask("write mem_1 a"), format!("wrote {n}"));
+        assert_eq!(writer.ask("write mem_000000000001 a"), format!("wrote {n}"));
         assert_eq!(heard.all().len(), n, "it did not know");
     }
     let mut listener = Child::open(&bed.vault());
     assert_eq!(listener.ask("listen 30"), "listening");
     for n in 21..=25_u64 {
         let begun = Instant::now();
-        assert_eq!(write(vault.storage(), "mem_1", "a").unwrap().last, n);
+        assert_eq!(write(vault.storage(), "mem_000000000001", "a").unwrap().last, n);
         assert!(begun.elapsed().as_millis() >= 30, "the writer went on before the listener knew");
-        assert_eq!(listener.answer().unwrap(), format!("heard mem_1 {n} 7 7"));
+        assert_eq!(listener.answer().unwrap(), format!("heard mem_000000000001 {n} 6 6"));
     }
-    assert_eq!(writer.ask("write mem_2 a"), "wrote 26");
-    assert_eq!(listener.answer().unwrap(), "heard mem_2 26 0 7");
+    assert_eq!(writer.ask("write mem_000000000002 a"), "wrote 26");
+    assert_eq!(listener.answer().unwrap(), "heard mem_000000000002 26 0 6");
     // Nor does it matter who owns the vault.
     drop(vault);
     drop(heard);
     for n in 27..=40 {
-        assert_eq!(writer.ask("write mem_1 a"), format!("wrote {n}"));
-        assert_eq!(listener.answer().unwrap(), format!("heard mem_1 {n} 7 7"));
+        assert_eq!(writer.ask("write mem_000000000001 a"), format!("wrote {n}"));
+        assert_eq!(listener.answer().unwrap(), format!("heard mem_000000000001 {n} 6 6"));
     }
     listener.end();
-    assert_eq!(writer.ask("write mem_1 a"), "wrote 41");
+    assert_eq!(writer.ask("write mem_000000000001 a"), "wrote 41");
     writer.end();
     bed.assert_clean();
 }
@@ -71,23 +71,23 @@ fn a_subscriber_misses_nothing_when_owners_die() {
     for round in 0..20 {
         let next = Child::open(&bed.vault());
         if owner.id() == bed.owner() {
-            owner.say("write-on mem_x");
+            owner.say("write-on mem_00000000000x");
             while owner.heard().len() < 5 {
                 std::thread::yield_now();
             }
         }
         owner.kill();
-        made.push(write(vault.storage(), "mem_1", &round.to_string()).unwrap().last);
+        made.push(write(vault.storage(), "mem_000000000001", &round.to_string()).unwrap().last);
         owner = next;
         // Let others own it again.
         if bed.owner() == std::process::id() {
             let wanted = Child::own(&bed.vault());
-            made.push(write(vault.storage(), "mem_1", "w").unwrap().last);
+            made.push(write(vault.storage(), "mem_000000000001", "w").unwrap().last);
             wanted.kill();
-            wait_until("an owner", || write(vault.storage(), "mem_1", "y").is_ok());
+            wait_until("an owner", || write(vault.storage(), "mem_000000000001", "y").is_ok());
         }
     }
-    let last = write(vault.storage(), "mem_1", "end").unwrap().last;
+    let last = write(vault.storage(), "mem_000000000001", "end").unwrap().last;
     wait_until("the last change", || heard.all().last() == Some(&last));
     let all = heard.all();
     let changes = |from: u64| vault.log(from, usize::MAX).unwrap().into_iter().filter(|entry| entry.kind.is_some());
@@ -106,14 +106,14 @@ fn a_stopped_subscriber_stops_nobody() {
     listener.signal(Signal::STOP);
     let begun = Instant::now();
     for n in 1..=50 {
-        assert_eq!(write(vault.storage(), "mem_1", "a").unwrap().last, n);
+        assert_eq!(write(vault.storage(), "mem_000000000001", "a").unwrap().last, n);
     }
     assert!(begun.elapsed() < LONG);
     listener.signal(Signal::CONT);
     for n in 1..=50 {
-        let before = if n == 1 { 0 } else { 7 };
-        assert_eq!(listener.answer().unwrap(), format!("heard mem_1 {n} {before} 7"));
+        let before = if n == 1 { 0 } else { 6 };
+        assert_eq!(listener.answer().unwrap(), format!("heard mem_000000000001 {n} {before} 6"));
     }
-    write(vault.storage(), "mem_1", "a").unwrap();
-    assert_eq!(listener.answer().unwrap(), "heard mem_1 51 7 7");
+    write(vault.storage(), "mem_000000000001", "a").unwrap();
+    assert_eq!(listener.answer().unwrap(), "heard mem_000000000001 51 6 6");
 }
