@@ -86,7 +86,11 @@ fn contact(dir: &Path, vault_id: &str, patience: Duration) -> Contact<Channel> {
     let mut channel = Channel::new(stream);
     let mut greet = || -> std::result::Result<Greeting, WireError> {
         channel.set_timeouts(Some(patience), Some(patience))?;
-        channel.send(&frame(&Hello { magic: MAGIC, protocol: PROTOCOL, vault_id: vault_id.to_owned() }))?;
+        // Who refuses before it has read this has said why, all the same.
+        match channel.send(&frame(&Hello { magic: MAGIC, protocol: PROTOCOL, vault_id: vault_id.to_owned() })) {
+            Ok(()) | Err(WireError::Closed) => {}
+            Err(error) => return Err(error),
+        }
         let greeting: Greeting = channel.receive(&mut impatient)?;
         channel.set_timeouts(Some(DOUBT), Some(PATIENCE))?;
         Ok(greeting)
