@@ -111,6 +111,7 @@ fn storage(error: &StorageError) -> Exit {
         StorageError::NotAVault { .. }
         | StorageError::Locked { .. }
         | StorageError::Unanswered { .. }
+        | StorageError::NotOwner { .. }
         | StorageError::NewerFormat { .. }
         | StorageError::UnknownFeatures { .. }
         | StorageError::Permission { .. }

@@ -74,7 +74,7 @@ fn storage(error: &StorageError) -> Errno {
         StorageError::NotFound { .. } | StorageError::NotAVault { .. } => Errno::ENOENT,
         StorageError::Exists { .. } => Errno::EEXIST,
         StorageError::Occupied { .. } => Errno::ENOTEMPTY,
-        StorageError::Locked { .. } => Errno::EBUSY,
+        StorageError::Locked { .. } | StorageError::NotOwner { .. } => Errno::EBUSY,
         StorageError::NewerFormat { .. } | StorageError::UnknownFeatures { .. } => Errno::EOPNOTSUPP,
         StorageError::Corrupt { .. } | StorageError::Engine { .. } | StorageError::Unanswered { .. } => Errno::EIO,
         StorageError::Permission { .. } => Errno::EACCES,

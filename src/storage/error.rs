@@ -44,6 +44,17 @@ pub enum StorageError {
         /// Which process holds it.
         holder: String,
     },
+    /// Artifacts are worked on in the memory of the process that owns the vault, and this one does not.
+    #[error(
+        "{}: its artifacts can only be worked on by the process that owns it: {holder}; use the mount, or stop that process",
+        path.display()
+    )]
+    NotOwner {
+        /// The directory.
+        path: PathBuf,
+        /// Which process owns the vault.
+        holder: String,
+    },
     /// The vault was written by a newer program.
     #[error("{} has format {found}; this program reads up to {supported}: use a newer mirrordna", path.display())]
     NewerFormat {

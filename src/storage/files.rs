@@ -4,8 +4,8 @@
 //! `HEAD` says where the log stood when the vault was closed, since RocksDB by itself takes a damaged write-ahead log for
 //! a short one.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::record::Checksum;

@@ -51,6 +51,28 @@ pub(super) fn answer(storage: &RocksStorage, request: Request) -> Result<Answer>
             storage.begin_epoch(&reason, &actor)?;
             Answer::Done
         }
+        Request::SettleSubscribers { upto } => {
+            storage.settle_subscribers(upto);
+            Answer::Done
+        }
+        Request::WriteBack => {
+            storage.settle()?;
+            Answer::Done
+        }
+        Request::Chunk { id } => Answer::Bytes { bytes: storage.chunk(id)? },
+        Request::ReadPiece { piece, from, len } => Answer::Bytes { bytes: storage.read_piece(&piece, from, len)? },
+        Request::Dentry { parent, name, at } => Answer::Dentry { dentry: storage.dentry(parent, &name, at)? },
+        Request::Dentries { parent, after, limit, at } => {
+            Answer::Dentries { dentries: storage.dentries(parent, after.as_deref(), limit.min(PAGE), at)? }
+        }
+        Request::Extents { ino, from, limit, at } => {
+            Answer::Extents { extents: storage.extents(ino, from, limit.min(PAGE), at)? }
+        }
+        Request::Space => Answer::Space { space: storage.space()? },
+        Request::Reclaim => {
+            storage.reclaim()?;
+            Answer::Done
+        }
         // These are about the connection, which answers them itself.
         Request::Commit { .. }
         | Request::Check { .. }
@@ -73,6 +95,8 @@ pub(super) fn changes(request: &Request) -> bool {
             | Request::BeginEpoch { .. }
             | Request::Sync
             | Request::Claim
+            | Request::WriteBack
+            | Request::Reclaim
     )
 }
 

@@ -2,6 +2,7 @@
 
 use crate::record::{Checksum, Kind};
 
+use super::super::artifacts::{ChunkId, Dentry, Ino, Piece, Space};
 use super::super::types::{Head, LogEntry, Position, Posting, Selection, Sequence, Version};
 use super::super::{Intent, PrunePolicy, Pruned, StorageStats};
 use super::answers::{PAGE, SELECTED};
@@ -116,6 +117,60 @@ impl Client {
 
     pub(in crate::storage) fn begin_epoch(&self, reason: &str, actor: &str) -> Called<()> {
         self.done(&Request::BeginEpoch { reason: reason.to_owned(), actor: actor.to_owned() })
+    }
+
+    pub(in crate::storage) fn settle_subscribers(&self, upto: Sequence) -> Called<()> {
+        self.done(&Request::SettleSubscribers { upto })
+    }
+
+    pub(in crate::storage) fn write_back(&self) -> Called<()> {
+        self.done(&Request::WriteBack)
+    }
+
+    pub(in crate::storage) fn chunk(&self, id: ChunkId) -> Called<Vec<u8>> {
+        ask!(self, Request::Chunk { id }, Bytes { bytes })
+    }
+
+    pub(in crate::storage) fn read_piece(&self, piece: &Piece, from: u32, len: u32) -> Called<Vec<u8>> {
+        ask!(self, Request::ReadPiece { piece: *piece, from, len }, Bytes { bytes })
+    }
+
+    pub(in crate::storage) fn dentry(&self, parent: Ino, name: &[u8], at: Sequence) -> Called<Option<Dentry>> {
+        ask!(self, Request::Dentry { parent, name: name.to_vec(), at }, Dentry { dentry })
+    }
+
+    pub(in crate::storage) fn dentries(
+        &self,
+        parent: Ino,
+        after: Option<&[u8]>,
+        limit: usize,
+        at: Sequence,
+    ) -> Called<Vec<(Vec<u8>, Dentry)>> {
+        pages(limit, PAGE, |found: &[(Vec<u8>, Dentry)], limit| {
+            let after = found.last().map(|(name, _)| name.as_slice()).or(after).map(<[u8]>::to_vec);
+            ask!(self, Request::Dentries { parent, after, limit, at }, Dentries { dentries })
+        })
+    }
+
+    pub(in crate::storage) fn extents(
+        &self,
+        ino: Ino,
+        from: u64,
+        limit: usize,
+        at: Sequence,
+    ) -> Called<Vec<(u64, Vec<Piece>)>> {
+        pages(limit, PAGE, |found: &[(u64, Vec<Piece>)], limit| {
+            let from = found.last().map_or(from, |(slot, _)| slot.saturating_add(1));
+            ask!(self, Request::Extents { ino, from, limit, at }, Extents { extents })
+        })
+    }
+
+    pub(in crate::storage) fn space(&self) -> Called<Space> {
+        ask!(self, Request::Space, Space { space })
+    }
+
+    pub(in crate::storage) fn reclaim(&self) -> Called<()> {
+        self.done(&Request::Reclaim)
     }
 
     pub(in crate::storage) fn stats(&self) -> Called<StorageStats> {

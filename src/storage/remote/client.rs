@@ -133,6 +133,8 @@ pub(in crate::storage) fn ask_for_hand_over(
 pub(in crate::storage) enum News {
     /// Something changed. To be acknowledged by number.
     Changes(u64, Vec<Changed>),
+    /// To be acknowledged by number once everybody has acted on the changes up to a sequence.
+    Settle(u64, Sequence),
     /// From here on all changes are told; what was committed before stands in the log up to this state.
     Subscribed(LogState),
     /// The owner is gone, or about to be. With `handed`, another process is to own the vault next.
@@ -174,6 +176,7 @@ impl Events {
     pub(in crate::storage) fn next(&mut self, client: &Client) -> News {
         match self.0.receive(&mut patient) {
             Ok(Answer::Changes { number, changes }) => News::Changes(number, changes),
+            Ok(Answer::Settle { number, upto }) => News::Settle(number, upto),
             Ok(Answer::State { state }) => {
                 client.know(state.sequence);
                 News::Subscribed(state)
@@ -258,7 +261,7 @@ impl Client {
         let _ = self.subscribed.wait_timeout_while(self.subscription(), PATIENCE, waiting);
     }
 
-    /// Everybody here knows of the changes with this number.
+    /// Everybody here has done what was sent under this number.
     pub(in crate::storage) fn acknowledge(&self, number: u64) {
         // A connection that has ended says so by itself.
         let _ = wire::send(&self.events, &frame(&Request::Acknowledge { number }));

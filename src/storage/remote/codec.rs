@@ -5,12 +5,12 @@ use std::ops::Range;
 
 use crate::record::{Checksum, FileType, Kind, Timestamp};
 
+use super::super::artifacts::{Dentry, FileRows, Piece, Space};
 use super::super::codec::Reader;
 use super::super::types::{
     Action, Change, Commit, Committed, Durability, Event, Expect, Head, LogEntry, LogState, Operation, Order, Origin,
     Position, Posting, Prepared, RecordFile, Selection, Term, Version,
 };
-use super::super::artifacts::{Dentry, FileRows, Piece, Space};
 use super::super::{Changed, Fault, Intent, PrunePolicy, Pruned, StorageStats};
 
 /// What can be sent.
@@ -354,7 +354,10 @@ pub(super) mod tests {
         Commit {
             changes: vec![put, delete],
             files: FileRows {
-                dentries: vec![(1, b"a\xff".to_vec(), Some(Dentry { ino: 2, file_type: FileType::Fifo })), (1, vec![], None)],
+                dentries: vec![
+                    (1, b"a\xff".to_vec(), Some(Dentry { ino: 2, file_type: FileType::Fifo })),
+                    (1, vec![], None),
+                ],
                 extents: vec![(2, 3, vec![Piece { start: 1, len: 2, chunk: 3, offset: 4, sha256: Checksum([5; 32]) }])],
             },
             actor: "who".into(),

@@ -83,6 +83,7 @@ variants! {
         14: Stale { kind, id, expected, now },
         15: Limit { what, limit },
         16: Unanswered { path, holder },
+        17: NotOwner { path, holder },
     }
 }
 
@@ -114,6 +115,7 @@ mod tests {
             StorageError::Stale { kind, id: id(), expected: 1, now: 2 },
             StorageError::Limit { what: "too much".into(), limit: 3 },
             StorageError::Unanswered { path: path(), holder: "process 1".into() },
+            StorageError::NotOwner { path: path(), holder: "process 1".into() },
         ];
         for error in errors {
             let there: StorageError = message(&frame(&error)[HEADER..]).unwrap();

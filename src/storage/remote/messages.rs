@@ -6,6 +6,7 @@
 
 use crate::record::{Checksum, Kind};
 
+use super::super::artifacts::{ChunkId, Dentry, Ino, Piece, Space};
 use super::super::codec::Reader;
 use super::super::types::{
     Commit, Committed, Head, LogEntry, LogState, Position, Posting, Selection, Sequence, Version,
@@ -122,6 +123,24 @@ messages! {
         22: HandOver,
         /// `Pins`
         23: Pins,
+        /// `Done`, when everybody has acted on the changes up to there.
+        24: SettleSubscribers { upto: Sequence },
+        /// `Done`, when changes of artifacts that the owner held back are committed.
+        25: WriteBack,
+        /// `Bytes`
+        26: Chunk { id: ChunkId },
+        /// `Bytes`
+        27: ReadPiece { piece: Piece, from: u32, len: u32 },
+        /// `Dentry`
+        28: Dentry { parent: Ino, name: Vec<u8>, at: Sequence },
+        /// `Dentries`
+        29: Dentries { parent: Ino, after: Option<Vec<u8>>, limit: usize, at: Sequence },
+        /// `Extents`
+        30: Extents { ino: Ino, from: u64, limit: usize, at: Sequence },
+        /// `Space`
+        31: Space,
+        /// `Done`
+        32: Reclaim,
     }
 }
 
@@ -156,6 +175,13 @@ messages! {
         /// The owner is about to let go of the vault; with `handed`, another process is to take it.
         22: Farewell { handed: bool },
         23: Pins { pins: Vec<Sequence> },
+        24: Bytes { bytes: Vec<u8> },
+        25: Dentry { dentry: Option<Dentry> },
+        26: Dentries { dentries: Vec<(Vec<u8>, Dentry)> },
+        27: Extents { extents: Vec<(u64, Vec<Piece>)> },
+        28: Space { space: Space },
+        /// To be acknowledged by number once everybody has acted on the changes up to there.
+        29: Settle { number: u64, upto: Sequence },
     }
 }
 

@@ -14,6 +14,11 @@ impl RocksStorage {
         &self.gate
     }
 
+    /// Somebody holds changes of artifacts back in the memory of this process.
+    pub(in crate::storage) fn is_held_back(&self) -> bool {
+        !self.holders().is_empty()
+    }
+
     /// Commits, having passed the gate.
     pub(in crate::storage) fn commit_past(&self, _: &Pass<'_>, commit: Commit) -> Result<Committed> {
         self.enqueue(commit)

@@ -418,6 +418,16 @@ impl Storage for RocksStorage {
 
     fn hold_back(&self, holder: &Arc<dyn WriteBack>) {
         lock(&self.holders).push(Arc::downgrade(holder));
+        let restoring = || matches!(self.read_intent(), Ok(Some(Intent::Restore { .. })));
+        // A process that restores may outlive the owner of the vault, and all who were stopped with it.
+        if restoring() {
+            if let Err(error) = holder.stop() {
+                tracing::error!(target: "mirrordna::storage", %error, "artifacts cannot be stopped while a restore goes on");
+            }
+            if !restoring() {
+                holder.resume();
+            }
+        }
     }
 
     fn reclaim(&self) -> Result<()> {

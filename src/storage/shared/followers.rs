@@ -148,6 +148,14 @@ impl Followers {
         *told = (*told).max(Some(last));
     }
 
+    /// Waits until all subscribers have acted on the changes up to a sequence.
+    pub(super) fn settle(&self, upto: Sequence) {
+        let subscribers: Vec<_> = lock(&self.subscribers).iter().filter_map(Weak::upgrade).collect();
+        for subscriber in subscribers {
+            subscriber.settle(upto);
+        }
+    }
+
     /// Makes from the log, and tells, what changed after `told` up to `until`.
     fn read_missed(&self, past: &dyn Past, subscribers: &[Weak<dyn Subscriber>], mut told: Sequence, until: Sequence) {
         while told < until {

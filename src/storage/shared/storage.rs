@@ -4,16 +4,28 @@ use std::sync::Arc;
 
 use crate::record::{Checksum, Kind, Timestamp};
 
+use super::super::artifacts::{ChunkId, Dentry, Ino, Piece, Space};
+use super::super::lock::LockFile;
 use super::super::remote::{CallError, Client};
+use super::super::rocksdb::RocksStorage;
 use super::super::types::{
     Commit, Committed, Head, LogEntry, LogState, Position, Posting, Selection, Sequence, Version,
 };
 use super::super::{
     CheckSink, Intent, Job, Lease, PrunePolicy, Pruned, Result, Storage, StorageError, StorageStats, Subscriber,
+    WriteBack,
 };
 use super::SharedStorage;
 use super::core::Call;
 use super::job::SharedJob;
+
+impl SharedStorage {
+    /// What is asked for lies in the memory of another process.
+    fn not_owner(&self) -> CallError {
+        let (path, holder) = (self.core.dir.clone(), LockFile::holder(&self.core.dir));
+        CallError::Storage(StorageError::NotOwner { path, holder })
+    }
+}
 
 impl Storage for SharedStorage {
     fn vault_id(&self) -> &str {
@@ -84,6 +96,16 @@ impl Storage for SharedStorage {
         }
     }
 
+    fn settle_subscribers(&self, upto: Sequence) {
+        let settle = |here: &RocksStorage| {
+            here.settle_subscribers(upto);
+            Ok(())
+        };
+        if let Err(error) = self.core.call(Call::Read, settle, |there| there.settle_subscribers(upto)) {
+            tracing::warn!(target: "mirrordna::storage", %error, "nobody says whether all have acted on a change");
+        }
+    }
+
     fn lease(&self, at: Sequence) -> Lease {
         self.core.lease(at)
     }
@@ -139,6 +161,80 @@ impl Storage for SharedStorage {
                 checked
             },
         )
+    }
+
+    fn append_chunk(&self, bytes: &[u8]) -> Result<(ChunkId, Checksum)> {
+        self.core.call(Call::Once, |here| here.append_chunk(bytes), |_| Err(self.not_owner()))
+    }
+
+    fn discard_chunks(&self, chunks: &[ChunkId]) {
+        let discard = |here: &RocksStorage| {
+            here.discard_chunks(chunks);
+            Ok(())
+        };
+        // Elsewhere there are none that nobody named yet.
+        let _ = self.core.call(Call::Read, discard, |_| Ok(()));
+    }
+
+    fn chunk(&self, id: ChunkId) -> Result<Vec<u8>> {
+        self.core.call(Call::Read, |here| here.chunk(id), |there| there.chunk(id))
+    }
+
+    fn read_piece(&self, piece: &Piece, from: u32, len: u32) -> Result<Vec<u8>> {
+        self.core.call(Call::Read, |here| here.read_piece(piece, from, len), |there| there.read_piece(piece, from, len))
+    }
+
+    fn dentry(&self, parent: Ino, name: &[u8], at: Sequence) -> Result<Option<Dentry>> {
+        self.core.call(Call::Read, |here| here.dentry(parent, name, at), |there| there.dentry(parent, name, at))
+    }
+
+    fn dentries(
+        &self,
+        parent: Ino,
+        after: Option<&[u8]>,
+        limit: usize,
+        at: Sequence,
+    ) -> Result<Vec<(Vec<u8>, Dentry)>> {
+        self.core.call(
+            Call::Read,
+            |here| here.dentries(parent, after, limit, at),
+            |there| there.dentries(parent, after, limit, at),
+        )
+    }
+
+    fn extents(&self, ino: Ino, from: u64, limit: usize, at: Sequence) -> Result<Vec<(u64, Vec<Piece>)>> {
+        self.core.call(
+            Call::Read,
+            |here| here.extents(ino, from, limit, at),
+            |there| there.extents(ino, from, limit, at),
+        )
+    }
+
+    /// Only who owns the vault gives out numbers of inodes: they are known to its memory alone until they are committed.
+    fn next_ino(&self) -> Result<Ino> {
+        self.core.call(Call::Read, Storage::next_ino, |_| Err(self.not_owner()))
+    }
+
+    fn space(&self) -> Result<Space> {
+        self.core.call(Call::Read, Storage::space, Client::space)
+    }
+
+    fn reclaim(&self) -> Result<()> {
+        self.core.call(Call::Repeatable, Storage::reclaim, Client::reclaim)
+    }
+
+    fn hold_back(&self, holder: &Arc<dyn WriteBack>) {
+        let hold = |here: &RocksStorage| {
+            here.hold_back(holder);
+            Ok(())
+        };
+        if let Err(error) = self.core.call(Call::Once, hold, |_| Err(self.not_owner())) {
+            tracing::error!(target: "mirrordna::storage", %error, "changes of artifacts cannot be held back here");
+        }
+    }
+
+    fn settle(&self) -> Result<()> {
+        self.core.call(Call::Read, Storage::settle, Client::write_back)
     }
 
     fn stats(&self) -> StorageStats {

@@ -240,7 +240,7 @@ impl Core {
     }
 
     /// Hears what an owner tells, until it is gone. True when it hands over to another.
-    fn listen(&self, client: &Arc<Client>, events: &mut Events) -> bool {
+    fn listen(self: &Arc<Self>, client: &Arc<Client>, events: &mut Events) -> bool {
         loop {
             match events.next(client) {
                 News::Subscribed(state) => {
@@ -250,6 +250,17 @@ impl Core {
                 News::Changes(number, changes) => {
                     self.followers.tell(client, changes);
                     client.acknowledge(number);
+                }
+                News::Settle(number, upto) => {
+                    // It may wait for commits, of which this thread has to tell.
+                    let (core, client) = (Arc::clone(self), Arc::clone(client));
+                    let settle = move || {
+                        core.followers.settle(upto);
+                        client.acknowledge(number);
+                    };
+                    if let Err(error) = thread::Builder::new().name("mirrordna-settle".to_owned()).spawn(settle) {
+                        tracing::error!(target: "mirrordna::storage", %error, "no thread to wait for subscribers");
+                    }
                 }
                 News::Ended { handed } => return handed,
             }
@@ -312,6 +323,9 @@ impl Core {
         }
         if storage.gate().is_busy() {
             return go_on("a restore is under way");
+        }
+        if storage.is_held_back() {
+            return go_on("it has artifacts open");
         }
         self.followers.leave_owner(&storage);
         let State::Owner(owner) = self.become_state(State::Between(None)) else { return Ok(()) };
