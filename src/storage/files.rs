@@ -1,19 +1,18 @@
-//! The vault's own small files: the marker `VAULT`, the two copies of `HEAD`, and `LOCK`.
+//! The vault's own small files: the marker `VAULT` and the two copies of `HEAD`.
 //!
 //! `VAULT` says what the directory is, so that a newer format is told apart from damage before any of it is touched.
 //! `HEAD` says where the log stood when the vault was closed, since RocksDB by itself takes a damaged write-ahead log for
-//! a short one. `LOCK` is held for as long as a process has the vault open, and says which.
+//! a short one.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
-use crate::record::{Checksum, Timestamp};
+use crate::record::Checksum;
 
 use super::access::FileAccess;
-use super::holder;
+use super::lock::LOCK;
 use super::types::Sequence;
 use super::{Result, StorageError};
 
@@ -29,7 +28,6 @@ pub(super) const KNOWN_READ_ONLY_COMPATIBLE: u64 = 0;
 
 const MARKER: &str = "VAULT";
 const MARKER_TITLE: &str = "MirrorDNA vault";
-const LOCK: &str = "LOCK";
 const DATABASE: &str = "db";
 const HEADS: [&str; 2] = ["HEAD.0", "HEAD.1"];
 const HEAD_MAGIC: &[u8; 8] = b"MDNAHEAD";
@@ -198,47 +196,6 @@ impl HeadFile {
     }
 }
 
-/// The lock of a vault, held until it is dropped.
-#[derive(Debug)]
-pub(super) struct LockFile {
-    _file: File,
-}
-
-impl LockFile {
-    /// Takes the lock, waiting for at most `timeout`, and writes down who holds it.
-    pub(super) fn take(dir: &Path, timeout: Duration, now: Timestamp) -> Result<Self> {
-        let path = dir.join(LOCK);
-        let failed = |error| StorageError::from_io(&path, error);
-        let mut file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
-        let deadline = Instant::now() + timeout;
-        loop {
-            match file.try_lock() {
-                Ok(()) => break,
-                Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
-                    std::thread::sleep(Duration::from_millis(20).min(deadline - Instant::now()));
-                }
-                Err(TryLockError::WouldBlock) => {
-                    let mut holder = String::new();
-                    // The holder may be writing it just now; then there is no more to say than that there is one.
-                    let _ = file.read_to_string(&mut holder);
-                    let holder = if holder.is_empty() { "another process" } else { holder.trim_end() };
-                    return Err(StorageError::Locked { path: dir.to_owned(), holder: holder.to_owned() });
-                }
-                Err(TryLockError::Error(error)) => return Err(failed(error)),
-            }
-        }
-        let holder = format!("{}\n", holder::this_process(now));
-        let write = |file: &mut File| {
-            file.set_len(0)?;
-            file.rewind()?;
-            file.write_all(holder.as_bytes())
-        };
-        write(&mut file).map_err(failed)?;
-        Ok(Self { _file: file })
-    }
-}
-
 /// Where RocksDB keeps its files.
 pub(super) fn database_dir(dir: &Path) -> PathBuf {
     dir.join(DATABASE)
@@ -376,19 +333,5 @@ mod tests {
         assert!(problem.unwrap().contains("HEAD.0"));
         fs::remove_file(dir.path().join(HEADS[1])).unwrap();
         assert!(matches!(HeadFile::read(&SystemFiles, dir.path()), Err(StorageError::Corrupt { .. })));
-    }
-
-    #[test]
-    fn a_held_lock_names_its_holder() {
-        let dir = tempfile::tempdir().unwrap();
-        let held = LockFile::take(dir.path(), Duration::ZERO, Timestamp::default()).unwrap();
-        match LockFile::take(dir.path(), Duration::from_millis(30), Timestamp::default()) {
-            Err(StorageError::Locked { holder, .. }) => {
-                assert!(holder.contains(&std::process::id().to_string()), "{holder}");
-            }
-            other => panic!("{other:?}"),
-        }
-        drop(held);
-        LockFile::take(dir.path(), Duration::ZERO, Timestamp::default()).unwrap();
     }
 }

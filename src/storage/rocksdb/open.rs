@@ -16,7 +16,9 @@ use crate::record::{Checksum, Timestamp};
 
 use super::super::access::{FileAccess, SystemFiles};
 use super::super::codec::{self, key};
-use super::super::files::{self, HeadFile, LockFile, Marker};
+use super::super::files::{self, HeadFile, Marker};
+use super::super::gate::Gate;
+use super::super::lock::LockFile;
 use super::super::merkle::{self, TILE, Tree};
 use super::super::segments::Segments;
 use super::super::types::Sequence;
@@ -88,8 +90,7 @@ impl RocksStorage {
         };
         // The marker comes last: a directory without it is not a vault.
         marker.write(&*options.files, dir)?;
-        drop(lock);
-        Self::open(dir, options)
+        Self::open_locked(dir, options, lock)
     }
 
     /// Opens a storage.
@@ -99,8 +100,15 @@ impl RocksStorage {
     /// [`StorageError::UnknownFeatures`], [`StorageError::Corrupt`], [`StorageError::Permission`],
     /// [`StorageError::NoSpace`]: one for each way in which opening can fail.
     pub fn open(dir: &Path, options: &OpenOptions) -> Result<Self> {
-        let mut marker = Marker::read(&*options.files, dir)?;
+        // Looking at what is no vault leaves nothing behind.
+        Marker::read(&*options.files, dir)?;
         let lock = LockFile::take(dir, options.lock_timeout, options.clock.now())?;
+        Self::open_locked(dir, options, lock)
+    }
+
+    /// Opens a storage whose lock was taken.
+    pub(in crate::storage) fn open_locked(dir: &Path, options: &OpenOptions, lock: LockFile) -> Result<Self> {
+        let mut marker = Marker::read(&*options.files, dir)?;
         let mut warnings = Vec::new();
         let head = match HeadFile::read(&*options.files, dir) {
             Ok((head, problem)) => {
@@ -161,6 +169,8 @@ impl RocksStorage {
             files: Arc::clone(&options.files),
             clock: Arc::clone(&options.clock),
             read_only: options.inspect,
+            lock_timeout: options.lock_timeout,
+            gate: Arc::new(Gate::default()),
             warnings,
             durable: AtomicU64::new(published.tree.size()),
             published: RwLock::new(published),
