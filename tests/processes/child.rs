@@ -9,12 +9,12 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 use mirrordna::record::Kind;
-use mirrordna::storage::{Changed, LogEntry, Ownership, Subscriber};
+use mirrordna::storage::{Changed, LogEntry, Ownership, Sequence, Subscriber};
 use mirrordna::vault::View;
 use mirrordna::{Vault, VaultOptions, interchange};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{LONG, contents, options, write};
+use crate::support::{LONG, contents, memory, options, write};
 
 const DIR: &str = "MIRRORDNA_PROCESSES_DIR";
 const WANTED: &str = "MIRRORDNA_PROCESSES_WANTED";
@@ -231,6 +231,14 @@ impl Held {
                 let imported = interchange::import_store(&self.vault, Path::new(store), &options, &mut follow);
                 outcome(imported.map(|report| format!("imported {}", report.total().taken)).map_err(|e| e.to_string()));
             }
+            ["artifacts"] => {
+                outcome(self.vault.artifacts().map(|_| "files".to_owned()).map_err(|error| error.to_string()))
+            }
+            // Through the vault, which waits for the subscribers.
+            ["put", id, content] => {
+                let put = self.vault.put(Kind::Memory, memory(id, content));
+                outcome(put.map(|record| format!("put {}", record.sequence)).map_err(|error| error.to_string()));
+            }
             _ => return false,
         }
         true
@@ -248,5 +256,10 @@ impl Subscriber for Listener {
         for Changed { entry: LogEntry { id, sequence, .. }, before, after } in changes {
             say(&format!("heard {id} {sequence} {} {}", before.len(), after.len()));
         }
+    }
+
+    fn settle(&self, upto: Sequence) {
+        std::thread::sleep(self.slow);
+        say(&format!("settled {upto}"));
     }
 }

@@ -3,11 +3,12 @@
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use mirrordna::record::Kind;
 use mirrordna::storage::{Changed, Subscriber};
 use rustix::process::Signal;
 
 use crate::child::Child;
-use crate::support::{Bed, LONG, wait_until, write};
+use crate::support::{Bed, LONG, memory, wait_until, write};
 
 #[derive(Default)]
 struct Heard(Mutex<Vec<u64>>);
@@ -116,4 +117,27 @@ fn a_stopped_subscriber_stops_nobody() {
     }
     write(vault.storage(), "mem_000000000001", "a").unwrap();
     assert_eq!(listener.answer().unwrap(), "heard mem_000000000001 51 6 6");
+}
+
+/// Whoever changes something through the vault goes on when all subscribers have acted on it, in whichever process.
+#[test]
+fn a_change_waits_until_everybody_has_acted_on_it() {
+    let bed = Bed::new();
+    let vault = bed.open();
+    let mut listener = Child::open(&bed.vault());
+    let mut writer = Child::open(&bed.vault());
+    assert_eq!(listener.ask("listen 30"), "listening");
+    let id = "mem_000000000001";
+    for n in 1..=6_u64 {
+        let begun = Instant::now();
+        if n % 2 == 0 {
+            assert_eq!(vault.put(Kind::Memory, memory(id, &n.to_string())).unwrap().sequence, n);
+        } else {
+            assert_eq!(writer.ask(&format!("put {id} {n}")), format!("put {n}"));
+        }
+        assert!(begun.elapsed().as_millis() >= 60, "it did not wait");
+        let before = if n == 1 { 0 } else { 6 };
+        assert_eq!(listener.answer().unwrap(), format!("heard {id} {n} {before} 6"));
+        assert_eq!(listener.answer().unwrap(), format!("settled {n}"));
+    }
 }

@@ -5,7 +5,7 @@ use std::fs;
 
 use mirrordna::Vault;
 use mirrordna::record::Kind;
-use mirrordna::storage::{Commit, Durability, Origin, PrunePolicy, Storage};
+use mirrordna::storage::{Commit, Durability, FileRows, Origin, PrunePolicy, Storage};
 use mirrordna::vault::NewSnapshot;
 
 use crate::child::Child;
@@ -180,7 +180,7 @@ fn tokens_are_known_to_whoever_owns_the_vault() {
                 expect: mirrordna::storage::Expect::Present,
                 event: None,
             }],
-            files: mirrordna::storage::FileRows::default(),
+            files: FileRows::default(),
             actor: "tester".to_owned(),
             origin: Origin::Direct,
             token: Some([7; 16]),

@@ -147,3 +147,21 @@ fn a_stopped_owner_is_named() {
     owner.end();
     assert_eq!(contents(client.storage(), "mem_000000000001")[0], "c");
 }
+
+/// Files are worked on in the memory of the owner: others are told so, and the owner keeps the vault meanwhile.
+#[test]
+fn artifacts_belong_to_the_owner() {
+    let bed = Bed::new();
+    let vault = bed.open();
+    let mut other = Child::open(&bed.vault());
+    let said = other.ask("artifacts");
+    assert!(said.contains("only be worked on by the process that owns it: process"), "{said}");
+    let files = vault.artifacts().unwrap();
+    let StorageError::Locked { holder, .. } = refusal(&bed.vault(), Ownership::Wanted) else { panic!() };
+    assert!(holder.contains("artifacts open"), "{holder}");
+    drop(files);
+    drop(vault);
+    // Now it is another process that owns the vault.
+    wait_until("the next owner", || bed.owner() == other.id());
+    assert_eq!(other.ask("artifacts"), "files");
+}

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use mirrordna::record::{Kind, json};
+use mirrordna::record::{Kind, Value, json};
 use mirrordna::storage::{
-    Action, Change, Commit, Committed, Durability, Expect, NOW, Origin, Ownership, Storage, StorageError, prepare,
+    Action, Change, Commit, Committed, Durability, Expect, FileRows, NOW, Origin, Ownership, Storage, StorageError,
+    prepare,
 };
 use mirrordna::{Error, Vault, VaultOptions, verify};
 use tempfile::TempDir;
@@ -74,15 +75,19 @@ fn text(id: &str, content: &str) -> String {
     )
 }
 
+/// A memory as a value.
+pub(crate) fn memory(id: &str, content: &str) -> Value {
+    json::parse(text(id, content).as_bytes()).unwrap()
+}
+
 /// One version more of a memory, whatever there was before: made twice, it would be there twice.
 pub(crate) fn write(storage: &dyn Storage, id: &str, content: &str) -> Result<Committed, StorageError> {
-    let record = json::parse(text(id, content).as_bytes()).unwrap();
-    let prepared = prepare(Kind::Memory, id, &record, false).unwrap();
+    let prepared = prepare(Kind::Memory, id, &memory(id, content), false).unwrap();
     let action = Action::Put(Box::new(prepared));
     let change = Change { kind: Kind::Memory, id: id.to_owned(), action, expect: Expect::Any, event: None };
     storage.commit(Commit {
         changes: vec![change],
-        files: mirrordna::storage::FileRows::default(),
+        files: FileRows::default(),
         actor: "tester".to_owned(),
         origin: Origin::Direct,
         token: None,
