@@ -29,7 +29,13 @@ step "1. A new vault in $MIRRORDNA_VAULT:"
 mirrordna init
 
 step "2. The store in $store, as the Python reference wrote it, imported:"
-mirrordna import "$store"
+imported=0
+mirrordna import "$store" || imported=$?
+case $imported in
+    0) ;;
+    14) echo "What was refused is not what it claims to be. It stays out, and exit code 14 says so to scripts." ;;
+    *) exit "$imported" ;;
+esac
 
 step "3. An agent and a user, whose private keys are kept in files only you can read, and a session of theirs:"
 agent=$(mirrordna identity create --type agent --name Ada --key-out "$dir/ada.key")
@@ -58,7 +64,7 @@ cat <<TXT
 Done. There is a vault with the imported records and your first memory, nothing in it was altered, and it is mounted:
   ls $dir/mnt/memories/long_term
   cat $dir/mnt/README.txt
-While it is mounted this process owns it. To go on with the command, unmount it first:
+A process in the background serves the mount and has the vault open. To go on with the command, unmount it first:
   export PATH="$CARGO_TARGET_DIR/release:\$PATH" MIRRORDNA_VAULT="$MIRRORDNA_VAULT"
   mirrordna umount $dir/mnt
 TXT

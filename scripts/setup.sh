@@ -1,11 +1,15 @@
 #!/usr/bin/env bash
 # Installs what building and running need: a C++ compiler and clang for RocksDB, fuse3 for the mount, and with `tests` the
-# programs that the tests drive. Debian packages only; does nothing that is already done.
+# programs that the tests drive, of which two come from crates.io; with `bench` what the mount is compared with. Does nothing that is already done.
 set -euo pipefail
 
 packages=(build-essential clang libclang-dev fuse3 pkg-config)
 if [[ "${1:-}" == tests ]]; then
-    packages+=(jq ripgrep rsync attr python3 python3-yaml)
+    packages+=(jq ripgrep rsync attr python3 python3-yaml vim nano tmux)
+fi
+
+if [[ "${1:-}" == bench ]]; then
+    packages+=(bindfs gocryptfs fio git python3)
 fi
 
 missing=()
@@ -22,3 +26,17 @@ if ((${#missing[@]})); then
 fi
 
 command -v cargo >/dev/null || { echo "Rust is missing: install it (1.89 or newer), then run this again" >&2; exit 1; }
+
+if [[ "${1:-}" == tests ]]; then
+    # shellcheck source=scripts/env.sh
+    . "$(dirname "$0")/env.sh"
+    for crate in pjdfstest@0.2.2 fsx@0.3.2; do
+        [[ -x "$FS_TESTS_TOOLS/bin/${crate%@*}" ]] && continue
+        echo "installing: $crate" >&2
+        CARGO_TARGET_DIR="$FS_TESTS_TOOLS/target" cargo install --quiet --locked --root "$FS_TESTS_TOOLS" "$crate"
+    done
+    # pjdfstest acts as two users; one of them is `nobody`.
+    if [[ $(id -u) -eq 0 ]] && ! id tests >/dev/null 2>&1; then
+        useradd --system --user-group --no-create-home --shell /usr/sbin/nologin tests
+    fi
+fi

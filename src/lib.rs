@@ -14,3 +14,8 @@ pub mod vault;
 pub mod verify;
 
 pub use vault::{Error, Result, Vault, VaultOptions};
+
+/// The example in the README, compiled and run with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

@@ -11,7 +11,7 @@ use crate::storage::{
     CheckSink, Fault, NOW, OpenOptions, RecordFile, RocksStorage, Sequence, Storage, StorageError, Term, Version,
     missing_time, record_file, terms_of,
 };
-use crate::vault::{Result, VaultOptions};
+use crate::vault::{Result, VaultOptions, audit};
 
 /// A report lists this many faults; the rest is counted.
 pub const MAX_LISTED: usize = 10_000;
@@ -148,8 +148,9 @@ pub fn repair(dir: &Path, options: &VaultOptions, progress: &mut dyn FnMut(u64, 
         clock: std::sync::Arc::clone(&options.clock),
         ..OpenOptions::default()
     };
-    RocksStorage::repair(dir, &open)?;
-    tracing::info!(target: "mirrordna::audit", action = "repair", dir = %dir.display(), actor = options.actor);
+    RocksStorage::repair(dir, &open)
+        .inspect_err(|error| audit::vault_refused("repair", &dir.display(), &options.actor, error))?;
+    tracing::info!(target: audit::TARGET, action = "repair", dir = %dir.display(), actor = options.actor);
     verify(dir, options, progress)
 }
 

@@ -16,7 +16,7 @@ use crate::globals::{self, GlobalArgs, Globals};
 const EXIT_CODES: &str = "\
 Exit codes:
     0  ok                                  13  storage: locked, input or output, full
-    1  another failure                     14  the record is not valid
+    1  another failure                     14  a record is not valid
     2  wrong usage                         15  not found
    10  checksum differs, or damage         16  exists, or conflicts with what is there
    11  the configuration is wrong          17  mount

@@ -89,6 +89,12 @@ pub(crate) enum Failure {
         /// What is wrong, and what to do.
         reason: String,
     },
+    /// An import could not take everything; what it did is printed already.
+    #[error("{what}; everything else was imported")]
+    Refused {
+        /// How much of what.
+        what: String,
+    },
     /// A health check failed without an error of the vault.
     #[error("the vault is not well: see the checks above")]
     Unwell,

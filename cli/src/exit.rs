@@ -28,7 +28,7 @@ pub(crate) enum Exit {
     Identity = 12,
     /// The storage failed: locked, input or output, full.
     Storage = 13,
-    /// A record is not valid.
+    /// A record is not valid, or an import refused some.
     Invalid = 14,
     /// Something is not there.
     NotFound = 15,
@@ -85,6 +85,7 @@ pub(crate) fn code(failure: &Failure) -> Exit {
         Failure::Document { source, .. } => record(source),
         Failure::Mismatch { .. } | Failure::Damaged { .. } => Exit::Corrupt,
         Failure::Signature { .. } | Failure::Key { .. } => Exit::Identity,
+        Failure::Refused { .. } => Exit::Invalid,
         Failure::Unwell | Failure::Output(_) => Exit::Other,
     }
 }
@@ -96,7 +97,7 @@ fn vault(error: &Error) -> Exit {
         Error::Crypto(error) => crypto(*error),
         Error::Randomness(_) => Exit::Storage,
         Error::UnknownCollection { .. } | Error::Argument { .. } => Exit::Usage,
-        Error::UnknownParent { .. } => Exit::NotFound,
+        Error::UnknownParent { .. } | Error::Pruned { .. } => Exit::NotFound,
         Error::Cycle { .. } => Exit::Invalid,
         Error::Immutable { .. } | Error::State { .. } => Exit::Conflict,
         Error::Io { source, .. } => input_output(source),
@@ -161,7 +162,7 @@ fn mount(error: &MountError) -> Exit {
         | MountError::Permission { .. }
         | MountError::NoDevice
         | MountError::NoHelper
-        | MountError::ReadWrite
+        | MountError::Files { .. }
         | MountError::Io { .. } => Exit::Mount,
         MountError::Vault(error) => vault(error),
     }

@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use mirrordna::crypto::PrivateKey;
 use mirrordna::record::document::Format;
 use mirrordna::record::{MAX_RECORD_BYTES, RecordError, Value, json};
@@ -23,6 +24,23 @@ const MAX_KEY: u64 = 4_096;
 /// Reads a JSON object or value from an argument.
 pub(crate) fn json_argument(text: &str) -> std::result::Result<Value, String> {
     json::parse(text.as_bytes()).map_err(|error| format!("not valid JSON: {error}"))
+}
+
+/// Reads the name that the library gives to one of several things; help and completions list them.
+pub(crate) fn one_of<T, const N: usize>(all: [T; N], name: fn(T) -> &'static str) -> impl TypedValueParser<Value = T>
+where
+    T: Copy + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(all.map(name))
+        .try_map(move |text| all.into_iter().find(|thing| name(*thing) == text).ok_or("it is none of them"))
+}
+
+/// Reads the language of a document: `json` or `yaml`.
+pub(crate) fn language() -> impl TypedValueParser<Value = Format> {
+    one_of([Format::Json, Format::Yaml], |format| match format {
+        Format::Json => "json",
+        Format::Yaml => "yaml",
+    })
 }
 
 /// Whether a path stands for stdin.

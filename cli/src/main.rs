@@ -13,19 +13,19 @@ mod describe;
 mod error;
 mod exit;
 mod globals;
+mod helper;
 mod input;
 mod interrupt;
 mod listing;
 mod logging;
 mod output;
 mod progress;
-mod server;
 mod time;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let (globals, command) = match args::parse(std::env::args_os()) {
+    let (globals, command) = match args::parse(helper::arguments(std::env::args_os().collect())) {
         Ok(parsed) => parsed,
         Err(answer) => return answer.tell(),
     };

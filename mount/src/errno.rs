@@ -5,7 +5,9 @@ use std::io;
 
 use fuser::Errno;
 use mirrordna::Error;
+use mirrordna::artifacts::FsError;
 use mirrordna::storage::StorageError;
+use mirrordna::tree::Refusal;
 
 /// The number that a program sees for an error.
 pub(crate) fn errno(error: &Error) -> Errno {
@@ -18,10 +20,52 @@ pub(crate) fn errno(error: &Error) -> Errno {
         | Error::Argument { .. } => Errno::EINVAL,
         Error::Storage(error) => storage(error),
         Error::Randomness(_) => Errno::EAGAIN,
-        Error::UnknownCollection { .. } => Errno::ENOENT,
+        Error::UnknownCollection { .. } | Error::Pruned { .. } => Errno::ENOENT,
         Error::Immutable { .. } => Errno::EPERM,
         Error::Io { source, .. } => system(source),
         Error::Interrupted { .. } => Errno::EINTR,
+    }
+}
+
+/// The number that a program sees for an error of a file in `artifacts/`.
+pub(crate) fn artifact(error: &FsError) -> Errno {
+    match error {
+        FsError::NotFound => Errno::ENOENT,
+        FsError::Exists => Errno::EEXIST,
+        FsError::NotDirectory => Errno::ENOTDIR,
+        FsError::IsDirectory => Errno::EISDIR,
+        FsError::NotEmpty => Errno::ENOTEMPTY,
+        FsError::Busy => Errno::EBUSY,
+        FsError::NameTooLong => Errno::ENAMETOOLONG,
+        FsError::TooManyLinks => Errno::EMLINK,
+        FsError::Invalid(_) => Errno::EINVAL,
+        FsError::NotPermitted(_) => Errno::EPERM,
+        FsError::TooBig => Errno::EFBIG,
+        FsError::BeyondEnd => Errno::ENXIO,
+        FsError::NoAttribute => Errno::NO_XATTR,
+        FsError::AttributeTooLarge => Errno::E2BIG,
+        FsError::NoSpace => Errno::ENOSPC,
+        FsError::Unsupported(_) => Errno::EOPNOTSUPP,
+        FsError::ReadOnly => Errno::EROFS,
+        FsError::Stale { .. } => Errno::ESTALE,
+        FsError::Corrupt { .. } => Errno::EIO,
+        FsError::Storage(error) => storage(error),
+    }
+}
+
+/// The number that a program sees when it cannot write.
+pub(crate) fn refused(refusal: &Refusal) -> Errno {
+    match refusal {
+        Refusal::ReadOnly { .. } | Refusal::Past { .. } => Errno::EROFS,
+        Refusal::NotPermitted { .. } => Errno::EPERM,
+        Refusal::Misfit { .. } => Errno::EINVAL,
+        Refusal::Vault { source, .. } => errno(source),
+        Refusal::Exists { .. } => Errno::EEXIST,
+        Refusal::Missing { .. } => Errno::ENOENT,
+        Refusal::Busy { .. } => Errno::EBUSY,
+        Refusal::TooLarge { .. } => Errno::EFBIG,
+        Refusal::Unsupported { .. } => Errno::EOPNOTSUPP,
+        Refusal::IsDirectory { .. } => Errno::EISDIR,
     }
 }
 

@@ -62,9 +62,14 @@ pub enum MountError {
     /// The program is missing with which others than root mount.
     #[error("fusermount3 is missing: install it with `apt install fuse3`")]
     NoHelper,
-    /// Writing through the mount is not there yet.
-    #[error("this version mounts a vault for reading only: use `--read-only`")]
-    ReadWrite,
+    /// What was written to `artifacts/` could not be stored.
+    #[error("{}: what was written last could not be stored: {source}", path.display())]
+    Files {
+        /// The directory.
+        path: PathBuf,
+        /// Why not.
+        source: mirrordna::artifacts::FsError,
+    },
     /// The operating system failed.
     #[error("{}: {source}", path.display())]
     Io {

@@ -5,13 +5,15 @@ use std::ffi::OsStr;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use fuser::{Errno, FileAttr, FileHandle, FileType, FopenFlags, INodeNo, OpenAccMode, OpenFlags, ReplyData};
+use fuser::{
+    Errno, FileAttr, FileHandle, FileType, FopenFlags, INodeNo, OpenAccMode, OpenFlags, ReplyData, ReplyXattr,
+};
 use mirrordna::record::Timestamp;
-use mirrordna::tree::{Attributes, Content, Entry, FileKind, Node, Stability, Tree};
+use mirrordna::tree::{Attributes, Content, Entry, FileKind, Item, Node, Stability, Tree};
 
 use crate::directory::{DOT, DOT_DOT};
-use crate::errno::errno;
-use crate::handles::{Handle, Handles};
+use crate::errno::{errno, refused};
+use crate::handles::{Handle, Handles, Writer};
 use crate::inodes::Inodes;
 use crate::notify::Invalidator;
 
@@ -30,7 +32,7 @@ pub(crate) struct VaultFs {
     pub(crate) tree: Tree,
     pub(crate) inodes: Arc<Inodes>,
     pub(crate) handles: Handles,
-    invalidator: Invalidator,
+    pub(crate) invalidator: Invalidator,
     owner: Owner,
 }
 
@@ -44,14 +46,15 @@ pub(crate) struct Owner {
 }
 
 impl Owner {
-    fn mode(self, kind: FileKind) -> u16 {
-        match (kind, self.shared) {
+    fn mode(self, kind: FileKind, writable: bool) -> u16 {
+        let mode = match (kind, self.shared) {
             (FileKind::Directory, false) => 0o500,
             (FileKind::Directory, true) => 0o555,
             (FileKind::Regular, false) => 0o400,
             (FileKind::Regular, true) => 0o444,
             (FileKind::Link, _) => 0o777,
-        }
+        };
+        if writable { mode | 0o200 } else { mode }
     }
 }
 
@@ -76,7 +79,7 @@ impl VaultFs {
         errno
     }
 
-    pub(crate) fn attr(&self, number: INodeNo, attributes: &Attributes) -> FileAttr {
+    pub(crate) fn attr(&self, number: INodeNo, attributes: &Attributes, writable: bool) -> FileAttr {
         let (kind, time) = (file_type(attributes.kind), system_time);
         FileAttr {
             ino: number,
@@ -87,7 +90,7 @@ impl VaultFs {
             ctime: time(attributes.ctime),
             crtime: UNIX_EPOCH,
             kind,
-            perm: self.owner.mode(attributes.kind),
+            perm: self.owner.mode(attributes.kind, writable),
             nlink: attributes.nlink,
             uid: self.owner.uid,
             gid: self.owner.gid,
@@ -99,11 +102,18 @@ impl VaultFs {
 
     /// The attributes of a node, and how long they stay true.
     pub(crate) fn attributes(&self, number: INodeNo, node: &Node) -> Answer<(FileAttr, Duration)> {
+        let written = self.tree.is_being_written(node);
         let attributes = match self.inodes.opened(number) {
             Some(content) => of_content(&content),
             None => self.tree.attributes(node).map_err(|error| self.refuse(node, &error))?,
         };
-        Ok((self.attr(number, &attributes), keep(node.stability())))
+        Ok((self.attr(number, &attributes, self.tree.is_writable(node)), self.keep(node, written)))
+    }
+
+    /// How long it stays true what is told of a node. `written` says whether it was being written before that was read:
+    /// what is told of such a file is never kept, so that committing it leaves nothing to be dropped.
+    fn keep(&self, node: &Node, written: bool) -> Duration {
+        if written || self.tree.is_being_written(node) { Duration::ZERO } else { keep(node.stability()) }
     }
 
     pub(crate) fn find(&self, parent: INodeNo, name: &OsStr) -> Answer<Option<(FileAttr, Duration)>> {
@@ -121,15 +131,26 @@ impl VaultFs {
         }
     }
 
-    pub(crate) fn open_file(&self, number: INodeNo, flags: OpenFlags) -> Answer<(FileHandle, FopenFlags)> {
-        let writes = flags.acc_mode() != OpenAccMode::O_RDONLY || flags.0 & libc::O_TRUNC != 0;
-        if writes {
-            return Err(Errno::EROFS);
-        }
+    pub(crate) fn open_file(
+        &self,
+        number: INodeNo,
+        flags: OpenFlags,
+        process: u32,
+    ) -> Answer<(FileHandle, FopenFlags)> {
+        let truncate = flags.0 & libc::O_TRUNC != 0;
         let node = self.node(number)?;
-        // Closing has nothing to say in a mount for reading.
+        if flags.acc_mode() != OpenAccMode::O_RDONLY || truncate || matches!(node.item, Item::Scratch(_)) {
+            let open = self.tree.open_file(&node, truncate).map_err(|refusal| refused(&refusal))?;
+            let writer = Writer { open, inode: number, process };
+            return Ok((self.handles.open(Handle::Written(writer)), FopenFlags::FOPEN_DIRECT_IO));
+        }
+        // Closing what was not written has nothing to say.
         let flags = FopenFlags::FOPEN_NOFLUSH;
         match node.stability() {
+            // The length that the kernel knows is the writer's then, and must not cut what others read.
+            Stability::Tracked if self.tree.is_being_written(&node) => {
+                Ok((Handles::NONE, flags | FopenFlags::FOPEN_DIRECT_IO))
+            }
             Stability::Tracked | Stability::Immutable => Ok((Handles::NONE, flags | FopenFlags::FOPEN_KEEP_CACHE)),
             Stability::Volatile => {
                 let content = self.tree.open(&node).map_err(|error| self.refuse(&node, &error))?;
@@ -141,6 +162,12 @@ impl VaultFs {
     }
 
     pub(crate) fn read_file(&self, number: INodeNo, handle: FileHandle, offset: u64, size: u32, reply: ReplyData) {
+        if let Some(open) = self.handles.written(handle) {
+            return match open.read(offset, size as usize) {
+                Ok(bytes) => reply.data(&bytes),
+                Err(refusal) => reply.error(refused(&refusal)),
+            };
+        }
         let content = match self.handles.file(handle) {
             Some(content) => Ok((*content).clone()),
             None => {
@@ -210,16 +237,17 @@ impl VaultFs {
         outdated: bool,
     ) -> Answer<(FileAttr, Duration)> {
         let node = &entry.node;
+        let (writable, written) = (self.tree.is_writable(node), self.tree.is_being_written(node));
         let known = match entry.attributes {
             Some(attributes) if !outdated => Some(attributes),
             _ => self.tree.known_attributes(node).map_err(|error| self.refuse(node, &error))?,
         };
         if let Some(attributes) = known {
-            return Ok((self.attr(number, &attributes), keep(node.stability())));
+            return Ok((self.attr(number, &attributes, writable), self.keep(node, written)));
         }
         // Whoever asks for its size will have it made. Who has it open must not see it cut.
         let attributes = self.inodes.opened(number).map_or(UNKNOWN, |content| of_content(&content));
-        Ok((self.attr(number, &attributes), Duration::ZERO))
+        Ok((self.attr(number, &attributes, writable), Duration::ZERO))
     }
 }
 
@@ -256,4 +284,13 @@ pub(crate) fn file_type(kind: FileKind) -> FileType {
 fn system_time(time: Timestamp) -> SystemTime {
     let micros = Duration::from_micros(time.as_micros().unsigned_abs());
     if time.as_micros() < 0 { UNIX_EPOCH - micros } else { UNIX_EPOCH + micros }
+}
+
+/// An extended attribute, or its length for who asks with no room.
+pub(crate) fn reply_xattr(reply: ReplyXattr, value: &[u8], size: u32) {
+    match u32::try_from(value.len()) {
+        Ok(len) if size == 0 => reply.size(len),
+        Ok(len) if len <= size => reply.data(value),
+        _ => reply.error(Errno::ERANGE),
+    }
 }

@@ -37,14 +37,31 @@ pub(crate) fn absolute(path: &Path) -> io::Result<PathBuf> {
     }
 }
 
+/// A line of the kernel's table of mounts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Line {
+    point: PathBuf,
+    kind: String,
+    source: OsString,
+}
+
+impl Line {
+    fn is_vault(&self) -> bool {
+        self.kind.strip_prefix("fuse.") == Some(SUBTYPE)
+    }
+}
+
+/// All mounts, the newest first: it covers those below it.
+fn mounts() -> io::Result<Vec<Line>> {
+    let table = fs::read("/proc/self/mountinfo")?;
+    Ok(table.rsplit(|byte| *byte == b'\n').filter_map(parse).collect())
+}
+
 /// What lies at an absolute path.
 pub(crate) fn state(path: &Path) -> io::Result<State> {
-    let table = fs::read("/proc/self/mountinfo")?;
-    // The newest mount covers those below it.
-    let top = table.rsplit(|byte| *byte == b'\n').filter_map(parse).find(|(point, _)| point == path);
-    Ok(match top {
+    Ok(match mounts()?.iter().find(|line| line.point == path) {
         None => State::Free,
-        Some((_, kind)) if kind != format!("fuse.{SUBTYPE}") => State::Other,
+        Some(line) if !line.is_vault() => State::Other,
         // Attributes may be answered from the cache of a mount whose process is gone; this never is.
         Some(_) => match rustix::fs::statvfs(path) {
             Err(rustix::io::Errno::NOTCONN | rustix::io::Errno::CONNABORTED) => State::Stale,
@@ -53,12 +70,26 @@ pub(crate) fn state(path: &Path) -> io::Result<State> {
     })
 }
 
-/// Mount point and type of a line.
-fn parse(line: &[u8]) -> Option<(PathBuf, String)> {
+/// Where parts of a mounted vault are mounted below its mount point, in the order in which they can be unmounted.
+pub(crate) fn parts_below(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let below = |line: &Line| line.is_vault() && line.point != path && line.point.starts_with(path);
+    Ok(mounts()?.into_iter().filter(below).map(|line| line.point).collect())
+}
+
+/// The sources of the vault mounted at a path and of its parts.
+pub(crate) fn sources(path: &Path) -> io::Result<Vec<OsString>> {
+    let there = |line: &Line| line.is_vault() && line.point.starts_with(path);
+    Ok(mounts()?.into_iter().filter(there).map(|line| line.source).collect())
+}
+
+/// What stands behind the numbers of a line, and behind its optional fields.
+fn parse(line: &[u8]) -> Option<Line> {
     let mut fields = line.split(|byte| *byte == b' ');
     let point = fields.nth(4)?;
-    let kind = fields.skip_while(|field| *field != b"-").nth(1)?;
-    Some((PathBuf::from(OsString::from_vec(unescape(point))), String::from_utf8_lossy(kind).into_owned()))
+    let mut fields = fields.skip_while(|field| *field != b"-").skip(1);
+    let text = |field: &[u8]| OsString::from_vec(unescape(field));
+    let (point, kind, source) = (text(point).into(), fields.next()?, text(fields.next()?));
+    Some(Line { point, kind: String::from_utf8_lossy(kind).into_owned(), source })
 }
 
 /// Blanks, tabs, line breaks and backslashes stand as three octal digits behind a backslash.
@@ -105,8 +136,9 @@ mod tests {
 
     #[test]
     fn a_line_of_mountinfo_is_read() {
-        let line = br"36 35 98:0 / /mnt/a\040b\134c rw,noatime master:1 - fuse.mirrordna mirrordna rw,user_id=0";
-        assert_eq!(parse(line), Some((PathBuf::from(r"/mnt/a b\c"), "fuse.mirrordna".to_owned())));
+        let line = br"36 35 98:0 / /mnt/a\040b\134c rw,noatime master:1 - fuse.mirrordna /my\040vault rw,user_id=0";
+        let (point, kind) = (PathBuf::from(r"/mnt/a b\c"), "fuse.mirrordna".to_owned());
+        assert_eq!(parse(line), Some(Line { point, kind, source: "/my vault".into() }));
         assert_eq!(parse(b""), None);
     }
 }

@@ -15,11 +15,15 @@ use fuser::{
 use mirrordna::tree::{Attributes, FileKind, Stability};
 
 use crate::directory::{Stream, offset_of};
-use crate::fs::{BLOCK, Given, LONGEST_NAME, UNKNOWN, VaultFs, file_type, keep, of_content};
-use crate::handles::Handle;
+use crate::errno::refused;
+use crate::fs::{BLOCK, Given, LONGEST_NAME, UNKNOWN, VaultFs, file_type, keep, of_content, reply_xattr};
+use crate::handles::{Handle, Handles};
+use crate::write::Wanted;
 
 /// The largest request.
 const REQUEST: u32 = 1 << 20;
+/// What cannot be set.
+const XATTRS: &str = "extended attributes of their own";
 
 impl Filesystem for VaultFs {
     fn init(&mut self, _request: &Request, config: &mut KernelConfig) -> io::Result<()> {
@@ -29,6 +33,10 @@ impl Filesystem for VaultFs {
             InitFlags::FUSE_CACHE_SYMLINKS,
             InitFlags::FUSE_AUTO_INVAL_DATA,
             InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP,
+            // Opening tells that the file is to be empty, rather than a request of its own that names no handle.
+            InitFlags::FUSE_ATOMIC_O_TRUNC,
+            // Nothing here is ever set-user-id, so that no write need ask first.
+            InitFlags::FUSE_HANDLE_KILLPRIV_V2,
         ] {
             // An older kernel does without, and is only slower, or cannot map generated files.
             let _ = config.add_capabilities(wanted);
@@ -48,7 +56,7 @@ impl Filesystem for VaultFs {
                 match keep(absence) {
                     Duration::ZERO => reply.error(Errno::ENOENT),
                     // The number 0 says that there is nothing, and that this may be kept.
-                    keep => reply.entry(&keep, &self.attr(INodeNo(0), &UNKNOWN), Generation(0)),
+                    keep => reply.entry(&keep, &self.attr(INodeNo(0), &UNKNOWN, false), Generation(0)),
                 }
             }
             Err(errno) => reply.error(errno),
@@ -59,11 +67,13 @@ impl Filesystem for VaultFs {
         self.inodes.forget(number, lookups);
     }
 
-    fn getattr(&self, _request: &Request, number: INodeNo, handle: Option<FileHandle>, reply: ReplyAttr) {
-        let opened = handle.and_then(|handle| self.handles.file(handle));
-        let answer = match opened {
-            Some(content) => Ok((self.attr(number, &of_content(&content)), Duration::ZERO)),
-            None => self.node(number).and_then(|node| self.attributes(number, &node)),
+    fn getattr(&self, request: &Request, number: INodeNo, handle: Option<FileHandle>, reply: ReplyAttr) {
+        let handle = handle.unwrap_or(Handles::NONE);
+        let written = self.handles.written(handle).or_else(|| self.written_by(number, request.pid()));
+        let answer = match (self.handles.file(handle), written) {
+            (Some(content), _) => Ok((self.attr(number, &of_content(&content), false), Duration::ZERO)),
+            (None, Some(open)) => self.written_attributes(number, &open).map(|attr| (attr, Duration::ZERO)),
+            (None, None) => self.node(number).and_then(|node| self.attributes(number, &node)),
         };
         match answer {
             Ok((attr, keep)) => reply.attr(&keep, &attr),
@@ -80,8 +90,8 @@ impl Filesystem for VaultFs {
         }
     }
 
-    fn open(&self, _request: &Request, number: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
-        match self.open_file(number, flags) {
+    fn open(&self, request: &Request, number: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        match self.open_file(number, flags, request.pid()) {
             Ok((handle, flags)) => reply.opened(handle, flags),
             Err(errno) => reply.error(errno),
         }
@@ -111,8 +121,11 @@ impl Filesystem for VaultFs {
         _flush: bool,
         reply: ReplyEmpty,
     ) {
-        self.handles.close(handle);
-        reply.ok();
+        self.close_file(handle, reply);
+    }
+
+    fn flush(&self, _request: &Request, _number: INodeNo, handle: FileHandle, _owner: LockOwner, reply: ReplyEmpty) {
+        self.with_written(handle, |open| self.tree.flush(open), reply);
     }
 
     fn opendir(&self, _request: &Request, number: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
@@ -158,7 +171,7 @@ impl Filesystem for VaultFs {
     ) {
         let answer = self.read_directory(number, handle, offset, |given| match given {
             Given::Dot { offset, name, number } => {
-                let attr = self.attr(number, &Attributes { kind: FileKind::Directory, ..UNKNOWN });
+                let attr = self.attr(number, &Attributes { kind: FileKind::Directory, ..UNKNOWN }, false);
                 Ok(reply.add(number, offset, name, &Duration::ZERO, &attr, Generation(0)))
             }
             Given::Entry { entry, outdated } => {
@@ -192,7 +205,7 @@ impl Filesystem for VaultFs {
         _flags: OpenFlags,
         reply: ReplyEmpty,
     ) {
-        self.handles.close(handle);
+        drop(self.handles.close(handle));
         reply.ok();
     }
 
@@ -226,73 +239,98 @@ impl Filesystem for VaultFs {
     fn setattr(
         &self,
         _request: &Request,
-        _number: INodeNo,
+        number: INodeNo,
         _mode: Option<u32>,
         _uid: Option<u32>,
         _gid: Option<u32>,
-        _size: Option<u64>,
+        size: Option<u64>,
         _atime: Option<TimeOrNow>,
-        _mtime: Option<TimeOrNow>,
+        mtime: Option<TimeOrNow>,
         _ctime: Option<SystemTime>,
-        _handle: Option<FileHandle>,
+        handle: Option<FileHandle>,
         _crtime: Option<SystemTime>,
         _chgtime: Option<SystemTime>,
         _bkuptime: Option<SystemTime>,
         _flags: Option<BsdFileFlags>,
         reply: ReplyAttr,
     ) {
-        reply.error(Errno::EROFS);
+        self.set(number, &Wanted { size, mtime, handle }, reply);
     }
 
-    fn mknod(&self, _: &Request, _: INodeNo, _: &OsStr, _: u32, _: u32, _: u32, reply: ReplyEntry) {
-        reply.error(Errno::EROFS);
+    fn mknod(&self, _: &Request, parent: INodeNo, name: &OsStr, _: u32, _: u32, _: u32, reply: ReplyEntry) {
+        reply.error(self.refuse_at(parent, |directory| self.tree.make_other(directory, name)));
     }
 
-    fn mkdir(&self, _: &Request, _: INodeNo, _: &OsStr, _: u32, _: u32, reply: ReplyEntry) {
-        reply.error(Errno::EROFS);
+    fn mkdir(&self, _: &Request, parent: INodeNo, name: &OsStr, _: u32, _: u32, reply: ReplyEntry) {
+        reply.error(self.refuse_at(parent, |directory| self.tree.make_other(directory, name)));
     }
 
-    fn unlink(&self, _: &Request, _: INodeNo, _: &OsStr, reply: ReplyEmpty) {
-        reply.error(Errno::EROFS);
+    fn unlink(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        let directory = self.node(parent);
+        let done = directory.and_then(|node| self.tree.unlink(&node, name).map_err(|refusal| refused(&refusal)));
+        self.answer(done, reply);
     }
 
-    fn rmdir(&self, _: &Request, _: INodeNo, _: &OsStr, reply: ReplyEmpty) {
-        reply.error(Errno::EROFS);
+    fn rmdir(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        reply.error(self.refuse_at(parent, |directory| self.tree.remove_directory(directory, name)));
     }
 
-    fn symlink(&self, _: &Request, _: INodeNo, _: &OsStr, _: &Path, reply: ReplyEntry) {
-        reply.error(Errno::EROFS);
+    fn symlink(&self, _: &Request, parent: INodeNo, name: &OsStr, _: &Path, reply: ReplyEntry) {
+        reply.error(self.refuse_at(parent, |directory| self.tree.make_other(directory, name)));
     }
 
-    fn rename(&self, _: &Request, _: INodeNo, _: &OsStr, _: INodeNo, _: &OsStr, _: RenameFlags, reply: ReplyEmpty) {
-        reply.error(Errno::EROFS);
+    fn rename(
+        &self,
+        _: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        new_parent: INodeNo,
+        new_name: &OsStr,
+        flags: RenameFlags,
+        reply: ReplyEmpty,
+    ) {
+        self.answer(self.rename_entry((parent, name), (new_parent, new_name), flags), reply);
     }
 
-    fn link(&self, _: &Request, _: INodeNo, _: INodeNo, _: &OsStr, reply: ReplyEntry) {
-        reply.error(Errno::EROFS);
+    fn link(&self, _: &Request, _: INodeNo, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        reply.error(self.refuse_at(parent, |directory| self.tree.make_other(directory, name)));
     }
 
-    fn create(&self, _: &Request, _: INodeNo, _: &OsStr, _: u32, _: u32, _: i32, reply: ReplyCreate) {
-        reply.error(Errno::EROFS);
+    fn create(
+        &self,
+        request: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        _mode: u32,
+        _umask: u32,
+        flags: i32,
+        reply: ReplyCreate,
+    ) {
+        self.create_file(parent, name, flags, request.pid(), reply);
     }
 
     fn write(
         &self,
         _: &Request,
         _: INodeNo,
-        _: FileHandle,
-        _: u64,
-        _: &[u8],
-        _: WriteFlags,
-        _: OpenFlags,
+        handle: FileHandle,
+        offset: u64,
+        bytes: &[u8],
+        cached: WriteFlags,
+        flags: OpenFlags,
         _: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        reply.error(Errno::EROFS);
+        // What comes from a mapping has its place, however the file was opened.
+        let append = flags.0 & libc::O_APPEND != 0 && !cached.contains(WriteFlags::FUSE_WRITE_CACHE);
+        match self.write_file(handle, offset, append, bytes) {
+            Ok(()) => reply.written(u32::try_from(bytes.len()).unwrap_or(REQUEST)),
+            Err(errno) => reply.error(errno),
+        }
     }
 
-    fn fallocate(&self, _: &Request, _: INodeNo, _: FileHandle, _: u64, _: u64, _: i32, reply: ReplyEmpty) {
-        reply.error(Errno::EROFS);
+    fn fallocate(&self, _: &Request, number: INodeNo, _: FileHandle, _: u64, _: u64, _: i32, reply: ReplyEmpty) {
+        reply.error(self.refuse_at(number, |node| self.tree.set_other(node, "room set aside for them")));
     }
 
     fn copy_file_range(
@@ -301,38 +339,41 @@ impl Filesystem for VaultFs {
         _: INodeNo,
         _: FileHandle,
         _: u64,
-        _: INodeNo,
+        number: INodeNo,
         _: FileHandle,
         _: u64,
         _: u64,
         _: CopyFileRangeFlags,
         reply: ReplyWrite,
     ) {
-        reply.error(Errno::EROFS);
+        // The kernel then copies with reads and writes.
+        reply.error(self.refuse_at(number, |node| self.tree.set_other(node, "way to be copied by the vault")));
     }
 
-    fn setxattr(&self, _: &Request, _: INodeNo, _: &OsStr, _: &[u8], _: i32, _: u32, reply: ReplyEmpty) {
-        reply.error(Errno::EROFS);
+    fn setxattr(&self, _: &Request, number: INodeNo, _: &OsStr, _: &[u8], _: i32, _: u32, reply: ReplyEmpty) {
+        reply.error(self.refuse_at(number, |node| self.tree.set_other(node, XATTRS)));
     }
 
-    fn removexattr(&self, _: &Request, _: INodeNo, _: &OsStr, reply: ReplyEmpty) {
-        reply.error(Errno::EROFS);
+    fn removexattr(&self, _: &Request, number: INodeNo, _: &OsStr, reply: ReplyEmpty) {
+        reply.error(self.refuse_at(number, |node| self.tree.set_other(node, XATTRS)));
     }
 
-    fn fsync(&self, _: &Request, _: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
-        reply.ok();
+    fn fsync(&self, _: &Request, _: INodeNo, handle: FileHandle, _: bool, reply: ReplyEmpty) {
+        if self.handles.written(handle).is_some() {
+            self.with_written(handle, |open| self.tree.sync(open), reply);
+        } else {
+            self.sync_all(reply);
+        }
     }
 
     fn fsyncdir(&self, _: &Request, _: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
-        reply.ok();
+        self.sync_all(reply);
     }
-}
 
-/// An extended attribute, or its length for who asks with no room.
-fn reply_xattr(reply: ReplyXattr, value: &[u8], size: u32) {
-    match u32::try_from(value.len()) {
-        Ok(len) if size == 0 => reply.size(len),
-        Ok(len) if len <= size => reply.data(value),
-        _ => reply.error(Errno::ERANGE),
+    /// Unmounted: what was committed by closing files is made durable.
+    fn destroy(&mut self) {
+        if let Err(error) = self.tree.sync_all() {
+            tracing::error!(target: "mirrordna::mount", %error, "what was written last may not survive a power cut");
+        }
     }
 }

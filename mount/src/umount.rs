@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, unmount};
 
 use crate::error::MountError;
-use crate::mountpoint::{State, absolute, state, users};
+use crate::mountpoint::{State, absolute, parts_below, state, users};
 
 /// How often, and how far apart, unmounting is tried again when nobody is seen who keeps it from happening: a program that
 /// ended a moment ago may still be closing its files.
@@ -30,7 +30,23 @@ pub fn umount(mountpoint: &Path) -> Result<(), MountError> {
     }
 }
 
+/// Unmounts what is mounted at a path, and before it what is mounted below. When something there is in use, all of it stays.
 pub(crate) fn unmount_path(path: &Path) -> Result<(), MountError> {
+    let parts = parts_below(path).map_err(|source| MountError::Io { path: path.to_owned(), source })?;
+    if !parts.is_empty() {
+        // Otherwise the part would be gone when it turns out that the whole cannot be unmounted.
+        let users = users(path);
+        if !users.is_empty() {
+            return Err(MountError::Busy { path: path.to_owned(), users });
+        }
+    }
+    for part in &parts {
+        patiently(part)?;
+    }
+    patiently(path)
+}
+
+fn patiently(path: &Path) -> Result<(), MountError> {
     let mut tries = 1;
     loop {
         match once(path) {
@@ -56,7 +72,7 @@ fn once(path: &Path) -> Result<(), MountError> {
     }
 }
 
-/// Takes a mount away even while it is in use: what is open goes on for as long as somebody serves it.
+/// Takes a mount, and what is mounted below it, away even while it is in use: what is open goes on for as long as somebody serves it.
 pub(crate) fn detach(path: &Path) -> Result<(), MountError> {
     match unmount(path, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW) {
         Ok(()) => Ok(()),

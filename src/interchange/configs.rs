@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::record::document::{ConfigChecksum, Format, HashAlgorithm};
 use crate::record::{RecordError, Value, object};
-use crate::vault::Result;
+use crate::vault::{Result, audit};
 
 use super::MAX_MEMBER_BYTES;
 use super::files::read_document;
@@ -56,7 +56,7 @@ pub(super) fn check(path: &Path) -> Result<ConfigCheck> {
         ConfigOutcome::Unverified
     };
     if let ConfigOutcome::Failed(error) = &outcome {
-        tracing::warn!(target: "mirrordna::audit", action = "import", config = name, refused = %error);
+        tracing::warn!(target: audit::TARGET, action = "import", config = name, refused = %error);
     }
     Ok(ConfigCheck { name, outcome })
 }

@@ -67,7 +67,7 @@ pub fn export_store(view: &View, dir: &Path, progress: &mut dyn Progress) -> Res
         Export { view: &view, folder: folder.path(), files: BTreeMap::new(), report: ExportReport::default() };
     export.report.sequence = sequence;
     export.records(sequence, &mut meter)?;
-    export.timeline(sequence, &mut meter)?;
+    export.timeline(&mut meter)?;
     let report = export.finish()?;
 
     sync_folder(folder.path())?;
@@ -156,9 +156,9 @@ impl Export<'_> {
         write_through(&file, &path, |out| write_indented(out, record, b"").map_err(|error| io_error(&path, error)))
     }
 
-    fn timeline(&mut self, at: Sequence, meter: &mut Meter<'_>) -> Result<()> {
+    fn timeline(&mut self, meter: &mut Meter<'_>) -> Result<()> {
         let path = self.folder.join("timeline.json");
-        let query = EventQuery { at: Some(at), ..EventQuery::default() };
+        let query = EventQuery { view: Some(self.view.clone()), ..EventQuery::default() };
         let file = File::create_new(&path).map_err(|error| io_error(&path, error))?;
         let mut count = 0;
         write_through(&file, &path, |out| {

@@ -18,8 +18,9 @@ const STOPPED: &str = "nothing was imported";
 /// How records are imported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ImportOptions {
-    /// Records that break their schema, or stand under another key than their id, are taken nevertheless, marked so that
-    /// a verification shows them. Still refused is what cannot be kept (an id that cannot name a file, a record that is
+    /// Records that break their schema, stand under another key than their id, or close a cycle (of sessions that are each
+    /// other's parents, or of predecessors or successors) are taken nevertheless, marked so that a verification shows them.
+    /// Still refused is what cannot be kept (an id that cannot name a file, a record that is
     /// no object or too large), what is already there with another content, and a citation whose checksum is wrong.
     pub lenient: bool,
 }

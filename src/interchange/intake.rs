@@ -4,8 +4,9 @@ use crate::record::document::{self, Proof};
 use crate::record::json_stream::ValueError;
 use crate::record::{Kind, RecordError, Value, id, json, schema};
 use crate::storage::prepare;
-use crate::vault::{Import, Result, Taken};
+use crate::vault::{Import, Result, Taken, audit};
 
+use super::chains::{self, Chains};
 use super::progress::Meter;
 use super::report::{Finding, ImportReport, MissingParent, RefusalReason};
 
@@ -17,6 +18,7 @@ pub(super) struct Intake<'a> {
     pub(super) report: ImportReport,
     /// Sessions whose parent has not come yet; parents may stand behind their children in the file.
     orphans: Vec<MissingParent>,
+    chains: Chains,
     /// The file that is read, by its name in the store folder.
     file: String,
 }
@@ -33,7 +35,7 @@ struct Candidate {
 impl<'a> Intake<'a> {
     pub(super) fn new(import: &'a mut Import, lenient: bool, meter: Meter<'a>) -> Self {
         let report = ImportReport::default();
-        Self { import, lenient, meter, report, orphans: Vec::new(), file: String::new() }
+        Self { import, lenient, meter, report, orphans: Vec::new(), chains: Chains::default(), file: String::new() }
     }
 
     /// From now on records come from this file.
@@ -59,7 +61,7 @@ impl<'a> Intake<'a> {
     pub(super) fn refuse(&mut self, kind: Kind, id: &str, reason: RefusalReason) {
         let id = id::readable(id);
         tracing::warn!(
-            target: "mirrordna::audit",
+            target: audit::TARGET,
             action = "import",
             collection = kind.collection(),
             id,
@@ -82,7 +84,10 @@ impl<'a> Intake<'a> {
     }
 
     fn take(&mut self, kind: Kind, id: &str, candidate: Candidate) -> Result<()> {
-        let Candidate { value, repaired, broken } = candidate;
+        let Candidate { value, repaired, mut broken } = candidate;
+        if broken.is_none() && chains::names_another(kind, &value) && !self.import.has(kind, id)? {
+            broken = self.chains.refusal(self.import.vault(), kind, id, &value)?;
+        }
         if !self.lenient
             && let Some(reason) = broken
         {
@@ -114,6 +119,7 @@ impl<'a> Intake<'a> {
             }
             Taken::New => {
                 counts.taken += 1;
+                self.chains.add(self.import.vault(), kind, id, &value)?;
                 if let Some(reason) = broken {
                     counts.lenient += 1;
                     self.report.lenient.push(Finding { file: self.file.clone(), kind, id: id.to_owned(), reason });

@@ -13,6 +13,7 @@
 //! process leaves the vault with the records that it had. A record that cannot be taken does not fail it, but is named
 //! in its [`ImportReport`] with the reason.
 
+mod chains;
 mod citations;
 mod configs;
 mod export;

@@ -71,6 +71,14 @@ pub enum RefusalReason {
         /// What stands there, cut to a readable length.
         found: String,
     },
+    /// It would lead back to itself, over records that came before it.
+    #[error("its {field} {reference} leads back to it")]
+    Cycle {
+        /// The field that names another record.
+        field: &'static str,
+        /// What it names.
+        reference: String,
+    },
     /// A document or an event that says nowhere which one it is.
     #[error("it is no object with a string \"id\", so it cannot be kept")]
     WithoutId,
@@ -103,6 +111,7 @@ impl RefusalReason {
             Self::Record(RecordError::Json(_) | RecordError::Yaml { .. } | RecordError::Document { .. })
             | Self::Text(ValueError::Json(_)) => "text",
             Self::Key { .. } => "key",
+            Self::Cycle { .. } => "cycle",
             Self::Conflict => "conflict",
         }
     }

@@ -52,7 +52,7 @@ pub enum StorageError {
         bits: u64,
     },
     /// Stored bytes are not what was stored.
-    #[error("{what} is damaged: {detail}; run `mirrordna verify` to see all damage, and restore a backup")]
+    #[error("{what} is damaged: {}; run `mirrordna verify` to see all damage, and restore a backup", clause(detail))]
     Corrupt {
         /// Which record, entry or file.
         what: String,
@@ -130,6 +130,11 @@ pub enum StorageError {
     },
 }
 
+/// A text without the full stop at its end, to go on behind it. RocksDB speaks in sentences.
+fn clause(text: &str) -> &str {
+    text.trim_end().trim_end_matches('.')
+}
+
 impl StorageError {
     /// Sorts an error of the operating system into what a user can do about it.
     #[must_use]
@@ -139,6 +144,19 @@ impl StorageError {
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Self::Permission { path },
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoSpace { path },
             _ => Self::Io { path, source },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::StorageError;
+
+    #[test]
+    fn what_an_engine_says_is_joined_well() {
+        for detail in ["Corruption: bad block", "Corruption: bad block.", "Corruption: bad block. "] {
+            let error = StorageError::Corrupt { what: "the log".into(), detail: detail.into() };
+            assert!(error.to_string().starts_with("the log is damaged: Corruption: bad block; run "), "{error}");
         }
     }
 }

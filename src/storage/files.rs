@@ -4,6 +4,7 @@
 //! `HEAD` says where the log stood when the vault was closed, since RocksDB by itself takes a damaged write-ahead log for
 //! a short one. `LOCK` is held for as long as a process has the vault open, and says which.
 
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 use crate::record::{Checksum, Timestamp};
 
 use super::access::FileAccess;
+use super::holder;
 use super::types::Sequence;
 use super::{Result, StorageError};
 
@@ -28,6 +30,7 @@ pub(super) const KNOWN_READ_ONLY_COMPATIBLE: u64 = 0;
 const MARKER: &str = "VAULT";
 const MARKER_TITLE: &str = "MirrorDNA vault";
 const LOCK: &str = "LOCK";
+const DATABASE: &str = "db";
 const HEADS: [&str; 2] = ["HEAD.0", "HEAD.1"];
 const HEAD_MAGIC: &[u8; 8] = b"MDNAHEAD";
 const HEAD_BYTES: usize = 8 + 1 + 1 + 8 + 8 + 8 + 32 + 4;
@@ -79,13 +82,13 @@ impl Marker {
         let bytes = match files.read(&path) {
             Ok(bytes) => bytes,
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-                return Err(if dir.join(HEADS[0]).exists() || dir.join(HEADS[1]).exists() {
+                return Err(if is_unused(files, dir) {
+                    StorageError::NotAVault { path: dir.to_owned() }
+                } else {
                     StorageError::Corrupt {
                         what: path.display().to_string(),
                         detail: "it is missing although the rest of a vault is there".to_owned(),
                     }
-                } else {
-                    StorageError::NotAVault { path: dir.to_owned() }
                 });
             }
             Err(error) => return Err(StorageError::from_io(&path, error)),
@@ -182,10 +185,16 @@ impl HeadFile {
         Ok((newest, problem))
     }
 
+    /// Writes the copy whose turn it is. Its old content is the older of the two, so it may be overwritten in its place: a
+    /// power cut in the middle leaves the other copy, which says where the log stood before.
     pub(super) fn write(&self, files: &dyn FileAccess, dir: &Path) -> Result<()> {
         let [even, odd] = HEADS;
         let path = dir.join(if self.generation.is_multiple_of(2) { even } else { odd });
-        files.write(&path, &self.encode()).map_err(|error| StorageError::from_io(&path, error))
+        let written = match files.overwrite(&path, &self.encode()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => files.write(&path, &self.encode()),
+            written => written,
+        };
+        written.map_err(|error| StorageError::from_io(&path, error))
     }
 }
 
@@ -219,10 +228,7 @@ impl LockFile {
                 Err(TryLockError::Error(error)) => return Err(failed(error)),
             }
         }
-        let command: Vec<String> =
-            std::env::args_os().take(8).map(|argument| argument.to_string_lossy().into_owned()).collect();
-        let command: String = command.join(" ").chars().filter(|c| !c.is_control()).take(200).collect();
-        let holder = format!("process {} ({command}), since {now}\n", std::process::id());
+        let holder = format!("{}\n", holder::this_process(now));
         let write = |file: &mut File| {
             file.set_len(0)?;
             file.rewind()?;
@@ -235,30 +241,77 @@ impl LockFile {
 
 /// Where RocksDB keeps its files.
 pub(super) fn database_dir(dir: &Path) -> PathBuf {
-    dir.join("db")
+    dir.join(DATABASE)
 }
 
-/// Makes the directory of a new vault, private to its user, and refuses one that holds anything.
-pub(super) fn create_dir(dir: &Path) -> Result<()> {
+/// Makes the directory of a new vault, private to its user, and refuses one that holds anything else than what a creation
+/// leaves that was interrupted. To be asked again under the lock, since others may make a vault there, too.
+pub(super) fn create_dir(files: &dyn FileAccess, dir: &Path) -> Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     let failed = |error| StorageError::from_io(dir, error);
+    let occupied = |what| Err(StorageError::Occupied { path: dir.to_owned(), what });
     match fs::read_dir(dir) {
-        Ok(mut entries) => {
-            if dir.join(MARKER).exists() {
-                return Err(StorageError::Occupied { path: dir.to_owned(), what: "a vault" });
+        Ok(entries) => {
+            let names = entries.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>().map_err(failed)?;
+            if names.iter().any(|name| name == MARKER) {
+                return occupied("a vault");
             }
-            if entries.next().is_some() {
-                return Err(StorageError::Occupied { path: dir.to_owned(), what: "files" });
+            // The lock is taken first, so what is there without it is not of a creation.
+            let is_leftover = |name: &OsString| {
+                let known = [LOCK, DATABASE, HEADS[0], HEADS[1]].iter().any(|known| name == known);
+                known || Path::new(name).extension().is_some_and(|extension| extension == "tmp")
+            };
+            if !names.is_empty() && (!names.iter().any(|name| name == LOCK) || !names.iter().all(is_leftover)) {
+                return occupied("files");
+            }
+            if !is_unused(files, dir) || !is_empty_database(&database_dir(dir)).map_err(failed)? {
+                return occupied("a database without the file VAULT");
             }
             Ok(())
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)
         }
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
-            Err(StorageError::Occupied { path: dir.to_owned(), what: "a file" })
-        }
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => occupied("a file"),
         Err(error) => Err(failed(error)),
+    }
+}
+
+/// Whether the copies of `HEAD`, as far as they are there, are those that a creation writes: nothing was ever committed.
+fn is_unused(files: &dyn FileAccess, dir: &Path) -> bool {
+    HEADS.iter().all(|name| match files.read(&dir.join(name)) {
+        Ok(bytes) => HeadFile::decode(&bytes).is_some_and(|head| head.clean && head.sequence == 0),
+        Err(error) => matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
+    })
+}
+
+/// Whether there is no database, or one to which nothing was ever written: it has no table, and nothing in its write-ahead
+/// log. What RocksDB does not make is somebody else's.
+fn is_empty_database(database: &Path) -> io::Result<bool> {
+    let entries = match fs::read_dir(database) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let known = ["CURRENT", "IDENTITY", "LOCK", "LOG", "MANIFEST-", "OPTIONS-"];
+        let is_log = || Ok::<_, io::Error>(name.ends_with(".log") && entry.metadata()?.len() == 0);
+        if !known.iter().any(|known| name.starts_with(known)) && !name.ends_with(".dbtmp") && !is_log()? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Removes the database of a creation that was interrupted: RocksDB does not go on with half of one. To be called under the
+/// lock, behind [`create_dir`].
+pub(super) fn remove_leftovers(dir: &Path) -> Result<()> {
+    let database = database_dir(dir);
+    match fs::remove_dir_all(&database) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StorageError::from_io(&database, error)),
+        _ => Ok(()),
     }
 }
 
@@ -313,6 +366,7 @@ mod tests {
             head(generation).write(&SystemFiles, dir.path()).unwrap();
         }
         assert_eq!(HeadFile::read(&SystemFiles, dir.path()).unwrap(), (head(4), None));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "written in their places");
         let newest = dir.path().join(HEADS[0]);
         let mut bytes = fs::read(&newest).unwrap();
         bytes[20] ^= 1;

@@ -9,6 +9,7 @@ mod codec;
 mod error;
 mod file_rows;
 mod files;
+mod holder;
 mod merkle;
 mod prepare;
 mod rocksdb;
@@ -55,8 +56,14 @@ pub struct Changed {
 
 /// Somebody who must know of changes before the caller who made them goes on.
 pub trait Subscriber: Send + Sync {
-    /// Called in order of the log, after the change is visible and before its commit returns. Must not commit.
+    /// Called in order of the log, after the change is visible and before its commit returns. Other commits wait for it, so
+    /// it must not commit, nor wait for anybody who might: what takes its time belongs behind [`Subscriber::settle`].
     fn changed(&self, changes: &[Changed]);
+
+    /// Waits until everything is done that the changes up to a sequence ask for.
+    fn settle(&self, upto: Sequence) {
+        let _ = upto;
+    }
 }
 
 /// Keeps the versions of one sequence from being pruned until it is dropped.
@@ -202,14 +209,24 @@ pub trait Storage: Send + Sync {
     /// From now on calls `subscriber` for each commit, until the last other reference to it is dropped.
     fn subscribe(&self, subscriber: &Arc<dyn Subscriber>);
 
+    /// Waits until all subscribers have done what the changes up to a sequence ask for. Whoever calls it holds nothing that a
+    /// commit waits for: a subscriber may have to wait for commits of others.
+    fn settle_subscribers(&self, upto: Sequence);
+
     /// Keeps what is needed to read at a sequence.
     fn lease(&self, at: Sequence) -> Lease;
 
-    /// Drops versions that neither the policy nor a pin nor a lease needs. `pins` are the sequences of the snapshots.
+    /// Drops versions that neither the policy nor a snapshot nor a lease needs.
     ///
     /// # Errors
-    /// Those of the engine.
-    fn prune(&self, policy: PrunePolicy, pins: &[Sequence], actor: &str) -> Result<Pruned>;
+    /// [`StorageError::Corrupt`] when it cannot be read what a snapshot pins, and those of the engine.
+    fn prune(&self, policy: PrunePolicy, actor: &str) -> Result<Pruned>;
+
+    /// The sequences that snapshots pin.
+    ///
+    /// # Errors
+    /// [`StorageError::Corrupt`] when it cannot be read what a snapshot pins, and those of the engine.
+    fn pins(&self) -> Result<Vec<Sequence>>;
 
     /// The work that must be finished or undone.
     ///
@@ -229,7 +246,7 @@ pub trait Storage: Send + Sync {
     /// Those of the engine.
     fn begin_epoch(&self, reason: &str, actor: &str) -> Result<()>;
 
-    /// Checks everything that is stored. `pins` as for [`Storage::prune`].
+    /// Checks everything that is stored. `pins` are the sequences of the snapshots that can be read.
     ///
     /// # Errors
     /// Only what keeps the check from going on; faults go to the sink.

@@ -375,6 +375,8 @@ pub struct LogState {
     pub time: Timestamp,
     /// How many times the history may have lost a tail or was restored.
     pub epoch: u64,
+    /// Before this sequence versions may have been pruned, so only what a snapshot pins can be read there.
+    pub horizon: Sequence,
 }
 
 /// In which order records are listed.

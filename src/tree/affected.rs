@@ -73,7 +73,7 @@ fn entry(parent: &Node, name: String) -> Affected {
     Affected::Entry { parent: parent.clone(), name }
 }
 
-fn listing(directory: &Node) -> Affected {
+pub(super) fn listing(directory: &Node) -> Affected {
     let parent = match directory.item {
         Item::Directory(Directory::Tier(_)) => Node::directory(Directory::Collection(Kind::Memory)),
         _ => Node::ROOT,

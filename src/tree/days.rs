@@ -6,8 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::record::json::{self, Charset, Layout};
 use crate::record::{Timestamp, Value};
-use crate::storage::Sequence;
-use crate::vault::{EventQuery, Result, Vault};
+use crate::vault::{EventQuery, Result, Vault, View};
 
 use super::cache::Made;
 use super::content::{Content, Spool};
@@ -34,20 +33,21 @@ pub(super) fn named(name: &str) -> Option<Timestamp> {
 pub(super) fn make(vault: &Vault, stamps: &Stamps, day: Timestamp) -> Result<Made> {
     for _ in 0..TRIES {
         let sequence = vault.state().sequence;
-        let content = render(vault, day, None)?;
+        let content = render(day, &vault.present())?;
         if stamps.day(vault, day)?.sequence <= sequence {
             return Ok(Made { content, sequence });
         }
     }
     let sequence = vault.state().sequence;
-    Ok(Made { content: render(vault, day, Some(sequence))?, sequence })
+    Ok(Made { content: render(day, &vault.at(sequence)?)?, sequence })
 }
 
-fn render(vault: &Vault, day: Timestamp, at: Option<Sequence>) -> Result<Content> {
+fn render(day: Timestamp, view: &View) -> Result<Content> {
     let time = Some(day..day.plus_micros(Timestamp::DAY));
     let mut spool = Spool::default();
     let mut last = day;
-    for event in vault.timeline().query(&EventQuery { time, at, ..EventQuery::default() })? {
+    let query = EventQuery { time, view: Some(view.clone()), ..EventQuery::default() };
+    for event in view.vault().timeline().query(&query)? {
         let event = event?;
         last = time_of(&event).unwrap_or(last);
         write_line(&mut spool, &event)?;
@@ -73,26 +73,21 @@ type Kept = (String, Arc<OnceLock<BTreeMap<Timestamp, Content>>>);
 
 impl PastDays {
     /// The days of a snapshot that have events.
-    pub(super) fn days(&self, vault: &Vault, pinned: &Arc<Pinned>) -> Result<BTreeSet<Timestamp>> {
-        self.with(vault, pinned, |days| days.keys().copied().collect())
+    pub(super) fn days(&self, pinned: &Arc<Pinned>) -> Result<BTreeSet<Timestamp>> {
+        self.with(pinned, |days| days.keys().copied().collect())
     }
 
     /// The file of a day of a snapshot.
-    pub(super) fn content(&self, vault: &Vault, pinned: &Arc<Pinned>, day: Timestamp) -> Result<Option<Content>> {
-        self.with(vault, pinned, |days| days.get(&day).cloned())
+    pub(super) fn content(&self, pinned: &Arc<Pinned>, day: Timestamp) -> Result<Option<Content>> {
+        self.with(pinned, |days| days.get(&day).cloned())
     }
 
-    fn with<T>(
-        &self,
-        vault: &Vault,
-        pinned: &Arc<Pinned>,
-        look: impl FnOnce(&BTreeMap<Timestamp, Content>) -> T,
-    ) -> Result<T> {
+    fn with<T>(&self, pinned: &Arc<Pinned>, look: impl FnOnce(&BTreeMap<Timestamp, Content>) -> T) -> Result<T> {
         let kept = self.kept(pinned);
         if let Some(days) = kept.get() {
             return Ok(look(days));
         }
-        let days = all(vault, pinned.pin().sequence)?;
+        let days = all(pinned.view())?;
         Ok(look(kept.get_or_init(|| days)))
     }
 
@@ -109,12 +104,13 @@ impl PastDays {
     }
 }
 
-/// The files of all days at a sequence. They share one spool, of which each is a part.
-fn all(vault: &Vault, at: Sequence) -> Result<BTreeMap<Timestamp, Content>> {
+/// The files of all days in a view. They share one spool, of which each is a part.
+fn all(view: &View) -> Result<BTreeMap<Timestamp, Content>> {
     let mut days = BTreeMap::new();
     let mut spool = Spool::default();
     let mut current: Option<(Timestamp, Timestamp)> = None;
-    for event in vault.timeline().query(&EventQuery { at: Some(at), ..EventQuery::default() })? {
+    let query = EventQuery { view: Some(view.clone()), ..EventQuery::default() };
+    for event in view.vault().timeline().query(&query)? {
         let event = event?;
         let time = time_of(&event).or(current.map(|(_, time)| time)).unwrap_or_default();
         let day = time.start_of_day();

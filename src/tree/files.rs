@@ -18,7 +18,10 @@ const LARGE: u64 = 128 << 10;
 
 impl Tree {
     pub(super) fn open_record(&self, node: &Node, kind: Kind, id: &str) -> Result<Content> {
-        let head = self.head(node, kind, id)?;
+        let head = match self.head(node, kind, id) {
+            Ok(head) => head,
+            Err(error) => return self.draft_content(node, kind, id).ok_or(error),
+        };
         if head.file.len <= LARGE {
             return Ok(self.render(node, kind, id)?.content);
         }
@@ -79,7 +82,7 @@ impl Tree {
             (Item::Sums(directory), at) => sums::make(self, at, *directory),
             (Item::Day(day), At::Present) => days::make(&self.vault, &self.stamps, *day),
             (Item::Day(day), At::Past(pinned)) => {
-                let content = self.past_days.content(&self.vault, pinned, *day)?.ok_or_else(|| gone(node))?;
+                let content = self.past_days.content(pinned, *day)?.ok_or_else(|| gone(node))?;
                 Ok(Made { content, sequence: pinned.pin().sequence })
             }
             (Item::SnapshotFile(pinned, format), _) => self.make_snapshot_file(node, pinned, *format),

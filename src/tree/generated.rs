@@ -3,9 +3,10 @@
 use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 
+use crate::health::{self, Health, Status};
 use crate::record::json::{self, Charset, Layout};
-use crate::record::{Checksum, Kind, Timestamp, Value, object};
-use crate::storage::{Event, LogEntry, Sequence};
+use crate::record::{Checksum, Timestamp};
+use crate::storage::{Intent, LogState, Sequence};
 use crate::vault::{LOG_PAGE, Result, Vault};
 
 use super::content::{Content, Spool};
@@ -29,22 +30,55 @@ pub(super) fn merkle_root(vault: &Vault) -> Content {
     small(format!("{}\n", state.root).into_bytes(), state.time)
 }
 
-/// `.vault/health.json`: where the log stands, and whether something went wrong. Depends on nothing but these two, so
-/// that it is the same for the same state.
-pub(super) fn health(vault: &Vault, last_error: Option<&LastError>) -> Content {
-    let state = vault.state();
-    let report = object([
-        ("status", if last_error.is_some() { "warning" } else { "ok" }.into()),
-        ("vault_id", vault.id().into()),
-        ("sequence", state.sequence.into()),
-        ("root", state.root.to_string().into()),
-        ("epoch", state.epoch.into()),
-        ("newest_entry", state.time.to_string().into()),
-        ("last_error", last_error.map(|error| error.text.as_str()).into()),
-    ]);
-    let mut bytes = json::to_vec(&report, Layout::Pretty, Charset::Unicode);
-    bytes.push(b'\n');
-    small(bytes, last_error.map_or(state.time, |error| error.time.max(state.time)))
+/// `.vault/health.json`: the checks of an open vault, where its log stands, and what went wrong last. They are made anew
+/// when one of these has changed, so that the file is the same for the same state, and looking at it again costs nothing.
+#[derive(Default)]
+pub(super) struct HealthFile(Mutex<Option<(HealthState, Content)>>);
+
+/// What the checks were made for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct HealthState {
+    log: LogState,
+    /// Nothing when it cannot be read.
+    intent: Option<Option<Intent>>,
+    last_error: Option<LastError>,
+}
+
+impl HealthFile {
+    pub(super) fn content(&self, vault: &Vault, last_error: Option<LastError>) -> Content {
+        let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = HealthState { log: vault.state(), intent: vault.storage().intent().ok(), last_error };
+        match &*made {
+            Some((known, content)) if *known == state => content.clone(),
+            _ => {
+                let content = state.check(vault);
+                *made = Some((state, content.clone()));
+                content
+            }
+        }
+    }
+}
+
+impl HealthState {
+    fn check(&self, vault: &Vault) -> Content {
+        let mut health = Health::default();
+        health::check_vault(vault, &mut health);
+        if let Some(error) = &self.last_error {
+            health.add("last error", Status::Warning, error.text.as_str());
+        }
+        let mut report = health.to_value();
+        if let Some(report) = report.as_object_mut() {
+            let LogState { sequence, root, epoch, time, .. } = self.log;
+            report.insert("vault_id".into(), vault.id().into());
+            report.insert("sequence".into(), sequence.into());
+            report.insert("root".into(), root.to_string().into());
+            report.insert("epoch".into(), epoch.into());
+            report.insert("newest_entry".into(), time.to_string().into());
+        }
+        let mut bytes = json::to_vec(&report, Layout::Pretty, Charset::Unicode);
+        bytes.push(b'\n');
+        small(bytes, self.last_error.as_ref().map_or(self.log.time, |error| error.time.max(self.log.time)))
+    }
 }
 
 /// The error that a user of the tree ran into last.
@@ -77,7 +111,7 @@ impl LogFile {
             let Some(last) = page.last().map(|entry| entry.sequence) else { break };
             let mut lines = Vec::with_capacity(page.len() * 256);
             for entry in &page {
-                json::write(&mut lines, &line(entry), Layout::Compact, Charset::Unicode).map_err(spooling)?;
+                json::write(&mut lines, &entry.to_value(), Layout::Compact, Charset::Unicode).map_err(spooling)?;
                 lines.push(b'\n');
             }
             spool.write_all(&lines).map_err(spooling)?;
@@ -85,23 +119,4 @@ impl LogFile {
         }
         spool.content(state.time).map_err(spooling)
     }
-}
-
-fn line(entry: &LogEntry) -> Value {
-    let filled = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    object([
-        ("sequence", entry.sequence.into()),
-        ("time", entry.time.to_string().into()),
-        ("operation", entry.operation.name().into()),
-        ("origin", entry.origin.name().into()),
-        ("event", entry.event.map(Event::name).into()),
-        ("collection", entry.kind.map(Kind::collection).into()),
-        ("id", filled(&entry.id).into()),
-        ("session", filled(&entry.session).into()),
-        ("agent", filled(&entry.agent).into()),
-        ("actor", entry.actor.as_str().into()),
-        ("commitment", entry.commitment.map(|commitment| commitment.to_string()).into()),
-        ("end_of_commit", entry.end_of_commit.into()),
-        ("detail", filled(&entry.detail).into()),
-    ])
 }

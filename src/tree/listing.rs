@@ -11,6 +11,7 @@ use crate::vault::{Result, Tier, Vault};
 
 use super::members::{self, Members};
 use super::node::{At, Directory, Item, Node, Pinned, SUMS};
+use super::write::EXTRA;
 use super::{Attributes, Tree, days};
 
 /// The place of an entry in its directory. It stays what it is as long as the entry is there.
@@ -42,16 +43,25 @@ type Rest = Peekable<Box<dyn Iterator<Item = Result<Entry>> + Send>>;
 
 /// The entries of a directory.
 ///
-/// Entries that are there from beginning to end come once each. Records are in order of the id.
+/// Entries that are there from beginning to end come once each. Records are in order of the id. What is written meanwhile
+/// and becomes a record may come twice.
 pub struct Listing {
     fixed: VecDeque<Entry>,
     rest: Rest,
+    /// What is no record: drafts and scratch files.
+    extras: VecDeque<Entry>,
 }
 
 impl Listing {
     pub(super) fn new(tree: &Tree, parent: &Node, directory: Directory, after: Cursor) -> Result<Self> {
-        let mut rest = rest(tree, parent, directory, after)?;
+        // Before the records, lest a draft be missed that becomes one just then.
+        let extras = tree.extras(parent, directory, after)?.into();
         let mut fixed = VecDeque::new();
+        if after.0 >= EXTRA {
+            let none: Box<dyn Iterator<Item = Result<Entry>> + Send> = Box::new(std::iter::empty());
+            return Ok(Self { fixed, rest: none.peekable(), extras });
+        }
+        let mut rest = rest(tree, parent, directory, after)?;
         if after.0 < FIXED {
             // An error is met again when the listing comes there.
             let any = rest.peek().is_some();
@@ -67,7 +77,7 @@ impl Listing {
                 }
             }
         }
-        Ok(Self { fixed, rest })
+        Ok(Self { fixed, rest, extras })
     }
 }
 
@@ -77,12 +87,12 @@ impl Iterator for Listing {
     fn next(&mut self) -> Option<Self::Item> {
         match self.fixed.pop_front() {
             Some(entry) => Some(Ok(entry)),
-            None => self.rest.next(),
+            None => self.rest.next().or_else(|| self.extras.pop_front().map(Ok)),
         }
     }
 }
 
-const ROOT: [(&str, Item); 14] = [
+const ROOT: [(&str, Item); 15] = [
     ("README.txt", Item::Readme),
     (SUMS, Item::Sums(Directory::Root)),
     ("identities", collection(Kind::Identity)),
@@ -96,6 +106,7 @@ const ROOT: [(&str, Item); 14] = [
     ("glyphtrail", collection(Kind::Glyph)),
     ("timeline", collection(Kind::Event)),
     ("snapshots", collection(Kind::Snapshot)),
+    ("artifacts", Item::Directory(Directory::Artifacts)),
     (".vault", Item::Directory(Directory::Vault)),
 ];
 
@@ -113,6 +124,7 @@ pub(super) fn fixed_entries(at: &At, directory: Directory) -> Vec<(Cursor, &'sta
         Directory::Collection(Kind::Memory) => std::iter::once(sums()).chain(Tier::ALL.map(tier)).collect(),
         Directory::Collection(Kind::Snapshot) => vec![sums(), ("latest", Item::Latest)],
         Directory::Collection(_) | Directory::Tier(_) => vec![sums()],
+        Directory::Artifacts => Vec::new(),
         Directory::Vault => vec![
             sums(),
             ("health.json", Item::Health),
@@ -124,23 +136,23 @@ pub(super) fn fixed_entries(at: &At, directory: Directory) -> Vec<(Cursor, &'sta
     (1..).map(Cursor).zip(entries).map(|(cursor, (name, item))| (cursor, name, item)).collect()
 }
 
-/// Snapshots are no part of what a snapshot shows, nor is the vault's word about itself.
+/// Snapshots are no part of what a snapshot shows, nor are the mount point of artifacts and the vault's word about itself.
 fn is_of_the_present(item: &Item) -> bool {
-    matches!(item, Item::Directory(Directory::Vault | Directory::Collection(Kind::Snapshot)))
+    matches!(item, Item::Directory(Directory::Vault | Directory::Artifacts | Directory::Collection(Kind::Snapshot)))
 }
 
 /// A directory that has files even when the vault is empty.
 pub(super) fn has_fixed_files(directory: Directory) -> bool {
     match directory {
         Directory::Root | Directory::Vault => true,
-        Directory::Collection(_) | Directory::Tier(_) => false,
+        Directory::Collection(_) | Directory::Tier(_) | Directory::Artifacts => false,
     }
 }
 
 /// The entries of a directory that come and go.
 fn rest(tree: &Tree, parent: &Node, directory: Directory, after: Cursor) -> Result<Rest> {
     let rest: Box<dyn Iterator<Item = Result<Entry>> + Send> = match directory {
-        Directory::Root | Directory::Vault => Box::new(std::iter::empty()),
+        Directory::Root | Directory::Artifacts | Directory::Vault => Box::new(std::iter::empty()),
         Directory::Collection(Kind::Event) => Box::new(day_entries(tree, parent, after)?),
         Directory::Collection(Kind::Snapshot) => Box::new(snapshot_entries(tree.vault(), after)?),
         Directory::Collection(kind) => Box::new(record_entries(tree, parent, directory, kind, after)?),
@@ -173,7 +185,12 @@ fn record_entries(
     let parent = parent.clone();
     let no_strays = directory == Directory::Collection(Kind::Memory) && !tree.has_strays(&parent.at)?;
     let members = if no_strays { None } else { Some(Members::new(view, directory, after.as_deref())?) };
-    Ok(members.into_iter().flatten().map(move |member| {
+    let aside = tree.set_aside_ids(&parent.at, kind);
+    let members = members
+        .into_iter()
+        .flatten()
+        .filter(move |member| aside.is_empty() || member.as_ref().map_or(true, |(id, _)| !aside.contains(id)));
+    Ok(members.map(move |member| {
         let (id, head) = member?;
         Ok(Entry {
             name: format!("{id}.json"),

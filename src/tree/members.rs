@@ -46,7 +46,7 @@ pub(super) fn find(view: &View, directory: Directory, id: &str) -> Result<Option
     let lies_here = match directory {
         Directory::Tier(tier) => is_in_tier(view, tier, id, &head)?,
         Directory::Collection(Kind::Memory) => is_stray(view, id, &head)?,
-        Directory::Root | Directory::Collection(_) | Directory::Vault => true,
+        Directory::Root | Directory::Collection(_) | Directory::Artifacts | Directory::Vault => true,
     };
     Ok(lies_here.then_some(head))
 }
@@ -101,7 +101,7 @@ impl Members {
             },
             Directory::Collection(Kind::Memory) => (Kind::Memory, Keep::Strays),
             Directory::Collection(kind) => (kind, Keep::All),
-            Directory::Root | Directory::Vault => {
+            Directory::Root | Directory::Artifacts | Directory::Vault => {
                 return Ok(Self { view, kind: Kind::Memory, walk: Walk::Ids(Vec::new().into_iter()) });
             }
         };

@@ -3,7 +3,8 @@
 //!
 //! [`Node`] names a place, [`Tree`] answers what is there. Nothing here knows of FUSE, of inode numbers or handles.
 //! `listing` and `members` list; `files` makes and keeps what files hold, with `days`, `sums` and `generated` for those that
-//! are no records, and `stamps` to tell when they must be made again; `affected` says what a change touches.
+//! are no records, and `stamps` to tell when they must be made again; `affected` says what a change touches; `write` is what
+//! can be changed through the tree.
 
 mod affected;
 mod cache;
@@ -16,10 +17,12 @@ mod members;
 mod node;
 mod stamps;
 mod sums;
+mod write;
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io;
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::record::document::Format;
@@ -29,14 +32,16 @@ use crate::vault::{Error, Result, Vault};
 
 use cache::Cache;
 use days::PastDays;
-use generated::{LastError, LogFile};
+use generated::{HealthFile, LastError, LogFile};
 use members::Members;
 use stamps::Stamps;
+use write::Writing;
 
 pub use affected::Affected;
 pub use content::Content;
 pub use listing::{Cursor, Entry, Listing};
 pub use node::{At, Directory, FileKind, Item, Node, Pinned, Stability};
+pub use write::{Effects, Offset, OpenFile, Refusal, ScratchFile, Written};
 
 /// The SHA-256 of a file.
 pub const XATTR_SHA256: &str = "user.sha256";
@@ -78,14 +83,27 @@ pub struct Tree {
     stamps: Stamps,
     cache: Cache,
     log: LogFile,
+    health: HealthFile,
     past_days: PastDays,
     last_error: Mutex<Option<LastError>>,
     /// Whether any memory is in no tier, and the sequence for which that is so.
     strays: Mutex<Option<(bool, Sequence)>>,
+    /// None when the tree is for reading only.
+    writing: Option<Writing>,
 }
 
 impl Tree {
-    /// The tree of a vault.
+    /// The tree of a vault that can be changed through it. Files that are no records lie in the vault's directory, `dir`;
+    /// without one they last as long as the tree.
+    ///
+    /// # Errors
+    /// When the directory for such files cannot be made or read.
+    pub fn writable(vault: Vault, dir: Option<&Path>) -> Result<Self> {
+        let writing = Writing::new(&vault, dir)?;
+        Ok(Self { writing: Some(writing), ..Self::new(vault) })
+    }
+
+    /// The tree of a vault, for reading.
     #[must_use]
     pub fn new(vault: Vault) -> Self {
         Self {
@@ -94,9 +112,11 @@ impl Tree {
             vault,
             cache: Cache::default(),
             log: LogFile::default(),
+            health: HealthFile::default(),
             past_days: PastDays::default(),
             last_error: Mutex::default(),
             strays: Mutex::default(),
+            writing: None,
         }
     }
 
@@ -132,9 +152,13 @@ impl Tree {
                 Ok((self.digest_if_any(&node)?.is_some_and(|digest| digest.len > 0)).then_some(node))
             }
             _ => {
-                let (Some(id), Some(kind)) = (name.strip_suffix(".json"), directory.kind()) else { return Ok(None) };
+                let (Some(id), Some(kind)) = (name.strip_suffix(".json"), directory.kind()) else {
+                    return Ok(self.lookup_extra(parent, directory, name));
+                };
                 let found = members::find(&parent.at.view(&self.vault), directory, id)?;
-                Ok(found.map(|_| parent.beside(Item::Record { kind, id: id.into() })))
+                let found = found.filter(|_| !self.is_aside(&parent.at, kind, id));
+                let record = found.map(|_| parent.beside(Item::Record { kind, id: id.into() }));
+                Ok(record.or_else(|| self.lookup_extra(parent, directory, name)))
             }
         }
     }
@@ -164,7 +188,11 @@ impl Tree {
                 let time = self.time_of_directory(&node.at, *directory)?;
                 Ok(Attributes::new(FileKind::Directory, 0, time))
             }
-            Item::Record { kind, id } => Ok(Attributes::of_head(&self.head(node, *kind, id)?)),
+            Item::Record { kind, id } => match node.at.view(&self.vault).head(*kind, id)? {
+                Some(head) => Ok(Attributes::of_head(&head)),
+                None => self.draft_attributes(node, *kind, id).ok_or_else(|| Error::not_found(*kind, id)),
+            },
+            Item::Scratch(file) => self.scratch_attributes(file).map_err(|refusal| of_scratch(node, refusal)),
             Item::Latest => {
                 let time = self.stamps.entries(&self.vault, Kind::Snapshot)?.time;
                 Ok(Attributes::new(FileKind::Link, self.readlink(node)?.len() as u64, time))
@@ -210,8 +238,9 @@ impl Tree {
         match &node.item {
             Item::Directory(_) | Item::Latest => Err(Error::argument(node.to_string(), "it is not a regular file")),
             Item::Record { kind, id } => self.open_record(node, *kind, id),
+            Item::Scratch(file) => self.scratch_content(file).map_err(|refusal| of_scratch(node, refusal)),
             Item::Readme => Ok(generated::readme(self.opened)),
-            Item::Health => Ok(generated::health(&self.vault, self.last_error().as_ref())),
+            Item::Health => Ok(self.health.content(&self.vault, self.last_error())),
             Item::MerkleRoot => Ok(generated::merkle_root(&self.vault)),
             Item::Log => self.log.content(&self.vault),
             Item::LastError => self.last_error().map(|error| error.content()).ok_or_else(|| gone(node)),
@@ -288,7 +317,7 @@ impl Tree {
     fn days(&self, at: &At) -> Result<BTreeSet<Timestamp>> {
         match at {
             At::Present => self.vault.timeline().days(),
-            At::Past(pinned) => self.past_days.days(&self.vault, pinned),
+            At::Past(pinned) => self.past_days.days(pinned),
         }
     }
 
@@ -297,7 +326,7 @@ impl Tree {
             return Ok(pinned.pin().timestamp);
         }
         let stamp = match directory {
-            Directory::Root => return Ok(self.opened),
+            Directory::Root | Directory::Artifacts => return Ok(self.opened),
             Directory::Vault => self.stamps.newest(&self.vault)?,
             Directory::Collection(Kind::Event) => self.stamps.events(&self.vault)?,
             Directory::Collection(kind) => self.stamps.entries(&self.vault, kind)?,
@@ -325,6 +354,14 @@ impl Tree {
                 Ok(strays)
             }
         }
+    }
+}
+
+/// What keeps a scratch file from being read.
+fn of_scratch(node: &Node, refusal: Refusal) -> Error {
+    match refusal {
+        Refusal::Vault { source, .. } => source,
+        _ => gone(node),
     }
 }
 

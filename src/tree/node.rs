@@ -10,6 +10,8 @@ use crate::record::{Kind, Timestamp};
 use crate::storage::Sequence;
 use crate::vault::{Pin, Tier, Vault, View};
 
+use super::write::ScratchFile;
+
 /// The name of the files with checksums.
 pub(super) const SUMS: &str = "SHA256SUMS";
 
@@ -30,6 +32,11 @@ impl Pinned {
     #[must_use]
     pub fn pin(&self) -> &Pin {
         &self.pin
+    }
+
+    /// The vault as the snapshot has it.
+    pub(super) fn view(&self) -> &View {
+        &self.view
     }
 }
 
@@ -88,6 +95,8 @@ pub enum Directory {
     Collection(Kind),
     /// The memories of a tier.
     Tier(Tier),
+    /// Where the ordinary files are mounted. In the tree it is empty.
+    Artifacts,
     /// `.vault`: what the vault says about itself.
     Vault,
 }
@@ -103,7 +112,7 @@ impl Directory {
     #[must_use]
     pub fn kind(self) -> Option<Kind> {
         match self {
-            Self::Root | Self::Vault => None,
+            Self::Root | Self::Artifacts | Self::Vault => None,
             Self::Collection(kind) => Some(kind),
             Self::Tier(_) => Some(Kind::Memory),
         }
@@ -122,6 +131,8 @@ pub enum Item {
         /// Its id.
         id: Arc<str>,
     },
+    /// A file beside the records that is none.
+    Scratch(Arc<ScratchFile>),
     /// `README.txt`
     Readme,
     /// `SHA256SUMS` of a directory.
@@ -212,6 +223,7 @@ impl Node {
             Item::Directory(_) => FileKind::Directory,
             Item::Latest => FileKind::Link,
             Item::Record { .. }
+            | Item::Scratch(_)
             | Item::Readme
             | Item::Sums(_)
             | Item::Day(_)
@@ -230,13 +242,18 @@ impl Node {
             return Stability::Immutable;
         }
         match &self.item {
-            // Their entries come and go with the log, not with records of their own.
-            Item::Directory(Directory::Vault | Directory::Collection(Kind::Event)) => Stability::Volatile,
-            Item::Directory(_) | Item::Record { .. } | Item::Latest => Stability::Tracked,
             Item::Readme | Item::SnapshotFile(..) => Stability::Immutable,
-            Item::Sums(_) | Item::Day(_) | Item::Health | Item::Log | Item::MerkleRoot | Item::LastError => {
-                Stability::Volatile
-            }
+            // Their entries come and go with the log, not with records of their own.
+            Item::Directory(Directory::Vault | Directory::Collection(Kind::Event))
+            // Its name can become that of a record.
+            | Item::Scratch(_)
+            | Item::Sums(_)
+            | Item::Day(_)
+            | Item::Health
+            | Item::Log
+            | Item::MerkleRoot
+            | Item::LastError => Stability::Volatile,
+            Item::Directory(_) | Item::Record { .. } | Item::Latest => Stability::Tracked,
         }
     }
 }
@@ -250,6 +267,8 @@ impl fmt::Display for Node {
         match &self.item {
             Item::Directory(directory) => write!(f, "{directory}"),
             Item::Record { kind, id } => write!(f, "{}/{id}.json", kind.collection()),
+            // Its name may change while it stays what it is.
+            Item::Scratch(file) => write!(f, "scratch/{}", file.number()),
             Item::Readme => f.write_str("README.txt"),
             Item::Sums(directory) => write!(f, "{directory}{SUMS}"),
             Item::Day(day) => write!(f, "timeline/{}.jsonl", day.day()),
@@ -270,6 +289,7 @@ impl fmt::Display for Directory {
             Self::Root => Ok(()),
             Self::Collection(kind) => write!(f, "{}/", kind.collection()),
             Self::Tier(tier) => write!(f, "memories/{}/", tier.name()),
+            Self::Artifacts => f.write_str("artifacts/"),
             Self::Vault => f.write_str(".vault/"),
         }
     }

@@ -21,9 +21,10 @@ const TRIES: usize = 4;
 /// The file over a directory of a view; empty when the directory has no files.
 pub(super) fn make(tree: &Tree, at: &At, directory: Directory) -> Result<Made> {
     match directory {
-        Directory::Collection(Kind::Event | Kind::Snapshot) | Directory::Root | Directory::Vault => {
-            of_files(tree, at, directory)
-        }
+        Directory::Collection(Kind::Event | Kind::Snapshot)
+        | Directory::Root
+        | Directory::Artifacts
+        | Directory::Vault => of_files(tree, at, directory),
         Directory::Collection(_) | Directory::Tier(_) => of_records(tree, at, directory),
     }
 }

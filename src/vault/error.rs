@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::crypto::CryptoError;
 use crate::record::id::NoRandomness;
 use crate::record::{Kind, RecordError};
-use crate::storage::StorageError;
+use crate::storage::{Sequence, StorageError};
 
 /// Results of a vault.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -71,6 +71,17 @@ pub enum Error {
         id: String,
         /// Why not.
         reason: String,
+    },
+    /// What is asked for lies before a prune, and no snapshot keeps it.
+    #[error(
+        "the vault cannot be read as it was at sequence {at}: versions up to sequence {horizon} were pruned, and no \
+         snapshot pins {at}; read it at a snapshot (`mirrordna snapshot list`), or see what is left with `record history`"
+    )]
+    Pruned {
+        /// The sequence.
+        at: Sequence,
+        /// Up to which sequence versions were pruned.
+        horizon: Sequence,
     },
     /// An argument cannot be used.
     #[error("{what}: {reason}")]

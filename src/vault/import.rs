@@ -6,7 +6,7 @@ use std::sync::PoisonError;
 use crate::record::{Checksum, Kind};
 use crate::storage::{Action, Change, Durability, Expect, Intent, Origin, Prepared, Sequence};
 
-use super::{Result, Vault};
+use super::{Result, Vault, audit};
 
 /// The most records in one commit.
 const BATCH_RECORDS: usize = 1_000;
@@ -44,6 +44,10 @@ impl Vault {
     /// Those of `work` and of the storage. A record that somebody else creates under an id of the import, between the
     /// look and the commit, fails the import with [`crate::storage::StorageError::Exists`].
     pub(crate) fn import<T>(&self, work: impl FnOnce(&mut Import) -> Result<T>) -> Result<T> {
+        self.import_all(work).inspect_err(|error| audit::vault_refused("import", &self.id(), &self.actor, error))
+    }
+
+    fn import_all<T>(&self, work: impl FnOnce(&mut Import) -> Result<T>) -> Result<T> {
         let _job = self.shared.job.lock().unwrap_or_else(PoisonError::into_inner);
         let mut import = Import {
             // Durable all at once: the intent is before the first batch, and the end is flushed before it is taken away.
@@ -79,9 +83,12 @@ impl Vault {
     }
 
     fn abandon_import(&self, since: Sequence) -> Result<()> {
-        let _gate = self.shared.gate.write().unwrap_or_else(PoisonError::into_inner);
+        let gate = self.shared.gate.write().unwrap_or_else(PoisonError::into_inner);
         self.undo_import(since)?;
-        Ok(self.storage().set_intent(None)?)
+        self.storage().set_intent(None)?;
+        drop(gate);
+        self.settle(self.state().sequence);
+        Ok(())
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::record::{Kind, Map, Timestamp, Value, id, object};
 use crate::storage::{Event, Order};
 
-use super::sessions::member;
+use super::sessions::with_member;
 use super::{Error, Filter, Record, Result, Vault};
 
 /// The memories of a vault.
@@ -81,9 +81,11 @@ impl Memories<'_> {
         let (agent_id, user_id) = match (new.agent_id, new.user_id) {
             (Some(agent), Some(user)) => (agent, user),
             (agent, user) => {
-                let session = vault.find(Kind::Session, &new.session_id)?.ok_or_else(|| {
-                    let reason = "it is not in the vault, so agent and user must be given".to_owned();
-                    Error::argument(format!("session {}", new.session_id), reason)
+                let session = vault.audited("create", Kind::Memory, "", || {
+                    vault.find(Kind::Session, &new.session_id)?.ok_or_else(|| {
+                        let reason = "it is not in the vault, so agent and user must be given";
+                        Error::argument(format!("session {}", new.session_id), reason)
+                    })
                 })?;
                 let of_session = |field| session.value.str_at(field).unwrap_or_default().to_owned();
                 (agent.unwrap_or_else(|| of_session("agent_id")), user.unwrap_or_else(|| of_session("user_id")))
@@ -152,8 +154,7 @@ impl Memories<'_> {
             }
             match &update.metadata {
                 None => {}
-                Some(Value::Object(members)) => {
-                    let metadata = member(memory, "metadata");
+                Some(Value::Object(members)) => with_member(memory, "metadata", |metadata| {
                     for (key, value) in members {
                         if value.is_null() {
                             metadata.remove(key);
@@ -161,7 +162,7 @@ impl Memories<'_> {
                             metadata.insert(key.clone(), value.clone());
                         }
                     }
-                }
+                }),
                 Some(_) => return Err(Error::argument("metadata", "it must be a JSON object")),
             }
             Ok(())
@@ -186,14 +187,15 @@ impl Memories<'_> {
     pub fn archive(&self, memory_id: &str) -> Result<Record> {
         let now = self.0.now();
         self.change("archive", memory_id, None, |memory| {
-            let metadata = member(memory, "metadata");
-            if metadata.get("archived").and_then(Value::as_bool) == Some(true) {
-                let reason = "it is archived already".to_owned();
-                return Err(Error::State { kind: Kind::Memory, id: memory_id.to_owned(), reason });
-            }
-            metadata.insert("archived".into(), true.into());
-            metadata.insert("archived_at".into(), now.to_string().into());
-            Ok(())
+            with_member(memory, "metadata", |metadata| {
+                if metadata.get("archived").and_then(Value::as_bool) == Some(true) {
+                    let reason = "it is archived already".to_owned();
+                    return Err(Error::State { kind: Kind::Memory, id: memory_id.to_owned(), reason });
+                }
+                metadata.insert("archived".into(), true.into());
+                metadata.insert("archived_at".into(), now.to_string().into());
+                Ok(())
+            })
         })
     }
 
@@ -204,10 +206,11 @@ impl Memories<'_> {
     pub fn count_access(&self, memory_id: &str) -> Result<Record> {
         let now = self.0.now();
         self.change("count_access", memory_id, Some(Event::MemoryAccessed), |memory| {
-            let metadata = member(memory, "metadata");
-            let count = metadata.get("access_count").and_then(Value::as_i64).unwrap_or(0);
-            metadata.insert("access_count".into(), count.saturating_add(1).into());
-            metadata.insert("last_accessed".into(), now.to_string().into());
+            with_member(memory, "metadata", |metadata| {
+                let count = metadata.get("access_count").and_then(Value::as_i64).unwrap_or(0);
+                metadata.insert("access_count".into(), count.saturating_add(1).into());
+                metadata.insert("last_accessed".into(), now.to_string().into());
+            });
             Ok(())
         })
     }

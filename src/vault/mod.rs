@@ -4,22 +4,25 @@
 //! here with the rules of its records and the operations of its own.
 
 mod agent_dna;
+pub(crate) mod audit;
 mod citations;
 mod error;
 mod filter;
 mod identities;
 mod import;
+mod log;
 mod memories;
 mod overview;
 mod recovery;
 mod reflections;
+mod restore_files;
 mod rules;
 mod sessions;
 mod snapshots;
 mod timeline;
 mod view;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -41,6 +44,7 @@ pub(crate) use import::{Import, Taken};
 pub use memories::{Memories, MemoryUpdate, NewMemory, Tier};
 pub use overview::Overview;
 pub use reflections::{NewReflection, ReflectionType, Reflections};
+pub(crate) use rules::chain_fields;
 pub use sessions::{Lineage, NewSession, Sessions};
 pub use snapshots::{Difference, DifferenceKind, NewSnapshot, Pin, Restored, Snapshots};
 pub use timeline::{EventQuery, NewEvent, Timeline};
@@ -137,6 +141,8 @@ impl VaultOptions {
 
 struct Shared {
     storage: Arc<dyn Storage>,
+    /// Where it lies, when it lies in a directory.
+    dir: Option<PathBuf>,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
     /// Changes hold it for reading; a restore holds it for writing, so that nothing else changes while it works.
@@ -164,6 +170,8 @@ pub struct Vault {
     shared: Arc<Shared>,
     actor: Arc<str>,
     durability: Durability,
+    /// Its changes wait until the subscribers have acted on them.
+    settles: bool,
 }
 
 impl Vault {
@@ -172,9 +180,11 @@ impl Vault {
     /// # Errors
     /// [`StorageError::Occupied`] when something is there, and those of the operating system.
     pub fn create(dir: &Path, options: &VaultOptions) -> Result<Self> {
-        let storage = RocksStorage::create(dir, &options.storage(), &*options.ids)?;
-        tracing::info!(target: "mirrordna::audit", action = "create", dir = %dir.display(), vault = storage.vault_id(), actor = options.actor);
-        Ok(Self::over(Arc::new(storage), options))
+        let actor = &options.actor;
+        let storage = RocksStorage::create(dir, &options.storage(), &*options.ids)
+            .inspect_err(|error| audit::vault_refused("create", &dir.display(), actor, error))?;
+        tracing::info!(target: audit::TARGET, action = "create", dir = %dir.display(), vault = storage.vault_id(), actor);
+        Ok(Self::new(Arc::new(storage), Some(dir.to_owned()), options))
     }
 
     /// Opens a vault, and finishes or undoes what a crash interrupted.
@@ -186,7 +196,7 @@ impl Vault {
         for warning in storage.warnings() {
             tracing::warn!(target: "mirrordna::storage", dir = %dir.display(), "{warning}");
         }
-        let vault = Self::over(Arc::new(storage), options);
+        let vault = Self::new(Arc::new(storage), Some(dir.to_owned()), options);
         vault.recover()?;
         Ok(vault)
     }
@@ -194,9 +204,14 @@ impl Vault {
     /// A vault over any storage.
     #[must_use]
     pub fn over(storage: Arc<dyn Storage>, options: &VaultOptions) -> Self {
+        Self::new(storage, None, options)
+    }
+
+    fn new(storage: Arc<dyn Storage>, dir: Option<PathBuf>, options: &VaultOptions) -> Self {
         Self {
             shared: Arc::new(Shared {
                 storage,
+                dir,
                 clock: Arc::clone(&options.clock),
                 ids: Arc::clone(&options.ids),
                 gate: RwLock::new(()),
@@ -205,6 +220,7 @@ impl Vault {
             }),
             actor: options.actor.as_str().into(),
             durability: options.durability,
+            settles: true,
         }
     }
 
@@ -220,10 +236,23 @@ impl Vault {
         Self { durability, ..self.clone() }
     }
 
+    /// A handle on the same vault whose changes return before the subscribers have acted on them: for a subscriber whose
+    /// work waits for whoever makes the change.
+    #[must_use]
+    pub fn without_settling(&self) -> Self {
+        Self { settles: false, ..self.clone() }
+    }
+
     /// The vault's id.
     #[must_use]
     pub fn id(&self) -> &str {
         self.shared.storage.vault_id()
+    }
+
+    /// The directory of the vault, when it lies in one.
+    #[must_use]
+    pub fn dir(&self) -> Option<&Path> {
+        self.shared.dir.as_deref()
     }
 
     /// The storage below.
@@ -284,9 +313,22 @@ impl Vault {
     /// The vault as it was at a sequence; what is needed to read it stays until the view is dropped.
     ///
     /// # Errors
-    /// [`Error::Argument`] for a sequence beyond the end of the log.
+    /// [`Error::Argument`] for a sequence beyond the end of the log, [`Error::Pruned`] for one below the horizon of a prune
+    /// that no snapshot pins.
     pub fn at(&self, sequence: Sequence) -> Result<View> {
         View::past(self, sequence)
+    }
+
+    /// Where the log stands, and a view that keeps that state readable.
+    pub(crate) fn settled(&self) -> Result<(LogState, View)> {
+        loop {
+            let state = self.state();
+            match self.at(state.sequence) {
+                // A prune came between.
+                Err(Error::Pruned { .. }) => {}
+                view => return Ok((state, view?)),
+            }
+        }
     }
 
     /// The files of the vault. All handles on it share them; in the log they are by whoever asked for them first.
@@ -484,14 +526,17 @@ impl Vault {
     /// # Errors
     /// [`Error::Argument`] for a policy that keeps nothing, and those of the storage.
     pub fn prune(&self, policy: PrunePolicy) -> Result<Pruned> {
-        if policy.keep == Some(0) {
-            return Err(Error::argument("keep", "at least 1: the newest version of a record is never dropped"));
-        }
-        self.storage().settle()?;
-        let pins = self.snapshots().pins()?;
-        let pruned = self.storage().prune(policy, &pins, &self.actor)?;
+        let prune = || {
+            if policy.keep == Some(0) {
+                return Err(Error::argument("keep", "at least 1: the newest version of a record is never dropped"));
+            }
+            self.storage().settle()?;
+            Ok(self.storage().prune(policy, &self.actor)?)
+        };
+        let pruned = prune().inspect_err(|error| audit::vault_refused("prune", &self.id(), &self.actor, error))?;
         if !policy.dry_run {
-            tracing::info!(target: "mirrordna::audit", action = "prune", versions = pruned.versions, actor = &*self.actor);
+            let versions = pruned.versions;
+            tracing::info!(target: audit::TARGET, action = "prune", vault = self.id(), versions, actor = &*self.actor);
         }
         Ok(pruned)
     }
@@ -535,8 +580,18 @@ impl Vault {
 
     /// Commits in the name of this handle's actor, and leaves an audit event for each change.
     pub(crate) fn commit(&self, changes: Vec<Change>, origin: Origin) -> Result<Committed> {
-        let _gate = self.shared.gate.read().unwrap_or_else(PoisonError::into_inner);
-        self.commit_through(changes, FileRows::default(), origin, self.durability)
+        let gate = self.shared.gate.read().unwrap_or_else(PoisonError::into_inner);
+        let committed = self.commit_through(changes, FileRows::default(), origin, self.durability)?;
+        drop(gate);
+        self.settle(committed.last);
+        Ok(committed)
+    }
+
+    /// Waits until the subscribers have acted on the changes up to a sequence. Not for who holds the gate.
+    pub(crate) fn settle(&self, upto: Sequence) {
+        if self.settles {
+            self.storage().settle_subscribers(upto);
+        }
     }
 
     /// As [`Vault::commit`], for who holds the gate.
@@ -547,37 +602,16 @@ impl Vault {
         origin: Origin,
         durability: Durability,
     ) -> Result<Committed> {
-        let audit: Option<Vec<_>> = tracing::enabled!(target: "mirrordna::audit", tracing::Level::INFO).then(|| {
-            changes.iter().map(|change| (change.kind, change.id.clone(), action_name(&change.action))).collect()
-        });
+        let planned = audit::Planned::of(&changes);
         let actor = self.actor.to_string();
         let committed = self.storage().commit(Commit { changes, files, actor, origin, token: None, durability })?;
-        for ((kind, id, action), sequence) in audit.into_iter().flatten().zip(committed.first..) {
-            tracing::info!(
-                target: "mirrordna::audit",
-                action,
-                collection = kind.collection(),
-                id,
-                sequence,
-                origin = origin.name(),
-                actor = &*self.actor,
-            );
-        }
+        planned.done(&committed, origin, &self.actor);
         Ok(committed)
     }
 
     /// Leaves an audit event when a change is refused.
     pub(crate) fn audited<T>(&self, action: &str, kind: Kind, id: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        work().inspect_err(|error| {
-            tracing::warn!(
-                target: "mirrordna::audit",
-                action,
-                collection = kind.collection(),
-                id,
-                actor = &*self.actor,
-                refused = %error,
-            );
-        })
+        work().inspect_err(|error| audit::record_refused(action, kind, id, &self.actor, error))
     }
 
     /// The newest version in short, if the record is there.
@@ -597,13 +631,6 @@ fn retry<T>(attempt: impl Fn() -> Result<T>) -> Result<T> {
             Err(Error::Storage(StorageError::Stale { .. })) if tries < RETRIES => tries += 1,
             other => return other,
         }
-    }
-}
-
-fn action_name(action: &Action) -> &'static str {
-    match action {
-        Action::Put(_) => "put",
-        Action::Delete => "delete",
     }
 }
 

@@ -1,21 +1,19 @@
 //! Work in many commits that must not be left half done: a restore is finished, an import is undone.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::sync::PoisonError;
 
-use crate::record::inode::parse_ino;
-use crate::record::{Inode, Kind, RecordError, json};
+use crate::record::{Kind, RecordError, json};
 use crate::storage::{
-    Action, Change, Expect, FileRows, Ino, Intent, LogEntry, MAX_COMMIT_BYTES, MAX_FILE_ROWS, NOW, Operation, Origin,
-    Piece, Sequence, Storage, StorageError, Version, prepare,
+    Action, Change, Expect, FileRows, Ino, Intent, LogEntry, MAX_COMMIT_BYTES, MAX_FILE_ROWS, Operation, Origin,
+    Sequence, Version, prepare,
 };
 
+use super::view::all_heads;
 use super::{LOG_PAGE, Result, Vault};
 
 /// Changes in one commit of a restore.
 const BATCH: usize = 500;
-/// Slots of a file read at once.
-const SLOT_PAGE: usize = 4_096;
 
 impl Vault {
     /// Finishes or undoes what a crash interrupted.
@@ -24,7 +22,7 @@ impl Vault {
         match intent {
             Intent::Restore { target } => {
                 tracing::warn!(target: "mirrordna::vault", target, "finishing a restore that was interrupted");
-                self.bring_to(target)?;
+                self.bring_to(target, &mut |_, _| {})?;
             }
             Intent::Import { since } => {
                 tracing::warn!(target: "mirrordna::vault", since, "undoing an import that was interrupted");
@@ -35,107 +33,73 @@ impl Vault {
     }
 
     /// Brings the present to a sequence, in bounded commits that are finished after a crash, while nothing else changes.
-    /// Returns how many records were put back and how many deleted.
-    pub(super) fn restore_to(&self, target: Sequence, reason: &str) -> Result<(u64, u64)> {
-        let _job = self.shared.job.lock().unwrap_or_else(PoisonError::into_inner);
-        let _gate = self.shared.gate.write().unwrap_or_else(PoisonError::into_inner);
+    /// Returns how many records were put back and how many deleted. `progress` is told how many of the records that may have
+    /// to change, which are all that changed since, were looked at.
+    pub(super) fn restore_to(
+        &self,
+        target: Sequence,
+        reason: &str,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<(u64, u64)> {
+        let job = self.shared.job.lock().unwrap_or_else(PoisonError::into_inner);
+        let gate = self.shared.gate.write().unwrap_or_else(PoisonError::into_inner);
         let _lease = self.storage().lease(target);
         self.storage().set_intent(Some(&Intent::Restore { target }))?;
-        let done = self.bring_to(target)?;
+        let done = self.bring_to(target, progress)?;
         self.storage().begin_epoch(reason, &self.actor)?;
         self.storage().set_intent(None)?;
+        drop((gate, job));
+        self.settle(self.state().sequence);
         Ok(done)
     }
 
-    fn bring_to(&self, target: Sequence) -> Result<(u64, u64)> {
+    fn bring_to(&self, target: Sequence, progress: &mut dyn FnMut(u64, u64)) -> Result<(u64, u64)> {
+        let mut total = 0;
+        for changed in self.changed_since(target) {
+            changed?;
+            total += 1;
+        }
         let mut batch =
             Batch { vault: self, changes: Vec::new(), files: FileRows::default(), names: HashSet::new(), bytes: 0 };
         let (mut put, mut deleted) = (0, 0);
-        // Snapshots are about the past and stay, whatever the present becomes.
-        for kind in Kind::STORED.into_iter().filter(|kind| *kind != Kind::Snapshot) {
-            let mut after: Option<String> = None;
-            loop {
-                let page = self.storage().heads(kind, after.as_deref(), BATCH)?;
-                let Some((last, _)) = page.last() else { break };
-                after = Some(last.clone());
-                for (id, head) in page.into_iter().filter(|(_, head)| head.sequence > target) {
-                    let now = self.storage().version(kind, &id, head.sequence)?;
-                    let then = self.storage().version(kind, &id, target)?.filter(|version| !version.deleted);
-                    let action = match (now.filter(|version| !version.deleted), then) {
-                        (Some(now), Some(then)) if now.checksum == then.checksum => continue,
-                        (None, None) => continue,
-                        (Some(_), None) => {
-                            deleted += 1;
-                            Action::Delete
-                        }
-                        (_, Some(then)) => {
-                            put += 1;
-                            put_back(kind, &id, &then)?
-                        }
-                    };
-                    let files = match kind {
-                        Kind::Artifact => self.rows_at(&id, target)?,
-                        _ => FileRows::default(),
-                    };
-                    batch.add(Change { kind, id, action, expect: Expect::Any, event: None }, files)?;
+        for (done, changed) in (1..).zip(self.changed_since(target)) {
+            let (kind, id, now) = changed?;
+            let now = self.storage().version(kind, &id, now)?.filter(|version| !version.deleted);
+            let then = self.storage().version(kind, &id, target)?.filter(|version| !version.deleted);
+            let action = match (now, then) {
+                (Some(now), Some(then)) if now.checksum == then.checksum => None,
+                (None, None) => None,
+                (Some(_), None) => {
+                    deleted += 1;
+                    Some(Action::Delete)
                 }
+                (_, Some(then)) => {
+                    put += 1;
+                    Some(put_back(kind, &id, &then)?)
+                }
+            };
+            if let Some(action) = action {
+                let files = match kind {
+                    Kind::Artifact => self.rows_at(&id, target)?,
+                    _ => FileRows::default(),
+                };
+                batch.add(Change { kind, id, action, expect: Expect::Any, event: None }, files)?;
             }
+            progress(done, total);
         }
         batch.commit()?;
         Ok((put, deleted))
     }
 
-    /// What brings the content of an artifact and the entries that led or lead to it back to a sequence.
-    fn rows_at(&self, id: &str, target: Sequence) -> Result<FileRows> {
-        let storage = self.storage();
-        let mut rows = FileRows::default();
-        let Some(ino) = parse_ino(id) else { return Ok(rows) };
-        let mut names = BTreeSet::new();
-        let mut comes_back = false;
-        for at in [target, NOW] {
-            let version = storage.version(Kind::Artifact, id, at)?.filter(|version| !version.deleted);
-            let Some(version) = version else { continue };
-            let record = json::parse(&version.json).map_err(RecordError::from)?;
-            let inode = Inode::from_value(&record).map_err(|detail| StorageError::Corrupt {
-                what: format!("artifact {id} at sequence {}", version.sequence),
-                detail,
-            })?;
-            names.extend(inode.names);
-            comes_back |= at == target;
-        }
-        for (parent, name) in names {
-            // Whatever it led to then, this inode or another one, that is what it leads to again.
-            let then = storage.dentry(parent, &name, target)?;
-            rows.dentries.push((parent, name, then));
-        }
-        if !comes_back {
-            return Ok(rows);
-        }
-        let (mut now, mut then) = (Slots::new(storage, ino, NOW), Slots::new(storage, ino, target));
-        let (mut a, mut b) = (now.next()?, then.next()?);
-        loop {
-            let slot = match (&a, &b) {
-                (None, None) => break,
-                (Some((slot, _)), None) | (None, Some((slot, _))) => *slot,
-                (Some((a, _)), Some((b, _))) => *a.min(b),
-            };
-            let old = if a.as_ref().is_some_and(|(at, _)| *at == slot) {
-                std::mem::replace(&mut a, now.next()?)
-            } else {
-                None
-            };
-            let new = if b.as_ref().is_some_and(|(at, _)| *at == slot) {
-                std::mem::replace(&mut b, then.next()?)
-            } else {
-                None
-            };
-            let pieces = |slot: Option<(u64, Vec<Piece>)>| slot.map(|(_, pieces)| pieces).unwrap_or_default();
-            let (old, new) = (pieces(old), pieces(new));
-            if old != new {
-                rows.extents.push((ino, slot, new));
-            }
-        }
-        Ok(rows)
+    /// The records that changed after a sequence, with their newest one. Snapshots are about the past and stay, whatever the
+    /// present becomes.
+    fn changed_since(&self, target: Sequence) -> impl Iterator<Item = Result<(Kind, String, Sequence)>> + '_ {
+        Kind::STORED.into_iter().filter(|kind| *kind != Kind::Snapshot).flat_map(move |kind| {
+            all_heads(self, kind).filter_map(move |item| match item {
+                Ok((id, head)) => (head.sequence > target).then_some(Ok((kind, id, head.sequence))),
+                Err(error) => Some(Err(error)),
+            })
+        })
     }
 
     /// Deletes what an import created since a sequence. An import only creates; what it brought and somebody changed
@@ -170,32 +134,6 @@ fn put_back(kind: Kind, id: &str, then: &Version) -> Result<Action> {
     Ok(Action::Put(Box::new(prepare(kind, id, &record, then.lenient)?)))
 }
 
-/// The slots of a file at a sequence, read page by page.
-struct Slots<'a> {
-    storage: &'a dyn Storage,
-    ino: Ino,
-    at: Sequence,
-    page: std::vec::IntoIter<(u64, Vec<Piece>)>,
-    from: Option<u64>,
-}
-
-impl<'a> Slots<'a> {
-    fn new(storage: &'a dyn Storage, ino: Ino, at: Sequence) -> Self {
-        Self { storage, ino, at, page: Vec::new().into_iter(), from: Some(0) }
-    }
-
-    fn next(&mut self) -> Result<Option<(u64, Vec<Piece>)>> {
-        if self.page.len() == 0
-            && let Some(from) = self.from
-        {
-            let page = self.storage.extents(self.ino, from, SLOT_PAGE, self.at)?;
-            self.from = page.last().and_then(|(last, _)| last.checked_add(1));
-            self.page = page.into_iter();
-        }
-        Ok(self.page.next())
-    }
-}
-
 struct Batch<'a> {
     vault: &'a Vault,
     changes: Vec<Change>,
@@ -207,21 +145,23 @@ struct Batch<'a> {
 
 impl Batch<'_> {
     fn add(&mut self, change: Change, files: FileRows) -> Result<()> {
-        if self.files.extents.len() + files.extents.len() > MAX_FILE_ROWS / 4 {
+        let bytes = match &change.action {
+            Action::Put(prepared) => prepared.json.len(),
+            Action::Delete => 0,
+        };
+        // The rows of a file go with its inode.
+        if self.bytes + bytes > MAX_COMMIT_BYTES / 4
+            || self.files.extents.len() + files.extents.len() > MAX_FILE_ROWS / 4
+        {
             self.commit()?;
         }
+        self.bytes += bytes;
         for (parent, name, dentry) in files.dentries {
             if self.names.insert((parent, name.clone())) {
                 self.files.dentries.push((parent, name, dentry));
             }
         }
         self.files.extents.extend(files.extents);
-        if let Action::Put(prepared) = &change.action {
-            if self.bytes + prepared.json.len() > MAX_COMMIT_BYTES / 4 {
-                self.commit()?;
-            }
-            self.bytes += prepared.json.len();
-        }
         self.changes.push(change);
         if self.changes.len() >= BATCH { self.commit() } else { Ok(()) }
     }

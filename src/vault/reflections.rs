@@ -112,7 +112,7 @@ impl Reflections<'_> {
         if let Some(metadata) = new.metadata {
             record.insert("metadata".into(), metadata);
         }
-        vault.audited("add", Kind::Reflection, &new.agent_id, || {
+        vault.audited("add", Kind::Reflection, "", || {
             // The counter goes on from the number of reflections; whoever comes second to an id takes the next.
             let mut counter = self.count(&new.agent_id)? + 1;
             loop {
@@ -210,8 +210,9 @@ impl Reflections<'_> {
     /// # Errors
     /// As [`Reflections::add`], and [`Error::Argument`] when the state is not an object.
     pub fn state(&self, agent_id: &str, state: Value, observations: &[String]) -> Result<Record> {
-        let dimensions =
-            state.as_object().ok_or_else(|| Error::argument("the state", "it must be a JSON object"))?.len();
+        let dimensions = self.0.audited("add", Kind::Reflection, "", || {
+            Ok(state.as_object().ok_or_else(|| Error::argument("the state", "it must be a JSON object"))?.len())
+        })?;
         let mut insights = vec![format!("State dimensions captured: {dimensions}")];
         insights.extend_from_slice(observations);
         let observation = format!("State reflection: {}", observations.join("; "));
@@ -227,11 +228,14 @@ impl Reflections<'_> {
     /// # Errors
     /// As [`Reflections::add`], and [`StorageError::NotFound`] for a reflection that is not there.
     pub fn meta(&self, agent_id: &str, reflection_ids: &[String], synthesis: &str) -> Result<Record> {
-        for id in reflection_ids {
-            if self.0.live_head(Kind::Reflection, id)?.is_none() {
-                return Err(Error::not_found(Kind::Reflection, id));
+        self.0.audited("add", Kind::Reflection, "", || {
+            for id in reflection_ids {
+                if self.0.live_head(Kind::Reflection, id)?.is_none() {
+                    return Err(Error::not_found(Kind::Reflection, id));
+                }
             }
-        }
+            Ok(())
+        })?;
         let count = reflection_ids.len();
         let context = object([("reflection_ids", reflection_ids.to_vec().into())]);
         self.add(NewReflection {

@@ -10,8 +10,7 @@ pub(super) fn check(vault: &Vault, kind: Kind, id: &str, new: &Value, old: Optio
     match kind {
         Kind::Identity => identities::check(id, new, old.map(|old| &old.value)),
         Kind::Session => sessions::check(vault, id, new),
-        Kind::Citation => citations::check(vault, id, new),
-        Kind::Glyph => citations::check_glyph(vault, id, new),
+        Kind::Citation => citations::check(id, new),
         Kind::Event | Kind::Snapshot if old.is_some() => {
             Err(Error::Immutable { kind, id: id.to_owned(), what: "once it is there, it" })
         }
@@ -22,7 +21,18 @@ pub(super) fn check(vault: &Vault, kind: Kind, id: &str, new: &Value, old: Optio
         | Kind::AgentDna
         | Kind::Reflection
         | Kind::Entry
-        | Kind::AgentLink => Ok(()),
+        | Kind::AgentLink
+        | Kind::Glyph => Ok(()),
+    }?;
+    chain_fields(kind).iter().try_for_each(|field| refuse_cycle(vault, kind, id, new, field))
+}
+
+/// The fields of a kind that name another record of it. Along each of them records form chains, which end.
+pub(crate) const fn chain_fields(kind: Kind) -> &'static [&'static str] {
+    match kind {
+        Kind::Session => &["parent_session_id"],
+        Kind::Citation | Kind::Glyph => &["predecessor", "successor"],
+        _ => &[],
     }
 }
 
@@ -47,7 +57,7 @@ pub(super) fn event(kind: Kind, new: &Value, old: Option<&Value>) -> Option<Even
 }
 
 /// Follows a reference from record to record and refuses one that leads back to `id`.
-pub(super) fn refuse_cycle(vault: &Vault, kind: Kind, id: &str, new: &Value, field: &'static str) -> Result<()> {
+fn refuse_cycle(vault: &Vault, kind: Kind, id: &str, new: &Value, field: &'static str) -> Result<()> {
     let mut next = new.str_at(field).map(str::to_owned);
     let first = next.clone().unwrap_or_default();
     let mut seen = std::collections::HashSet::new();

@@ -2,7 +2,7 @@
 
 use crate::record::{Kind, Map, Value, id, object};
 
-use super::{Error, Record, Result, Vault, rules};
+use super::{Error, Record, Result, Vault};
 
 /// The sessions of a vault.
 pub struct Sessions<'a>(pub(super) &'a Vault);
@@ -74,8 +74,9 @@ impl Sessions<'_> {
                 if let Some(session) = session.as_object_mut() {
                     session.insert("ended_at".into(), now.to_string().into());
                     if let Some(state) = &state {
-                        let merged = member(member(session, "context_metadata"), "final_state");
-                        merged.extend(state.iter().map(|(key, value)| (key.clone(), value.clone())));
+                        with_member(session, "context_metadata", |context| {
+                            with_member(context, "final_state", |merged| merged.extend(state.clone()));
+                        });
                     }
                 }
                 Ok(())
@@ -142,24 +143,22 @@ impl Sessions<'_> {
     }
 }
 
-/// The object under `key`, made empty when there is none.
-pub(super) fn member<'a>(map: &'a mut Map, key: &str) -> &'a mut Map {
-    let value = map.entry(key.to_owned()).or_default();
-    if value.as_object().is_none() {
-        *value = Value::Object(Map::new());
-    }
-    match value {
-        Value::Object(map) => map,
-        // Just made an object.
-        _ => unreachable!("an object"),
-    }
+/// Changes the object under `key`; when there is none, an empty one.
+pub(super) fn with_member<T>(map: &mut Map, key: &str, change: impl FnOnce(&mut Map) -> T) -> T {
+    let mut member = match map.remove(key) {
+        Some(Value::Object(member)) => member,
+        _ => Map::new(),
+    };
+    let result = change(&mut member);
+    map.insert(key.to_owned(), member.into());
+    result
 }
 
-/// A parent must be there, and must not lead back.
+/// A parent must be there. That a session is not its own is said of all chains.
 pub(super) fn check(vault: &Vault, id: &str, new: &Value) -> Result<()> {
     let Some(parent) = new.str_at("parent_session_id") else { return Ok(()) };
     if parent != id && vault.live_head(Kind::Session, parent)?.is_none() {
         return Err(Error::UnknownParent { id: id.to_owned(), parent: parent.to_owned() });
     }
-    rules::refuse_cycle(vault, Kind::Session, id, new, "parent_session_id")
+    Ok(())
 }

@@ -7,6 +7,7 @@ use crate::record::document::{SnapshotContent, SnapshotFile};
 use crate::record::{Checksum, Kind, Map, Timestamp, Value, id, object};
 use crate::storage::{Durability, Expect, Sequence};
 
+use super::view::all_heads;
 use super::{Error, Filter, Record, Result, Tier, Vault, View};
 
 /// The version of the protocol that snapshot files name.
@@ -111,7 +112,7 @@ impl Snapshots<'_> {
         };
         vault.audited("snapshot", Kind::Snapshot, &snapshot_id, || {
             vault.storage().settle()?;
-            let state = vault.state();
+            let (state, _held) = vault.settled()?;
             let mut record = Map::new();
             record.insert("snapshot_id".into(), snapshot_id.as_str().into());
             record.insert("timestamp".into(), now.to_string().into());
@@ -133,14 +134,6 @@ impl Snapshots<'_> {
     /// Those of the storage.
     pub fn list(&self) -> Result<Vec<Pin>> {
         self.0.list(Kind::Snapshot, &Filter::default())?.map(|record| Pin::read(&record?)).collect()
-    }
-
-    /// The sequences of all snapshots.
-    ///
-    /// # Errors
-    /// Those of the storage.
-    pub fn pins(&self) -> Result<Vec<Sequence>> {
-        Ok(self.list()?.iter().map(|pin| pin.sequence).collect())
     }
 
     /// A snapshot.
@@ -174,7 +167,7 @@ impl Snapshots<'_> {
     pub fn file(&self, snapshot_id: &str) -> Result<SnapshotFile> {
         let pin = self.get(snapshot_id)?;
         let view = self.0.at(pin.sequence)?;
-        let timeline_summary = self.0.timeline().summary(self.0.id(), Some(pin.sequence))?;
+        let timeline_summary = self.0.timeline().summary(self.0.id(), Some(&view))?;
         Ok(SnapshotFile::new(SnapshotContent {
             snapshot_id: pin.id.clone(),
             timestamp: pin.timestamp,
@@ -194,7 +187,7 @@ impl Snapshots<'_> {
     pub fn diff<'v>(&self, first: &'v View, second: &'v View) -> impl Iterator<Item = Result<Difference>> + use<'v> {
         // Deleted heads matter too, so this walks the storage's heads and not a view's.
         Kind::ALL.into_iter().filter(|kind| *kind != Kind::Snapshot).flat_map(move |kind| {
-            ids_ever(first.vault(), kind).filter_map(move |id| {
+            all_heads(first.vault(), kind).filter_map(move |head| {
                 let compare = |id: String| -> Result<Option<Difference>> {
                     let difference = match (first.version(kind, &id)?, second.version(kind, &id)?) {
                         (None, Some(_)) => DifferenceKind::Added,
@@ -204,7 +197,7 @@ impl Snapshots<'_> {
                     };
                     Ok(Some(Difference { difference, kind, id }))
                 };
-                id.and_then(compare).transpose()
+                head.and_then(|(id, _)| compare(id)).transpose()
             })
         })
     }
@@ -214,42 +207,20 @@ impl Snapshots<'_> {
     /// # Errors
     /// As [`Snapshots::get`]. After a crash the next opening finishes the work.
     pub fn restore(&self, snapshot_id: &str) -> Result<Restored> {
-        let pin = self.get(snapshot_id)?;
+        self.restore_with(snapshot_id, &mut |_, _| {})
+    }
+
+    /// As [`Snapshots::restore`]; `progress` is told how many records of how many are done.
+    ///
+    /// # Errors
+    /// As [`Snapshots::restore`].
+    pub fn restore_with(&self, snapshot_id: &str, progress: &mut dyn FnMut(u64, u64)) -> Result<Restored> {
         self.0.audited("restore", Kind::Snapshot, snapshot_id, || {
-            let (put, deleted) = self.0.restore_to(pin.sequence, &format!("restored to {snapshot_id}"))?;
+            let pin = self.get(snapshot_id)?;
+            let (put, deleted) = self.0.restore_to(pin.sequence, &format!("restored to {snapshot_id}"), progress)?;
             Ok(Restored { sequence: pin.sequence, put, deleted })
         })
     }
-}
-
-/// The ids of all records of a kind that ever were and have a history.
-fn ids_ever(vault: &Vault, kind: Kind) -> impl Iterator<Item = Result<String>> + use<> {
-    const PAGE: usize = 1_024;
-    let vault = vault.clone();
-    let mut page = Vec::new().into_iter();
-    let mut after: Option<String> = None;
-    let mut ended = false;
-    std::iter::from_fn(move || {
-        loop {
-            if let Some((id, _)) = page.next() {
-                after = Some(String::clone(&id));
-                return Some(Ok(id));
-            }
-            if ended {
-                return None;
-            }
-            match vault.storage().heads(kind, after.as_deref(), PAGE) {
-                Ok(next) => {
-                    ended = next.is_empty();
-                    page = next.into_iter();
-                }
-                Err(error) => {
-                    ended = true;
-                    return Some(Err(error.into()));
-                }
-            }
-        }
-    })
 }
 
 /// A record under its id, with its checksum.

@@ -7,9 +7,9 @@ use std::collections::{BTreeSet, VecDeque};
 use std::ops::Range;
 
 use crate::record::{Kind, Map, Timestamp, Value, document, id, object};
-use crate::storage::{Expect, LogEntry, NOW, Order, Position, Selection, Sequence, StorageError};
+use crate::storage::{Expect, LogEntry, Order, Position, Selection, Sequence, StorageError};
 
-use super::{Error, LOG_PAGE, Record, Result, Vault};
+use super::{Error, LOG_PAGE, Record, Result, Vault, View};
 
 /// The timeline of a vault.
 pub struct Timeline<'a>(pub(super) &'a Vault);
@@ -30,7 +30,7 @@ pub struct NewEvent {
 }
 
 /// Which events are looked for.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct EventQuery {
     /// Of this type.
     pub event_type: Option<String>,
@@ -42,8 +42,8 @@ pub struct EventQuery {
     pub time: Option<Range<Timestamp>>,
     /// At most this many.
     pub limit: Option<usize>,
-    /// As the timeline was at this sequence; when missing, now.
-    pub at: Option<Sequence>,
+    /// As the timeline is in this view; when missing, now.
+    pub view: Option<View>,
 }
 
 impl Timeline<'_> {
@@ -80,14 +80,10 @@ impl Timeline<'_> {
     /// The events that fit a query, oldest first.
     ///
     /// # Errors
-    /// [`Error::Argument`] for a sequence beyond the end of the log, and those of the storage.
+    /// Those of the storage.
     pub fn query(&self, query: &EventQuery) -> Result<impl Iterator<Item = Result<Value>> + use<>> {
         let vault = self.0.clone();
-        let end = vault.state().sequence;
-        let at = query.at.unwrap_or(end);
-        if at > end {
-            return Err(Error::argument(format!("sequence {at}"), format!("the log ends at {end}")));
-        }
+        let at = query.view.as_ref().and_then(View::sequence).unwrap_or_else(|| vault.state().sequence);
         let mut told = Told::new(vault.clone(), query.clone(), at)?.peekable();
         let mut appended = Appended::new(vault, query)?.peekable();
         let limit = query.limit.unwrap_or(usize::MAX);
@@ -133,10 +129,10 @@ impl Timeline<'_> {
     ///
     /// # Errors
     /// As [`Timeline::query`].
-    pub fn summary(&self, timeline_id: &str, at: Option<Sequence>) -> Result<Value> {
+    pub fn summary(&self, timeline_id: &str, view: Option<&View>) -> Result<Value> {
         let mut failed = None;
         let events: Vec<Value> = self
-            .query(&EventQuery { at, ..EventQuery::default() })?
+            .query(&EventQuery { view: view.cloned(), ..EventQuery::default() })?
             .map_while(|event| match event {
                 // Only what a summary counts, so that a long timeline is not held with its payloads.
                 Ok(event) => Some(object(
@@ -285,8 +281,7 @@ fn fits(event: &Value, query: &EventQuery) -> bool {
 
 /// The events that were appended, in order of their time.
 struct Appended {
-    vault: Vault,
-    at: Sequence,
+    view: View,
     query: EventQuery,
     found: std::vec::IntoIter<(Position, String)>,
 }
@@ -294,9 +289,10 @@ struct Appended {
 impl Appended {
     fn new(vault: Vault, query: &EventQuery) -> Result<Self> {
         let mut found = Vec::new();
-        if let Some(at) = query.at {
+        let view = query.view.clone().unwrap_or_else(|| vault.present());
+        if view.sequence().is_some() {
             // The indexes show the present; the past is read from the versions.
-            for record in vault.at(at)?.records(Kind::Event) {
+            for record in view.records(Kind::Event) {
                 let record = record?;
                 let time = record.value.str_at("timestamp").and_then(Timestamp::parse).unwrap_or(record.time);
                 if query.time.as_ref().is_none_or(|range| range.contains(&time)) {
@@ -322,7 +318,7 @@ impl Appended {
             }
         }
         found.sort_by_key(|(position, _)| (position.time, position.birth));
-        Ok(Self { vault, at: query.at.unwrap_or(NOW), query: query.clone(), found: found.into_iter() })
+        Ok(Self { view, query: query.clone(), found: found.into_iter() })
     }
 }
 
@@ -332,13 +328,8 @@ impl Iterator for Appended {
     fn next(&mut self) -> Option<Item> {
         loop {
             let (position, id) = self.found.next()?;
-            let version = match self.vault.storage().version(Kind::Event, &id, self.at) {
-                Ok(Some(version)) if !version.deleted => version,
-                Ok(_) => continue,
-                Err(error) => return Some(Err(error.into())),
-            };
-            match Record::new(Kind::Event, &id, &version) {
-                Ok(record) if fits(&record.value, &self.query) => return Some(Ok((position.time, record.value))),
+            match self.view.find(Kind::Event, &id) {
+                Ok(Some(record)) if fits(&record.value, &self.query) => return Some(Ok((position.time, record.value))),
                 Ok(_) => {}
                 Err(error) => return Some(Err(error)),
             }

@@ -1,5 +1,7 @@
 //! The vault at one sequence: the present, or a past that stays readable as long as the view is there.
 
+use std::fmt;
+
 use crate::record::Kind;
 use crate::storage::{Head, Lease, NOW, Sequence, Version};
 
@@ -16,6 +18,12 @@ pub struct View {
     _lease: Option<Lease>,
 }
 
+impl fmt::Debug for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("View").field("vault", &self.vault.id()).field("at", &self.sequence()).finish()
+    }
+}
+
 impl View {
     pub(super) fn present(vault: &Vault) -> Self {
         Self { vault: vault.clone(), at: NOW, _lease: None }
@@ -26,7 +34,13 @@ impl View {
         if at > end {
             return Err(Error::argument(format!("sequence {at}"), format!("the log ends at {end}")));
         }
-        Ok(Self { vault: vault.clone(), at, _lease: Some(vault.storage().lease(at)) })
+        // The lease comes first: a prune that did not see it has made its horizon known by now.
+        let lease = vault.storage().lease(at);
+        let horizon = vault.state().horizon;
+        if at < horizon && !vault.storage().pins()?.contains(&at) {
+            return Err(Error::Pruned { at, horizon });
+        }
+        Ok(Self { vault: vault.clone(), at, _lease: Some(lease) })
     }
 
     /// The vault that is viewed.
@@ -102,29 +116,9 @@ impl View {
 
     /// All ids and heads of a kind in order of the id, read page by page.
     pub fn iter(&self, kind: Kind) -> impl Iterator<Item = Result<(String, Head)>> + '_ {
-        let mut page = Vec::new().into_iter();
-        let mut after: Option<String> = None;
-        let mut ended = false;
-        std::iter::from_fn(move || {
-            loop {
-                if let Some((id, head)) = page.next() {
-                    after = Some(String::clone(&id));
-                    return Some(Ok((id, head)));
-                }
-                if ended {
-                    return None;
-                }
-                match self.heads(kind, after.as_deref(), PAGE) {
-                    Ok(next) => {
-                        ended = next.is_empty();
-                        page = next.into_iter();
-                    }
-                    Err(error) => {
-                        ended = true;
-                        return Some(Err(error));
-                    }
-                }
-            }
+        all_heads(&self.vault, kind).filter_map(move |item| {
+            let resolve = |(id, head): (String, Head)| Ok(self.resolve(kind, &id, head)?.map(|head| (id, head)));
+            item.and_then(resolve).transpose()
         })
     }
 
@@ -135,4 +129,33 @@ impl View {
             Err(error) => Some(Err(error)),
         })
     }
+}
+
+/// Ids and newest heads of all records of a kind that ever were, deleted ones too, in order of the id, read page by page.
+pub(super) fn all_heads(vault: &Vault, kind: Kind) -> impl Iterator<Item = Result<(String, Head)>> + use<> {
+    let vault = vault.clone();
+    let mut page = Vec::new().into_iter();
+    let mut after: Option<String> = None;
+    let mut ended = false;
+    std::iter::from_fn(move || {
+        loop {
+            if let Some((id, head)) = page.next() {
+                after = Some(String::clone(&id));
+                return Some(Ok((id, head)));
+            }
+            if ended {
+                return None;
+            }
+            match vault.storage().heads(kind, after.as_deref(), PAGE) {
+                Ok(next) => {
+                    ended = next.is_empty();
+                    page = next.into_iter();
+                }
+                Err(error) => {
+                    ended = true;
+                    return Some(Err(error.into()));
+                }
+            }
+        }
+    })
 }

@@ -47,7 +47,17 @@ fn structured_logs_are_json_and_name_every_change_and_every_refused_one() {
         assert_eq!(done.code, 0, "{done:?}");
         assert!(audits(&events).iter().any(|(_, refused)| !refused), "{change:?}: {events:?}");
     }
-    let refusals: [&[&str]; 6] = [
+    std::fs::create_dir(bed.path("store")).unwrap();
+    bed.file("store/memories.json", "{");
+    let refusals: [&[&str]; 14] = [
+        &["init"],
+        &["--vault", "store", "init"],
+        &["prune", "--keep", "0"],
+        &["import", "store"],
+        &["snapshot", "restore", "snap_none"],
+        &["memory", "add", "x", "--tier", "episodic", "--session", "sess_000000000000"],
+        &["reflection", "add", "state", "--agent", AGENT, "--state", "1"],
+        &["reflection", "add", "meta", "--agent", AGENT, "--about", "refl_none", "--synthesis", "x"],
         &["memory", "delete", memory],
         &["memory", "add", "", "--tier", "episodic", "--session", session],
         &["session", "end", session],

@@ -1,4 +1,4 @@
-//! Private keys: handed out once, never lost, never where they do not belong.
+//! Secrets: private keys are handed out once, never lost, and never where they do not belong; nor are texts of memories.
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
@@ -104,4 +104,23 @@ fn keys_are_in_no_log_and_not_in_the_vault() {
             }
         }
     }
+}
+
+#[test]
+fn the_lock_names_the_command_and_not_what_it_was_given() {
+    let bed = Bed::new();
+    let session = bed.session();
+    let lock = || std::fs::read_to_string(bed.vault().join("LOCK")).unwrap();
+    for text in ["secret", "My secret", "-secret"] {
+        bed.ok(["--actor", "Ada", "memory", "add", "--tier", "episodic", "--session", &session, "--", text]);
+        assert!(lock().contains("(mirrordna memory add), since 20") && !lock().contains("secret"), "{}", lock());
+    }
+    // Whoever is kept out is told the same.
+    let held = mirrordna::Vault::open(&bed.vault(), &mirrordna::VaultOptions::default()).unwrap();
+    let lines = lock();
+    let program = std::env::args().next().unwrap();
+    let program = std::path::Path::new(&program).file_name().unwrap().to_str().unwrap().to_owned();
+    bed.fails(["--lock-timeout", "0", "memory", "search", "secret"], 13, &["is held by process", &program]);
+    assert!(lines.contains(&program) && lock() == lines);
+    drop(held);
 }

@@ -9,11 +9,18 @@ use crate::support::{AGENT, Bed, Done, USER};
 fn a_store_of_the_reference_is_imported_exported_and_equal() {
     let bed = Bed::new();
     let store = Bed::golden().join("store");
-    let report = bed.json(["import".as_ref(), store.as_os_str()]);
+    // One of its citations was tampered with, which is refused.
+    let import = |options: &[&str]| {
+        let done = bed.run(options.iter().map(|option| option.as_ref()).chain(["import".as_ref(), store.as_os_str()]));
+        assert_eq!(done.code, 14, "{done:?}");
+        assert!(done.stderr.contains("1 record was refused; everything else was imported"), "{done:?}");
+        done
+    };
+    let report: serde_json::Value = serde_json::from_str(&import(&["--json"]).stdout).unwrap();
     assert_eq!(report["collections"]["memories"]["taken"], 200);
     assert_eq!(report["missing_parents"].as_array().unwrap().len(), 1);
-    let done = bed.run(["import".as_ref(), store.as_os_str()]);
-    assert!(done.code == 0 && done.stderr.contains("imported 0 records"), "{done:?}");
+    assert_eq!(report["refused"][0]["cause"], "checksum");
+    assert!(import(&[]).stderr.contains("imported 0 records"));
     bed.ok(["export", "out"]);
     for name in ["memories.json", "sessions.json", "identities.json", "agent_dna.json"] {
         let read = |dir: &std::path::Path| -> serde_json::Value {
@@ -35,11 +42,44 @@ fn a_lenient_import_takes_what_a_strict_one_refuses() {
     bed.file("store/memories.json", memory.to_string());
     let strict = bed.run(["import", "store"]);
     assert!(
-        strict.code == 0 && strict.stdout.contains("mem_x") && strict.stdout.contains("breaks its schema"),
+        strict.code == 14 && strict.stdout.contains("mem_x") && strict.stdout.contains("breaks its schema"),
         "{strict:?}"
     );
+    assert!(strict.stderr.contains("1 record was refused; everything else was imported"), "{strict:?}");
+    let strict = bed.run(["--json", "import", "store"]);
+    let report: serde_json::Value = serde_json::from_str(&strict.stdout).unwrap();
+    assert_eq!((strict.code, &report["refused"][0]["cause"]), (14, &"schema".into()));
     assert_eq!(bed.json(["import", "store", "--lenient"])["lenient"][0]["id"], "mem_x");
     assert!(bed.ok(["verify"]).contains("mem_x"));
+}
+
+#[test]
+fn of_many_refusals_people_see_some_and_programs_all() {
+    let bed = Bed::new();
+    std::fs::create_dir(bed.path("store")).unwrap();
+    let memories: serde_json::Map<_, _> = (0..150).map(|n| (format!("mem_{n:012}"), serde_json::json!({}))).collect();
+    bed.file("store/memories.json", serde_json::Value::Object(memories).to_string());
+    let done = bed.run(["import", "store"]);
+    assert_eq!((done.code, done.stdout.lines().count()), (14, 1 + 100 + 1), "{done:?}");
+    assert!(done.stdout.contains("mem_000000000099") && !done.stdout.contains("mem_000000000100"));
+    assert!(done.stdout.ends_with("… and 50 more refused; --json lists all\n"), "{done:?}");
+    assert!(done.stderr.contains("150 records were refused"), "{done:?}");
+    let done = bed.run(["--json", "import", "store"]);
+    let report: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
+    assert_eq!((done.code, report["refused"].as_array().unwrap().len()), (14, 150));
+}
+
+#[test]
+fn a_timeline_with_an_event_that_is_refused_and_a_configuration_that_fails_say_so() {
+    let bed = Bed::new();
+    let events = bed.file("events.json", r#"{"events": [{"id": "evt_20250101000000_0001"}]}"#);
+    let done = bed.run(["timeline".as_ref(), "import".as_ref(), events.as_os_str()]);
+    assert!(done.code == 14 && done.stderr.contains("1 record was refused"), "{done:?}");
+    std::fs::create_dir_all(bed.path("store/config")).unwrap();
+    bed.file("store/config/a.json", "{}");
+    bed.file("store/config/a.checksum.json", r#"{"algorithm": "sha256", "hash": "00"}"#);
+    let done = bed.run(["import", "store"]);
+    assert!(done.code == 14 && done.stderr.contains("1 configuration is not sound"), "{done:?}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use mirrordna::record::document::{
 };
 use mirrordna::record::{Kind, RecordError, Timestamp, Value};
 
-use crate::support::{golden_folders, read, read_json};
+use crate::data::{golden_folders, read, read_json};
 
 fn files(folder: &Path) -> Vec<std::path::PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
@@ -23,7 +23,7 @@ fn snapshot(path: &Path, proof: Proof) -> Result<SnapshotFile, RecordError> {
 
 #[test]
 fn snapshots_of_the_reference_load_or_fail_as_they_must() {
-    for folder in golden_folders() {
+    for folder in golden_folders("documents") {
         let folder = folder.join("snapshots");
         for entry in read_json(&folder.join("index.json")).as_array().unwrap() {
             let name = entry.str_at("file").unwrap();
@@ -51,7 +51,7 @@ fn snapshots_of_the_reference_load_or_fail_as_they_must() {
 
 #[test]
 fn snapshots_are_rendered_as_the_reference_wrote_them() {
-    for folder in golden_folders() {
+    for folder in golden_folders("documents") {
         for path in files(&folder.join("snapshots")) {
             if path.ends_with("index.json") {
                 continue;
@@ -69,7 +69,7 @@ fn snapshots_are_rendered_as_the_reference_wrote_them() {
 
 #[test]
 fn timelines_have_the_summaries_and_answers_of_the_reference() {
-    for folder in golden_folders() {
+    for folder in golden_folders("documents") {
         let folder = folder.join("timeline");
         for (name, expected) in read_json(&folder.join("expected.json")).as_object().unwrap() {
             let text = read(&folder.join(name));
@@ -106,7 +106,7 @@ fn timelines_have_the_summaries_and_answers_of_the_reference() {
 
 #[test]
 fn citations_of_the_reference_are_verified() {
-    for folder in golden_folders() {
+    for folder in golden_folders("documents") {
         for path in files(&folder.join("store/citations")) {
             let text = read(&path);
             let citation = read_citation(&text, Format::of_path(&path).unwrap(), Proof::Required);
@@ -140,7 +140,7 @@ fn citations_without_a_checksum_are_unverified_and_their_timestamps_stay_strings
 
 #[test]
 fn configurations_of_the_reference_are_verified() {
-    for folder in golden_folders() {
+    for folder in golden_folders("documents") {
         let mut verified = 0;
         for path in files(&folder.join("store/config")) {
             let name = path.file_name().unwrap().to_string_lossy().into_owned();

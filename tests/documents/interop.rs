@@ -5,7 +5,7 @@ use std::process::Command;
 use mirrordna::record::document::{Format, SnapshotContent, SnapshotFile, TimelineFile};
 use mirrordna::record::{Timestamp, Value, json};
 
-use crate::support::{golden_folders, read, shared};
+use crate::data::{golden_folders, read, shared};
 
 /// Runs `interop.py COMMAND FILE` over `content`; returns what it prints.
 fn interop(command: &str, extension: &str, content: &[u8]) -> Option<String> {
@@ -52,7 +52,7 @@ fn snapshots_load_in_the_reference() {
 
 #[test]
 fn timelines_load_in_the_reference() {
-    for folder in golden_folders() {
+    for folder in golden_folders("documents") {
         let timeline = TimelineFile::parse(&read(&folder.join("timeline/small.json"))).unwrap();
         let mut out = Vec::new();
         timeline.render(&mut out).unwrap();

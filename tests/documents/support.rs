@@ -1,37 +1,10 @@
-//! Where the golden data and the checks lie, and how Python is run.
+//! How Python is run.
 
-use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use mirrordna::record::Value;
 use mirrordna::record::json::{self, Charset, Layout};
-
-/// The folders of golden data: the small copy that always runs, and the whole when it is there.
-pub(crate) fn golden_folders() -> Vec<PathBuf> {
-    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/documents")];
-    folders.extend(shared("golden"));
-    folders
-}
-
-/// A folder or file beside the checkout; says so when it is missing.
-pub(crate) fn shared(name: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared").join(name);
-    if path.exists() {
-        return Some(path);
-    }
-    eprintln!("NOT TESTED against {}: it is missing", path.display());
-    None
-}
-
-pub(crate) fn read(path: &Path) -> Vec<u8> {
-    fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-pub(crate) fn read_json(path: &Path) -> Value {
-    json::parse(&read(path)).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
 
 /// Runs a Python program with `input` as JSON on its standard input; its output is JSON again. Nothing when there is no
 /// Python with `PyYAML`.

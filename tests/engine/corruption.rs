@@ -12,7 +12,7 @@ use mirrordna::storage::{
 
 use super::files::{Files, noise};
 use super::support::{
-    Found, Memory, commit, create, delete, files_of, open, options, prepared, put, put_memory, scratch,
+    Found, Memory, commit, create, delete, files_of, open, options, prepared, put, put_memory, scratch, snapshot,
 };
 
 const FLIPS: usize = 2_400;
@@ -49,11 +49,12 @@ fn build(dir: &Path) -> Sequence {
         }
         if session == 0 {
             pin = storage.state().sequence;
+            storage.commit(commit(vec![snapshot("snap_pin", pin)], Durability::Buffered)).unwrap();
         } else {
             let gone = (0..240).step_by(7).map(|n| delete(Kind::Memory, &format!("mem_{n:04}"), Expect::Present));
             storage.commit(commit(gone.collect(), Durability::Buffered)).unwrap();
             build_files(&storage);
-            storage.prune(PrunePolicy { keep: Some(1), ..PrunePolicy::default() }, &[pin], "tester").unwrap();
+            storage.prune(PrunePolicy { keep: Some(1), ..PrunePolicy::default() }, "tester").unwrap();
             storage.commit(commit(vec![put_memory("mem_last", "last", Expect::Absent)], Durability::Buffered)).unwrap();
         }
         storage.close().unwrap();

@@ -14,7 +14,9 @@ use mirrordna::storage::{
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use super::support::{HandClock, Memory, assert_clean, commit, crash_copy, delete, prepared, put, scratch, with_clock};
+use super::support::{
+    HandClock, Memory, assert_clean, commit, crash_copy, delete, prepared, put, scratch, snapshot, with_clock,
+};
 
 const KINDS: [Kind; 3] = [Kind::Memory, Kind::Session, Kind::Citation];
 /// Ids that are the beginning of others, sort oddly, or are not ASCII.
@@ -321,7 +323,7 @@ impl Pair {
         match op {
             Op::Commit { changes, sync, token, clock } => self.commit(changes, sync, token, clock),
             Op::Prune { keep, after, dry_run } => self.prune(keep, after, dry_run),
-            Op::Pin => self.model.pins.push(self.model.size()),
+            Op::Pin => self.pin(),
             Op::Lease => {
                 self.leases.push(self.storage().lease(self.model.size()));
                 self.model.leased.push(self.model.size());
@@ -401,8 +403,17 @@ impl Pair {
             self.model.time = self.model.time.max(self.now());
             self.model.bare(Operation::Prune);
         }
-        let pruned = self.storage().prune(policy, &self.model.pins, "tester").unwrap();
+        let pruned = self.storage().prune(policy, "tester").unwrap();
         assert_eq!((pruned.versions, pruned.kept), (versions, kept));
+    }
+
+    fn pin(&mut self) {
+        let at = self.model.size();
+        let commit = commit(vec![snapshot(&format!("snap_{at}"), at)], Durability::Buffered);
+        let expected = self.model.commit(&commit, self.now());
+        assert_eq!(self.storage().commit(commit).unwrap(), expected.unwrap());
+        self.model.pins.push(at);
+        assert_eq!(self.storage().pins().unwrap(), self.model.pins);
     }
 
     fn drop_leases(&mut self) {

@@ -227,6 +227,10 @@ impl FileAccess for Unreadable {
     fn write(&self, path: &Path, content: &[u8]) -> std::io::Result<()> {
         SystemFiles.write(path, content)
     }
+
+    fn overwrite(&self, path: &Path, content: &[u8]) -> std::io::Result<()> {
+        SystemFiles.overwrite(path, content)
+    }
 }
 
 #[test]

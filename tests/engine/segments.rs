@@ -293,7 +293,7 @@ fn frozen_at_any_access_to_its_segments_a_vault_holds_what_was_acknowledged() {
         acknowledged.push((frozen(), at, files.clone()));
         if round % 3 == 2 {
             let before = frozen();
-            storage.prune(PrunePolicy::default(), &[], "tester").unwrap();
+            storage.prune(PrunePolicy::default(), "tester").unwrap();
             assert!(frozen() > before + 4, "the prune compacted nothing");
         }
     }
@@ -315,7 +315,7 @@ fn frozen_at_any_access_to_its_segments_a_vault_holds_what_was_acknowledged() {
         };
         there(&storage);
         assert!(least.is_none_or(|(_, at, _)| *at <= storage.state().sequence), "copy {n}");
-        storage.prune(PrunePolicy::default(), &[], "tester").unwrap();
+        storage.prune(PrunePolicy::default(), "tester").unwrap();
         there(&storage);
         storage.close().unwrap();
         let storage = open(&copy);

@@ -111,6 +111,24 @@ pub(crate) fn put_memory(id: &str, content: &str, expect: Expect) -> Change {
     put(Kind::Memory, id, memory(id, content), expect)
 }
 
+/// A snapshot that pins a sequence.
+pub(crate) fn snapshot(id: &str, sequence: Sequence) -> Change {
+    let record = prepared(Kind::Snapshot, id, &format!(r#"{{"snapshot_id":"{id}","sequence":{sequence}}}"#));
+    put(Kind::Snapshot, id, record, Expect::Absent)
+}
+
+/// Makes snapshots of exactly these sequences.
+pub(crate) fn set_pins(storage: &dyn Storage, wanted: &[Sequence]) {
+    let there = storage.pins().unwrap();
+    let gone = there.iter().filter(|at| !wanted.contains(at));
+    let gone = gone.map(|at| delete(Kind::Snapshot, &format!("snap_{at}"), Expect::Present));
+    let new = wanted.iter().filter(|at| !there.contains(at)).map(|at| snapshot(&format!("snap_{at}"), *at));
+    let changes: Vec<_> = gone.chain(new).collect();
+    if !changes.is_empty() {
+        storage.commit(commit(changes, Durability::Buffered)).unwrap();
+    }
+}
+
 pub(crate) fn delete(kind: Kind, id: &str, expect: Expect) -> Change {
     Change { kind, id: id.to_owned(), action: Action::Delete, expect, event: None }
 }

@@ -6,11 +6,12 @@ use mirrordna::record::{Kind, RecordError, Value};
 use mirrordna::storage::Order;
 use mirrordna::vault::{EventQuery, Filter, ReflectionType};
 
-use crate::support::{Fixture, STRICT, golden_folders, ids, read_json};
+use crate::data::{golden_folders, read_json};
+use crate::support::{Fixture, STRICT, ids};
 
 /// Imports the store of each golden folder and hands it over with what the reference said.
 fn each_store(mut check: impl FnMut(&Fixture, &Value)) {
-    for folder in golden_folders() {
+    for folder in golden_folders("store") {
         let fixture = Fixture::new();
         fixture.import(&folder.join("store"), STRICT).unwrap();
         check(&fixture, &read_json(&folder.join("store_expected.json")));
@@ -23,7 +24,7 @@ fn texts(value: Option<&Value>) -> Vec<String> {
 
 #[test]
 fn the_report_says_what_was_taken_and_what_not() {
-    for folder in golden_folders() {
+    for folder in golden_folders("store") {
         let fixture = Fixture::new();
         let report = fixture.import(&folder.join("store"), STRICT).unwrap();
         let taken = |taken| Counts { taken, ..Counts::default() };
@@ -163,7 +164,7 @@ fn the_latest_dna_is_that_of_the_reference() {
 
 #[test]
 fn reflections_are_read_without_their_nulls_and_lead_to_the_same_introspection() {
-    for folder in golden_folders() {
+    for folder in golden_folders("store") {
         let fixture = Fixture::new();
         fixture.import(&folder.join("store"), STRICT).unwrap();
         let shimmed = folder.join("store_shimmed");

@@ -5,14 +5,7 @@ use mirrordna::record::{Kind, RecordError, Value, json};
 use mirrordna::storage::NOW;
 use mirrordna::vault::Past;
 
-use crate::support::{AGENT, Fixture, LENIENT, STRICT, USER, collection, memory};
-
-fn session(id: &str, parent: &str) -> String {
-    format!(
-        r#"{{"session_id":"{id}","parent_session_id":{parent},"agent_id":"{AGENT}","user_id":"{USER}",
-        "started_at":"2025-01-01T00:00:00Z","ended_at":null}}"#
-    )
-}
+use crate::support::{AGENT, Fixture, LENIENT, STRICT, collection, memory, session};
 
 fn refusals(report: &ImportReport) -> Vec<(&str, &str)> {
     report.refused.iter().map(|finding| (finding.id.as_str(), finding.reason.name())).collect()
@@ -66,7 +59,7 @@ fn broken_records_are_reported_one_by_one_and_taken_only_by_a_lenient_import() {
 #[test]
 fn nulls_that_no_schema_allows_are_absent_and_counted() {
     let fixture = Fixture::new();
-    let sessions = collection([("\"sess_000000000001\"", session("sess_000000000001", "null"))]);
+    let sessions = collection([("\"sess_000000000001\"", session("sess_000000000001", None))]);
     let identities = collection([(
         "\"mdna_agt_0123456789abcdef\"",
         format!(
@@ -128,9 +121,9 @@ fn of_two_members_with_one_key_the_first_counts_and_the_second_is_reported() {
 fn parents_may_come_later_in_the_file_or_never() {
     let fixture = Fixture::new();
     let sessions = collection([
-        ("\"sess_000000000003\"", session("sess_000000000003", "\"sess_000000000002\"")),
-        ("\"sess_000000000002\"", session("sess_000000000002", "\"sess_000000000001\"")),
-        ("\"sess_000000000001\"", session("sess_000000000001", "\"sess_nowhere00000\"")),
+        ("\"sess_000000000003\"", session("sess_000000000003", Some("sess_000000000002"))),
+        ("\"sess_000000000002\"", session("sess_000000000002", Some("sess_000000000001"))),
+        ("\"sess_000000000001\"", session("sess_000000000001", Some("sess_nowhere00000"))),
     ]);
     let store = fixture.store(&[("sessions.json", &sessions)]);
     let report = fixture.import(&store, STRICT).unwrap();

@@ -11,15 +11,14 @@ use mirrordna::record::json::{self, Charset, Layout};
 use mirrordna::record::{Kind, Value, object};
 use mirrordna::vault::{EventQuery, Filter, NewEvent, NewSession};
 
-use crate::support::{
-    AGENT, Fixture, LENIENT, STRICT, USER, collection, everything, golden_folders, ids, memory, shared,
-};
+use crate::data::{golden_folders, shared};
+use crate::support::{AGENT, Fixture, LENIENT, STRICT, USER, collection, everything, ids, memory};
 
 /// A vault with records of every kind, some changed and deleted, and events that the log tells.
 fn full() -> Fixture {
     let fixture = Fixture::new();
     let vault = &fixture.vault;
-    fixture.import(&golden_folders()[0].join("store"), STRICT).unwrap();
+    fixture.import(&golden_folders("store")[0].join("store"), STRICT).unwrap();
     let session =
         vault.sessions().start(NewSession { agent_id: AGENT.into(), user_id: USER.into(), ..NewSession::default() });
     vault.sessions().end(&session.unwrap().id, None).unwrap();
@@ -54,7 +53,7 @@ fn full() -> Fixture {
 
 #[test]
 fn an_exported_store_passes_the_references_rules_and_equals_the_original() {
-    for folder in golden_folders() {
+    for folder in golden_folders("store") {
         let fixture = Fixture::new();
         let original = folder.join("store");
         fixture.import(&original, STRICT).unwrap();

@@ -8,7 +8,8 @@ use mirrordna::record::document::timeline_summary;
 use mirrordna::record::{Kind, RecordError, Value};
 use mirrordna::vault::{EventQuery, NewEvent};
 
-use crate::support::{AGENT, Fixture, LENIENT, STRICT, golden_folders, read_json, shared};
+use crate::data::{golden_folders, read_json, shared};
+use crate::support::{AGENT, Fixture, LENIENT, STRICT};
 
 fn event_ids(fixture: &Fixture, query: &EventQuery) -> Vec<String> {
     let events = fixture.vault.timeline().query(query).unwrap();
@@ -21,7 +22,7 @@ fn texts(value: Option<&Value>) -> Vec<String> {
 
 #[test]
 fn the_references_files_are_imported_and_queries_answer_as_its_own() {
-    for folder in golden_folders() {
+    for folder in golden_folders("store") {
         let expected = read_json(&folder.join("timeline/expected.json"));
         for (name, expected) in expected.as_object().unwrap() {
             let path = folder.join("timeline").join(name);
@@ -58,7 +59,7 @@ fn the_references_files_are_imported_and_queries_answer_as_its_own() {
 
 #[test]
 fn what_was_imported_is_exported_as_the_reference_would() {
-    for folder in golden_folders() {
+    for folder in golden_folders("store") {
         let small = folder.join("timeline/small.json");
         let fixture = Fixture::new();
         import_timeline(&fixture.vault, &small, &STRICT, &mut Silent).unwrap();

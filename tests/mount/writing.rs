@@ -4,6 +4,8 @@ use std::fs::{self, OpenOptions};
 use std::io;
 use std::process::Command;
 
+use mirrordna_mount::MountOptions;
+
 use crate::sample;
 use crate::support::Mount;
 
@@ -45,7 +47,8 @@ fn everything_is_refused(mount: &Mount) {
 /// told to allow it; reading changes nothing.
 #[test]
 fn every_change_is_refused() {
-    let mount = Mount::new(sample::fill);
+    let options = MountOptions { read_only: true, ..MountOptions::default() };
+    let mount = Mount::with(options, sample::fill);
     let before = mount.vault.state();
     everything_is_refused(&mount);
     let remounted = Command::new("mount").args(["-i", "-o", "remount,rw"]).arg(&mount.point).output().unwrap();

@@ -1,28 +1,20 @@
-//! Where the golden data lies: a small part beside the tests, which always runs, and all of it beside the checkout.
+//! The golden files of the reference, and what stands in them.
 
-use std::path::Path;
+use mirrordna::record::Value;
 
-use mirrordna::record::{Value, json};
+use crate::data::{golden_folders, read_json};
 
 /// The small part of the golden file `name`. It must be there.
 pub(crate) fn small(name: &str) -> Value {
-    read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/golden").join(name))
+    let copy = golden_folders("golden").swap_remove(0);
+    read_json(&copy.join(name))
 }
 
 /// Runs `test` on the golden file `name`: on the small part, and on all of it where that is to be had.
 pub(crate) fn each(name: &str, test: impl Fn(&Value)) {
-    test(&small(name));
-    let full = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/golden").join(name);
-    if full.exists() {
-        test(&read(&full));
-    } else {
-        eprintln!("SKIPPED: no full golden data at {}; only the small part was tested", full.display());
+    for folder in golden_folders("golden") {
+        test(&read_json(&folder.join(name)));
     }
-}
-
-fn read(path: &Path) -> Value {
-    let text = std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    json::parse(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// The elements of a list.

@@ -130,7 +130,8 @@ pub fn import(vault: &Vault, kind: Kind, records: &[(String, Value)], lenient: b
             token: None,
             durability: Durability::Buffered,
         };
-        vault.storage().commit(commit).unwrap_or_else(|error| panic!("{error}"));
+        let committed = vault.storage().commit(commit).unwrap_or_else(|error| panic!("{error}"));
+        vault.storage().settle_subscribers(committed.last);
     }
 }
 

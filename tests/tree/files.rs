@@ -2,7 +2,9 @@
 
 use std::ffi::OsStr;
 
+use mirrordna::health::{self, Health};
 use mirrordna::record::{Kind, Timestamp, json, object};
+use mirrordna::storage::Intent;
 use mirrordna::tree::{Node, Tree};
 use mirrordna::vault::{EventQuery, MemoryUpdate, NewSnapshot, Tier};
 
@@ -115,12 +117,38 @@ fn generated_files_follow_the_vault_and_stay_as_they_were_opened() {
     assert!(now.starts_with(&before.1));
     assert_eq!(now.split_inclusive(|byte| *byte == b'\n').count() as u64, vault.state().sequence);
     assert_eq!(String::from_utf8(read(&tree, ".vault/root")).unwrap(), format!("{}\n", vault.state().root));
-    let health = json::parse(&read(&tree, ".vault/health.json")).unwrap();
-    assert_eq!(health.str_at("status"), Some("ok"));
     tree.note_error("the disk is on fire".into());
     assert!(String::from_utf8(read(&tree, ".vault/last-error")).unwrap().ends_with("the disk is on fire\n"));
-    let health = json::parse(&read(&tree, ".vault/health.json")).unwrap();
-    assert_eq!(health.str_at("last_error"), Some("the disk is on fire"));
+}
+
+#[test]
+fn the_health_of_the_vault_is_what_the_command_tells_of_it() {
+    let (_dir, vault) = vault();
+    sample::fill(&vault);
+    let tree = Tree::new(vault.clone());
+    let shown = || json::parse(&read(&tree, ".vault/health.json")).unwrap();
+    let told = || {
+        let mut health = Health::default();
+        health::check_vault(&vault, &mut health);
+        health.to_value()
+    };
+    let health = shown();
+    assert_eq!((health.str_at("status"), health.get("checks")), (Some("ok"), told().get("checks")));
+    assert_eq!(health.str_at("root"), Some(vault.state().root.to_string().as_str()));
+    // Looking again reads nothing; a change is seen, and so is work that has begun and ended without one.
+    let before = vault.storage().stats().versions_read;
+    assert_eq!(shown(), health);
+    assert_eq!(vault.storage().stats().versions_read, before);
+    sample::session(&vault);
+    assert_ne!(shown(), health);
+    assert_eq!(shown().get("checks"), told().get("checks"));
+    vault.storage().set_intent(Some(&Intent::Import { since: vault.state().sequence })).unwrap();
+    assert_eq!(shown().str_at("status"), Some("warning"));
+    vault.storage().set_intent(None).unwrap();
+    assert_eq!(shown().str_at("status"), Some("ok"));
+    tree.note_error("the disk is on fire".into());
+    assert_eq!(shown().str_at("status"), Some("warning"));
+    assert!(String::from_utf8(read(&tree, ".vault/health.json")).unwrap().contains("the disk is on fire"));
 }
 
 #[test]

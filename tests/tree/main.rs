@@ -3,8 +3,13 @@
 mod changes;
 mod files;
 mod past;
+mod renaming;
 #[path = "../support/sample.rs"]
 #[expect(unreachable_pub, reason = "shared with other tests")]
 mod sample;
 mod shape;
 mod support;
+#[path = "../support/texts.rs"]
+mod texts;
+mod write_model;
+mod writing;

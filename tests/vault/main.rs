@@ -5,6 +5,8 @@ mod artifacts;
 mod chains;
 #[path = "../support/files.rs"]
 mod files;
+#[path = "../support/fixture.rs"]
+mod fixture;
 mod identities;
 mod memories;
 mod records;

@@ -184,8 +184,11 @@ fn a_restore_brings_back_the_records_by_new_changes() {
     fixture.memory(Tier::Episodic, "new", None);
     snapshot(&fixture, "snap_b", false);
     let log = fixture.vault.state().sequence;
-    let restored = fixture.vault.snapshots().restore("snap_a").unwrap();
+    let mut told = Vec::new();
+    let mut follow = |done, total| told.push((done, total));
+    let restored = fixture.vault.snapshots().restore_with("snap_a", &mut follow).unwrap();
     assert_eq!((restored.put, restored.deleted), (2, 1));
+    assert_eq!(told, [(1, 3), (2, 3), (3, 3)]);
     assert_eq!(state(&fixture), before);
     assert!(fixture.vault.state().sequence > log, "history goes on");
     assert!(fixture.vault.snapshots().get("snap_b").is_ok(), "snapshots stay");
@@ -226,6 +229,11 @@ fn prune_keeps_what_a_pin_needs_and_drops_it_when_the_pin_is_gone() {
     assert_eq!(keep_one(&fixture), 0);
     fixture.vault.snapshots().delete("snap_a").unwrap();
     assert!(keep_one(&fixture) >= 1);
+    // What is left there is not what was there, so it is not shown.
+    let error = fixture.vault.at(pinned).err().unwrap();
+    assert!(matches!(error, Error::Pruned { at, .. } if at == pinned), "{error}");
+    let now = fixture.vault.state().sequence;
+    assert_eq!(fixture.vault.at(now).unwrap().sequence(), Some(now));
     assert!(matches!(
         fixture.vault.prune(PrunePolicy { keep: Some(0), ..PrunePolicy::default() }),
         Err(Error::Argument { .. })

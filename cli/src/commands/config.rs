@@ -71,8 +71,8 @@ pub(crate) struct Generate {
     #[arg(long, value_enum, default_value_t = Size::Minimal)]
     template: Size,
     /// Its language [default: what the name of the file says, else yaml]
-    #[arg(long)]
-    format: Option<Language>,
+    #[arg(long, value_parser = input::language())]
+    format: Option<Format>,
     /// Where to [default: stdout]
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -92,14 +92,6 @@ enum Size {
     Minimal,
     /// What may be there, too
     Full,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Language {
-    /// JSON
-    Json,
-    /// YAML
-    Yaml,
 }
 
 pub(crate) fn run(command: Command, context: &Context) -> Result<()> {
@@ -140,11 +132,8 @@ fn generate(generate: Generate, context: &Context) -> Result<()> {
         }
     }
     .map_err(mirrordna::Error::from)?;
-    let format = match generate.format {
-        Some(Language::Json) => Format::Json,
-        Some(Language::Yaml) => Format::Yaml,
-        None => generate.output.as_deref().and_then(Format::of_path).unwrap_or(Format::Yaml),
-    };
+    let named = || generate.output.as_deref().and_then(Format::of_path);
+    let format = generate.format.or_else(named).unwrap_or(Format::Yaml);
     let mut text = Vec::new();
     let members = document.iter().map(|(key, value)| (key.as_str(), value));
     // Writing to a vector cannot fail.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgGroup, Args, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Subcommand};
 use mirrordna::record::id::IdentityType;
 use mirrordna::record::{Kind, Map, Value, object};
 use mirrordna::vault::{Filter, NewIdentity};
@@ -11,7 +11,7 @@ use mirrordna::{Error, Vault};
 use super::list::{self, PageArgs};
 use crate::context::Context;
 use crate::error::{Failure, Result};
-use crate::input::{self, SecretFile, json_argument};
+use crate::input::{self, SecretFile, json_argument, one_of};
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
@@ -43,8 +43,8 @@ Examples:
   mirrordna identity list --type agent --newest --limit 10")]
     List {
         /// Of this type
-        #[arg(long = "type", value_name = "TYPE")]
-        identity_type: Option<Type>,
+        #[arg(long = "type", value_name = "TYPE", value_parser = one_of(IdentityType::ALL, IdentityType::name))]
+        identity_type: Option<IdentityType>,
         #[command(flatten)]
         page: PageArgs,
     },
@@ -84,8 +84,8 @@ Examples:
 #[command(group = ArgGroup::new("private key").args(["key_out", "show_private_key"]).required(true).multiple(true))]
 pub(crate) struct Create {
     /// What the identity stands for
-    #[arg(long = "type", value_name = "TYPE")]
-    identity_type: Type,
+    #[arg(long = "type", value_name = "TYPE", value_parser = one_of(IdentityType::ALL, IdentityType::name))]
+    identity_type: IdentityType,
     /// Its name, kept as metadata.name
     #[arg(long)]
     name: Option<String>,
@@ -100,33 +100,12 @@ pub(crate) struct Create {
     show_private_key: bool,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-pub(crate) enum Type {
-    /// A person
-    User,
-    /// An AI agent
-    Agent,
-    /// Software that is neither
-    System,
-}
-
-impl From<Type> for IdentityType {
-    fn from(identity_type: Type) -> Self {
-        match identity_type {
-            Type::User => Self::User,
-            Type::Agent => Self::Agent,
-            Type::System => Self::System,
-        }
-    }
-}
-
 pub(crate) fn run(command: Command, context: &Context) -> Result<()> {
     match command {
         Command::Create(arguments) => create(arguments, context),
         Command::Get { id } => Ok(context.output().record(&context.open()?.get(Kind::Identity, &id)?)?),
         Command::List { identity_type, page } => {
-            let wanted = identity_type.map(|wanted| IdentityType::from(wanted).name());
-            let filter = Filter::default().with_some("identity_type", wanted);
+            let filter = Filter::default().with_some("identity_type", identity_type.map(IdentityType::name));
             list::list(context, &context.open()?, Kind::Identity, filter, page)
         }
         Command::Sign { id, claim, key } => {
@@ -160,7 +139,7 @@ fn create(arguments: Create, context: &Context) -> Result<()> {
     let vault = context.open()?;
     // The file comes first: if it cannot be made, neither is an identity whose key nobody would have.
     let file = arguments.key_out.as_deref().map(SecretFile::create).transpose()?;
-    let new = vault.identities().create(arguments.identity_type.into(), metadata)?;
+    let new = vault.identities().create(arguments.identity_type, metadata)?;
     if let Some((file, path)) = file.zip(arguments.key_out) {
         file.keep(&new.private_key.to_base64()).map_err(|error| take_back(&vault, &new, &Failure::io(&path, error)))?;
         context.note(&format!("the private key is in {}; keep it safe, the vault has no copy", path.display()));

@@ -3,15 +3,15 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use mirrordna::Vault;
 use mirrordna::record::{Kind, Map, Timestamp, Value};
-use mirrordna::vault::{self, Filter, MemoryUpdate, NewMemory, Record};
+use mirrordna::vault::{Filter, MemoryUpdate, NewMemory, Record, Tier};
 
 use super::list::{self, PageArgs};
 use crate::context::Context;
 use crate::error::{Failure, Result};
-use crate::input::{self, json_argument};
+use crate::input::{self, json_argument, one_of};
 use crate::time::Moment;
 
 pub(crate) const EXAMPLES: &str = "\
@@ -79,6 +79,7 @@ Examples:
         /// Id of the memory
         id: String,
         /// Where it is to be kept
+        #[arg(value_parser = one_of(Tier::ALL, Tier::name))]
         tier: Tier,
     },
     /// Mark a memory as archived
@@ -116,7 +117,7 @@ pub(crate) struct Add {
     #[arg(required_unless_present = "json", conflicts_with = "json", allow_hyphen_values = true)]
     text: Option<String>,
     /// Where it is kept
-    #[arg(long, required_unless_present = "json", conflicts_with = "json")]
+    #[arg(long, value_parser = one_of(Tier::ALL, Tier::name), required_unless_present = "json", conflicts_with = "json")]
     tier: Option<Tier>,
     /// Id of the session that it comes from
     #[arg(long, value_name = "ID", required_unless_present = "json", conflicts_with = "json")]
@@ -141,7 +142,7 @@ pub(crate) struct Add {
 #[derive(Args)]
 pub(crate) struct Wanted {
     /// In this tier
-    #[arg(long)]
+    #[arg(long, value_parser = one_of(Tier::ALL, Tier::name))]
     tier: Option<Tier>,
     /// From this session
     #[arg(long, value_name = "ID")]
@@ -182,27 +183,6 @@ pub(crate) struct Update {
     metadata: Option<Value>,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-#[value(rename_all = "snake_case")]
-pub(crate) enum Tier {
-    /// For now
-    ShortTerm,
-    /// For good
-    LongTerm,
-    /// What happened
-    Episodic,
-}
-
-impl From<Tier> for vault::Tier {
-    fn from(tier: Tier) -> Self {
-        match tier {
-            Tier::ShortTerm => Self::ShortTerm,
-            Tier::LongTerm => Self::LongTerm,
-            Tier::Episodic => Self::Episodic,
-        }
-    }
-}
-
 pub(crate) fn run(command: Command, context: &Context) -> Result<()> {
     match command {
         Command::Add(new) => add(*new, context),
@@ -224,9 +204,7 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<()> {
             let change = MemoryUpdate { content: new_text.map(Value::from), metadata: update.metadata };
             changed("updated", &context.open()?.memories().update(&update.id, &change)?, context)
         }
-        Command::Promote { id, tier } => {
-            changed("promoted", &context.open()?.memories().promote(&id, tier.into())?, context)
-        }
+        Command::Promote { id, tier } => changed("promoted", &context.open()?.memories().promote(&id, tier)?, context),
         Command::Archive { id } => changed("archived", &context.open()?.memories().archive(&id)?, context),
         Command::Access { id } => changed("counted", &context.open()?.memories().count_access(&id)?, context),
         Command::Delete { id } => list::delete(context, Kind::Memory, &id),
@@ -245,7 +223,7 @@ fn add(new: Add, context: &Context) -> Result<()> {
             let remembered = text(remembered)?;
             let metadata = with_tags(new.metadata, new.tags)?;
             context.open()?.memories().add(NewMemory {
-                tier: tier.into(),
+                tier,
                 content: remembered.into(),
                 session_id,
                 agent_id: new.agent,
@@ -283,7 +261,7 @@ fn changed(what: &str, record: &Record, context: &Context) -> Result<()> {
 
 impl Wanted {
     fn filter(self, vault: &Vault) -> Filter {
-        let tier = self.tier.map(|tier| vault::Tier::from(tier).name());
+        let tier = self.tier.map(Tier::name);
         let mut filter = Filter::default()
             .with_some("tier", tier)
             .with_some("source.session_id", self.session.as_deref())

@@ -9,26 +9,29 @@ use std::io::{Read, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command as Process, Stdio};
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use mirrordna_mount::MountOptions;
+use mirrordna_mount::{MountOptions, Server};
 
 use crate::context::Context;
 use crate::error::{Failure, Result};
 use crate::exit::{self, Exit};
 use crate::interrupt::Then;
-use crate::server;
 
 /// What the process in the background says when the mount can be used.
 const READY: &str = "ready";
 
+/// How long a process may take to write everything out and close its vault after its mount is gone.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Mount the vault as a directory, and return when it can be used
+    /// Mount the vault as a directory whose files are its records, and return when it can be used
     #[command(after_help = "\
 Examples:
-  mirrordna mount ~/vault --read-only
-  mirrordna --log-file mount.log mount ~/vault --read-only
+  mirrordna mount ~/vault
+  mirrordna --log-file mount.log mount ~/vault
   mirrordna mount ~/vault --read-only --foreground")]
     Mount(Mount),
     /// Unmount a vault, and return when the process that served it is gone
@@ -70,9 +73,13 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<()> {
         }
         Command::Mount(mount) => start_in_background(&mount, context),
         Command::Umount { dir } => {
-            let servers = server::of_mount(&dir);
+            let server = Server::of(&dir);
             mirrordna_mount::umount(&dir)?;
-            servers.wait()?;
+            if let Some(server) = server
+                && !server.wait(PATIENCE).map_err(|error| Failure::io(&dir, error))?
+            {
+                return Err(Failure::StillServing { seconds: PATIENCE.as_secs() });
+            }
             context.note(&format!("unmounted {}", dir.display()));
             Ok(())
         }

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use mirrordna::Error;
 use mirrordna::record::Kind;
 use mirrordna::storage::Sequence;
@@ -29,7 +28,7 @@ Examples:
   jq '.metadata.reviewed = true' memory.json | mirrordna record put memories -")]
     Put {
         /// Where it belongs
-        #[arg(value_parser = collection())]
+        #[arg(value_parser = input::one_of(Kind::ALL, Kind::collection))]
         collection: Kind,
         /// JSON or YAML file with the record; - for stdin
         file: PathBuf,
@@ -41,7 +40,7 @@ Examples:
   mirrordna record get memories mem_20250301_080000_0a1b2c3d --at 17")]
     Get {
         /// Where it belongs
-        #[arg(value_parser = collection())]
+        #[arg(value_parser = input::one_of(Kind::ALL, Kind::collection))]
         collection: Kind,
         /// Id of the record
         id: String,
@@ -56,7 +55,7 @@ Examples:
   mirrordna --jsonl record list entries --where type=artifact")]
     List {
         /// Which one
-        #[arg(value_parser = collection())]
+        #[arg(value_parser = input::one_of(Kind::ALL, Kind::collection))]
         collection: Kind,
         #[command(flatten)]
         page: PageArgs,
@@ -65,7 +64,7 @@ Examples:
     #[command(after_help = "Examples:\n  mirrordna record history citations mc_0123456789abcdef")]
     History {
         /// Where it belongs
-        #[arg(value_parser = collection())]
+        #[arg(value_parser = input::one_of(Kind::ALL, Kind::collection))]
         collection: Kind,
         /// Id of the record
         id: String,
@@ -77,17 +76,11 @@ Examples:
     #[command(after_help = "Examples:\n  mirrordna record delete entries entry_0123456789abcdef")]
     Delete {
         /// Where it belongs
-        #[arg(value_parser = collection())]
+        #[arg(value_parser = input::one_of(Kind::ALL, Kind::collection))]
         collection: Kind,
         /// Id of the record
         id: String,
     },
-}
-
-/// Reads the name of a collection; help and completions list them.
-fn collection() -> impl TypedValueParser<Value = Kind> {
-    PossibleValuesParser::new(Kind::ALL.map(Kind::collection))
-        .try_map(|name| Kind::from_collection(&name).ok_or(Error::UnknownCollection { name }))
 }
 
 pub(crate) fn run(command: Command, context: &Context) -> Result<()> {

@@ -1,13 +1,13 @@
 //! `mirrordna reflection`: what an agent thinks of what it did.
 
-use clap::{ArgAction, Args, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Subcommand};
 use mirrordna::record::{Map, Value};
 use mirrordna::vault::{NewReflection, ReflectionType};
 
 use super::list;
 use crate::context::Context;
 use crate::error::Result;
-use crate::input::json_argument;
+use crate::input::{json_argument, one_of};
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
@@ -35,8 +35,8 @@ Examples:
         #[arg(long, value_name = "ID")]
         agent: Option<String>,
         /// Of this type
-        #[arg(long = "type", value_name = "TYPE")]
-        reflection_type: Option<Type>,
+        #[arg(long = "type", value_name = "TYPE", value_parser = one_of(ReflectionType::ALL, ReflectionType::name))]
+        reflection_type: Option<ReflectionType>,
         /// Stop after this many
         #[arg(long, value_name = "N")]
         limit: Option<usize>,
@@ -164,41 +164,12 @@ pub(crate) struct Observed {
     metadata: Option<Value>,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-pub(crate) enum Type {
-    /// A decision
-    Decision,
-    /// The use of a capability
-    Capability,
-    /// Whether the agent does what it should
-    Alignment,
-    /// How well it does it
-    Performance,
-    /// The state it is in
-    State,
-    /// Other reflections
-    Meta,
-}
-
-impl From<Type> for ReflectionType {
-    fn from(reflection_type: Type) -> Self {
-        match reflection_type {
-            Type::Decision => Self::Decision,
-            Type::Capability => Self::Capability,
-            Type::Alignment => Self::Alignment,
-            Type::Performance => Self::Performance,
-            Type::State => Self::State,
-            Type::Meta => Self::Meta,
-        }
-    }
-}
-
 pub(crate) fn run(command: Command, context: &Context) -> Result<()> {
     match command {
         Command::Add(new) => add(new, context),
         Command::List { agent, reflection_type, limit } => {
             let vault = context.open()?;
-            let records = vault.reflections().list(agent.as_deref(), reflection_type.map(Into::into))?;
+            let records = vault.reflections().list(agent.as_deref(), reflection_type)?;
             list::show(context, mirrordna::record::Kind::Reflection, records.take(limit.unwrap_or(usize::MAX)))
         }
         Command::Introspect { agent } => {

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use mirrordna::Vault;
-use mirrordna::record::document::{self, Proof, SnapshotFile};
+use mirrordna::record::document::{Format, Proof, SnapshotFile};
 use mirrordna::record::{Kind, Value, object};
 use mirrordna::vault::{DifferenceKind, Filter, NewSnapshot};
 
@@ -47,8 +47,8 @@ Examples:
         /// Id of the snapshot
         id: String,
         /// Print its file in this language
-        #[arg(long)]
-        format: Option<FileFormat>,
+        #[arg(long, value_parser = input::language())]
+        format: Option<Format>,
     },
     /// Verify a snapshot file, this vault's or a foreign one, and show what it is; nothing is stored
     #[command(after_help = "\
@@ -96,31 +96,14 @@ pub(crate) struct Create {
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Language of the file [default: what its name says, else json]
-    #[arg(long, requires = "output")]
-    format: Option<FileFormat>,
+    #[arg(long, value_parser = input::language(), requires = "output")]
+    format: Option<Format>,
     /// Embed the records in its file
     #[arg(long)]
     full: bool,
     /// What to say with it, an object
     #[arg(long, value_name = "JSON", value_parser = json_argument)]
     metadata: Option<Value>,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-pub(crate) enum FileFormat {
-    /// JSON
-    Json,
-    /// YAML
-    Yaml,
-}
-
-impl From<FileFormat> for document::Format {
-    fn from(format: FileFormat) -> Self {
-        match format {
-            FileFormat::Json => Self::Json,
-            FileFormat::Yaml => Self::Yaml,
-        }
-    }
 }
 
 pub(crate) fn run(command: Command, context: &Context) -> Result<()> {
@@ -133,8 +116,8 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<()> {
         Command::Diff { first, second } => diff(&first, &second, context),
         Command::Restore { id } => {
             let vault = context.open()?;
-            let progress = context.progress("restoring", Unit::Steps);
-            let restored = vault.snapshots().restore(&id)?;
+            let mut progress = context.progress("restoring", Unit::Steps);
+            let restored = vault.snapshots().restore_with(&id, &mut |done, total| progress.set(done, total))?;
             drop(progress);
             let value = object([
                 ("sequence", restored.sequence.into()),
@@ -156,9 +139,9 @@ fn create(new: Create, context: &Context) -> Result<()> {
     let vault = context.open()?;
     let pin = vault.snapshots().create(NewSnapshot { id: new.id, full: new.full, metadata: new.metadata })?;
     if let Some(path) = new.output {
-        let format = new.format.map(Into::into).or_else(|| document::Format::of_path(&path));
+        let format = new.format.or_else(|| Format::of_path(&path)).unwrap_or(Format::Json);
         let file = render(&pin.id, &vault, context)?;
-        input::write_file(&path, |mut out| file.render(&mut out, format.unwrap_or(document::Format::Json)))?;
+        input::write_file(&path, |mut out| file.render(&mut out, format))?;
         let checksum = file.checksum().map(|checksum| checksum.to_string()).unwrap_or_default();
         context.note(&format!("wrote {}, checksum {checksum}", path.display()));
     }
@@ -170,7 +153,7 @@ fn render(id: &str, vault: &Vault, context: &Context) -> Result<SnapshotFile> {
     Ok(vault.snapshots().file(id)?)
 }
 
-fn show(id: &str, format: Option<FileFormat>, context: &Context) -> Result<()> {
+fn show(id: &str, format: Option<Format>, context: &Context) -> Result<()> {
     let vault = context.open()?;
     let format = match (format, context.output().is_text()) {
         (Some(format), _) => format,
@@ -181,8 +164,8 @@ fn show(id: &str, format: Option<FileFormat>, context: &Context) -> Result<()> {
     };
     let file = render(id, &vault, context)?;
     Ok(context.output().with(|out| {
-        file.render(out, format.into())?;
-        std::io::Write::write_all(out, if matches!(format, FileFormat::Json) { b"\n" } else { b"" })
+        file.render(out, format)?;
+        std::io::Write::write_all(out, if format == Format::Json { b"\n" } else { b"" })
     })?)
 }
 

@@ -209,7 +209,7 @@ impl Wanted {
             actor: self.actor,
             session: self.session,
             limit: self.limit.filter(|limit| *limit > 0),
-            at: None,
+            view: None,
         }
     }
 }

@@ -12,16 +12,19 @@ use mirrordna::vault::EventQuery;
 
 use crate::context::Context;
 use crate::describe;
-use crate::error::Result;
+use crate::error::{Failure, Result};
 use crate::interrupt::Then;
 use crate::progress::Unit;
+
+/// How many findings of an import people are shown of each sort; the rest is counted.
+const LISTED: usize = 100;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Import a store folder of the MirrorDNA reference, all of it or nothing
     ///
-    /// Records that break their schema are refused, one by one and with the reason; the others are taken. Importing a
-    /// folder again changes nothing.
+    /// Records that break their schema or close a cycle are refused, each with the reason; the others are taken. When any
+    /// was refused the exit code is 14. Importing a folder again changes nothing.
     #[command(after_help = "\
 Examples:
   mirrordna import ~/.mirrordna/data
@@ -30,7 +33,7 @@ Examples:
     Import {
         /// The folder
         dir: PathBuf,
-        /// Take records that break their schema, too, marked so that verify shows them
+        /// Take those records, too, marked so that verify shows them
         #[arg(long)]
         lenient: bool,
     },
@@ -124,11 +127,28 @@ fn follow<T>(
     Ok(context.interrupt().during(stop, || work(&mut follow))?)
 }
 
+/// Says what an import did. It fails when anything was refused, so that a script notices.
 fn print_import(report: &ImportReport, context: &Context) -> Result<()> {
-    let output = context.output();
-    if !output.is_text() {
-        return Ok(output.json(&report.to_value())?);
+    if context.output().is_text() {
+        print_findings(report, context)?;
+        note_import(report, context);
+    } else {
+        context.output().json(&report.to_value())?;
     }
+    let refused = report.total().refused;
+    let failed = report.configs.iter().filter(|config| !config.is_sound()).count() as u64;
+    let mut what = Vec::new();
+    if refused > 0 {
+        what.push(describe::count(refused, "record was refused", "records were refused"));
+    }
+    if failed > 0 {
+        what.push(describe::count(failed, "configuration is not sound", "configurations are not sound"));
+    }
+    if what.is_empty() { Ok(()) } else { Err(Failure::Refused { what: what.join(" and ") }) }
+}
+
+fn print_findings(report: &ImportReport, context: &Context) -> Result<()> {
+    let output = context.output();
     let mut listing = output.listing(["COLLECTION", "TAKEN", "SKIPPED", "REFUSED"]);
     for (kind, counts) in &report.collections {
         let counts = [counts.taken, counts.skipped, counts.refused].map(|count| count.to_string());
@@ -137,16 +157,25 @@ fn print_import(report: &ImportReport, context: &Context) -> Result<()> {
     listing.finish()?;
     for (title, findings) in [("REFUSED", &report.refused), ("TAKEN LENIENTLY", &report.lenient)] {
         let mut listing = output.listing([title, "ID", "REASON"]);
-        for finding in findings {
+        for finding in findings.iter().take(LISTED) {
             let cells = || vec![finding.file.clone(), finding.id.clone(), finding.reason.to_string()];
             listing.add(&Value::Null, cells)?;
         }
         listing.finish()?;
+        if let Some(more) = findings.len().checked_sub(LISTED).filter(|more| *more > 0) {
+            output.line(&format!("… and {more} more {}; --json lists all", title.to_lowercase()))?;
+        }
     }
-    output.flush()?;
-    for missing in &report.missing_parents {
+    Ok(output.flush()?)
+}
+
+fn note_import(report: &ImportReport, context: &Context) {
+    for missing in report.missing_parents.iter().take(LISTED) {
         let (session, parent) = (&missing.session_id, &missing.parent_session_id);
         context.note(&format!("the lineage of session {session} begins with it: its parent {parent} is not there"));
+    }
+    if let Some(more) = report.missing_parents.len().checked_sub(LISTED).filter(|more| *more > 0) {
+        context.note(&format!("… and {more} more sessions whose parents are not there; --json lists all"));
     }
     for config in &report.configs {
         let outcome = match &config.outcome {
@@ -162,7 +191,5 @@ fn print_import(report: &ImportReport, context: &Context) -> Result<()> {
     let total = report.total();
     let taken = describe::count(total.taken, "record", "records");
     let skipped = if total.skipped > 0 { format!(", {} there already", total.skipped) } else { String::new() };
-    let refused = if total.refused > 0 { format!(", {} refused", total.refused) } else { String::new() };
-    context.note(&format!("imported {taken}{skipped}{refused}"));
-    Ok(())
+    context.note(&format!("imported {taken}{skipped}"));
 }

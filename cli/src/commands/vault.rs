@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use clap::{ArgGroup, Args, Subcommand};
+use mirrordna::Vault;
 use mirrordna::record::{Kind, Value, object};
 use mirrordna::storage::{LogEntry, PrunePolicy, Sequence};
 use mirrordna::vault::{Overview, Tier};
 use mirrordna::verify::{self, Report};
-use mirrordna::{Vault, storage};
 
 use crate::context::Context;
 use crate::describe;
@@ -229,30 +229,13 @@ fn page_size(left: u64) -> usize {
 }
 
 fn add_entry(entry: &LogEntry, listing: &mut Listing<'_>) -> Result<()> {
-    let collection = entry.kind.map(Kind::collection);
-    let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    let value = object([
-        ("sequence", entry.sequence.into()),
-        ("time", entry.time.to_string().into()),
-        ("operation", entry.operation.name().into()),
-        ("origin", entry.origin.name().into()),
-        ("collection", collection.into()),
-        ("id", some(&entry.id).into()),
-        ("session", some(&entry.session).into()),
-        ("agent", some(&entry.agent).into()),
-        ("actor", entry.actor.as_str().into()),
-        ("event", entry.event.map(storage::Event::name).into()),
-        ("commitment", entry.commitment.map(|commitment| commitment.to_string()).into()),
-        ("end_of_commit", entry.end_of_commit.into()),
-        ("detail", some(&entry.detail).into()),
-    ]);
-    Ok(listing.add(&value, || {
+    Ok(listing.add(&entry.to_value(), || {
         let id = if entry.id.is_empty() { entry.detail.clone() } else { entry.id.clone() };
         let cells = [
             entry.sequence.to_string(),
             describe::time(&entry.time.to_string()),
             entry.operation.name().to_owned(),
-            collection.unwrap_or("-").to_owned(),
+            entry.kind.map_or("-", Kind::collection).to_owned(),
             id,
             entry.actor.clone(),
             entry.origin.name().to_owned(),

@@ -22,6 +22,7 @@ use super::super::types::{
 };
 use super::super::{Changed, Intent, MAX_COMMIT_BYTES, MAX_COMMIT_CHANGES, Result, Storage, StorageError, Subscriber};
 use super::artifacts::{HIGHEST_KEY, check_rows};
+use super::prune::HORIZON_KEY;
 use super::{Cf, Overlay, Published, RocksStorage, Slot, Writer, bare_entry, lock};
 
 /// A group takes no further commit once it has this many bytes of records.
@@ -89,6 +90,7 @@ struct Group {
     tree: Tree,
     time: Timestamp,
     epoch: u64,
+    horizon: Sequence,
     sync: bool,
     overlay: Overlay,
     changed: Vec<Changed>,
@@ -205,6 +207,7 @@ impl RocksStorage {
             tree: (*published.tree).clone(),
             time: published.time.max(self.clock.now()),
             epoch: published.epoch,
+            horizon: published.horizon,
             sync: false,
             overlay: Overlay::new(),
             changed: Vec::new(),
@@ -229,7 +232,8 @@ impl RocksStorage {
         if group.sync {
             self.durable.fetch_max(sequence, Ordering::AcqRel);
         }
-        self.publish(Published { tree: Arc::new(group.tree), time: group.time, epoch: group.epoch });
+        let Group { tree, time, epoch, horizon, .. } = group;
+        self.publish(Published { tree: Arc::new(tree), time, epoch, horizon });
         if let Some(tokens) = &mut writer.tokens {
             for (token, answer) in group.tokens {
                 tokens.remember(token, answer);
@@ -239,16 +243,18 @@ impl RocksStorage {
         Ok(())
     }
 
+    /// Those who are still there.
+    pub(super) fn subscribers(&self) -> Vec<Arc<dyn Subscriber>> {
+        let mut subscribers = lock(&self.subscribers);
+        subscribers.retain(|subscriber| subscriber.strong_count() > 0);
+        subscribers.iter().filter_map(std::sync::Weak::upgrade).collect()
+    }
+
     fn notify(&self, changed: &[Changed]) {
         if changed.is_empty() {
             return;
         }
-        let subscribers: Vec<Arc<dyn Subscriber>> = {
-            let mut subscribers = lock(&self.subscribers);
-            subscribers.retain(|subscriber| subscriber.strong_count() > 0);
-            subscribers.iter().filter_map(std::sync::Weak::upgrade).collect()
-        };
-        for subscriber in subscribers {
+        for subscriber in self.subscribers() {
             // The commits are made, and others wait for their answers: a subscriber's own fault must not take those away.
             let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| subscriber.changed(changed)));
             if told.is_err() {
@@ -468,10 +474,12 @@ impl RocksStorage {
     }
 
     /// Appends, durably, the entry of a prune.
-    pub(super) fn append_prune(&self, actor: &str, detail: String) -> Result<()> {
+    pub(super) fn append_prune(&self, actor: &str, horizon: Sequence, detail: String) -> Result<()> {
         check_name("the name of the actor", actor)?;
         let mut writer = lock(&self.writer);
-        let group = self.begin_group(&mut writer)?;
+        let mut group = self.begin_group(&mut writer)?;
+        group.horizon = horizon;
+        group.batch.put_cf(self.database.cf(Cf::Meta)?, HORIZON_KEY, horizon.to_le_bytes());
         self.append_bare(&mut writer, group, bare_entry(Operation::Prune, actor, detail))
     }
 

@@ -140,6 +140,8 @@ struct Published {
     tree: Arc<Tree>,
     time: Timestamp,
     epoch: u64,
+    /// See [`LogState::horizon`].
+    horizon: Sequence,
 }
 
 /// What only the committing thread touches.
@@ -284,6 +286,7 @@ impl Storage for RocksStorage {
             root: published.tree.root(),
             time: published.time,
             epoch: published.epoch,
+            horizon: published.horizon,
         }
     }
 
@@ -304,6 +307,12 @@ impl Storage for RocksStorage {
         lock(&self.subscribers).push(Arc::downgrade(subscriber));
     }
 
+    fn settle_subscribers(&self, upto: Sequence) {
+        for subscriber in self.subscribers() {
+            subscriber.settle(upto);
+        }
+    }
+
     fn lease(&self, at: Sequence) -> Lease {
         let held = Arc::new(at);
         let mut leases = lock(&self.leases);
@@ -312,8 +321,12 @@ impl Storage for RocksStorage {
         Lease(held)
     }
 
-    fn prune(&self, policy: PrunePolicy, pins: &[Sequence], actor: &str) -> Result<Pruned> {
-        self.prune_versions(policy, pins, actor)
+    fn prune(&self, policy: PrunePolicy, actor: &str) -> Result<Pruned> {
+        self.prune_versions(policy, actor)
+    }
+
+    fn pins(&self) -> Result<Vec<Sequence>> {
+        self.read_pins()
     }
 
     fn intent(&self) -> Result<Option<Intent>> {

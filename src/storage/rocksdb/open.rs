@@ -57,13 +57,15 @@ impl Default for OpenOptions {
 }
 
 impl RocksStorage {
-    /// Makes a new, empty storage in a directory that is new or empty.
+    /// Makes a new, empty storage in a directory that is new or empty, or in which making one was interrupted.
     ///
     /// # Errors
     /// [`StorageError::Occupied`] when something is there, and those of the operating system and the engine.
     pub fn create(dir: &Path, options: &OpenOptions, ids: &dyn IdSource) -> Result<Self> {
-        files::create_dir(dir)?;
+        files::create_dir(&*options.files, dir)?;
         let lock = LockFile::take(dir, options.lock_timeout, options.clock.now())?;
+        files::create_dir(&*options.files, dir)?;
+        files::remove_leftovers(dir)?;
         let path = files::database_dir(dir);
         let mut database_options = database_options(DBRecoveryMode::PointInTime);
         database_options.create_if_missing(true);
@@ -231,6 +233,16 @@ impl RocksStorage {
     }
 }
 
+/// Up to which sequence versions were pruned.
+fn load_horizon(database: &Database) -> Result<Sequence> {
+    let Some(bytes) = database.get(Cf::Meta, super::prune::HORIZON_KEY)? else { return Ok(0) };
+    let horizon = bytes.as_ref().try_into().map(Sequence::from_le_bytes);
+    horizon.map_err(|_| StorageError::Corrupt {
+        what: "the horizon of prunes".to_owned(),
+        detail: "it cannot be read".to_owned(),
+    })
+}
+
 fn load_log(database: &Database, epoch: u64) -> Result<Published> {
     let mut last = database.db.raw_iterator_cf(database.cf(Cf::Log)?);
     last.seek_to_last();
@@ -244,7 +256,7 @@ fn load_log(database: &Database, epoch: u64) -> Result<Published> {
     last.status().map_err(|error| database.failed(&error))?;
     let (size, time) = newest.map_or((0, Timestamp::default()), |entry| (entry.sequence, entry.time));
     let tree = Tree::load(size, |level, range| database.hashes(level, range))?;
-    Ok(Published { tree: Arc::new(tree), time, epoch })
+    Ok(Published { tree: Arc::new(tree), time, epoch, horizon: load_horizon(database)? })
 }
 
 /// What the entries of the log say by themselves, for an inspection when its end or the tiles over it are damaged. In the
@@ -271,7 +283,8 @@ fn load_entries(database: &Database, epoch: u64, size: Sequence) -> Result<(Publ
         time = codec::decode_entry(sequence, bytes).map_or(time, |entry| entry.time);
         log.next();
     }
-    Ok((Published { tree: Arc::new(tree), time, epoch }, root))
+    // Whoever inspects a damaged vault reads its past from the log and the versions by themselves.
+    Ok((Published { tree: Arc::new(tree), time, epoch, horizon: 0 }, root))
 }
 
 impl Database {

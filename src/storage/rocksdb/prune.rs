@@ -10,19 +10,21 @@ use std::sync::atomic::Ordering;
 use ::rocksdb::WriteBatch;
 
 use crate::record::inode::parse_ino;
-use crate::record::{Kind, checksum, object};
+use crate::record::{Kind, checksum, json, object};
 
 use super::super::codec::{self, key};
-use super::super::types::{Sequence, Version};
-use super::super::{PrunePolicy, Pruned, Result};
+use super::super::types::{Posting, Selection, Sequence, Version};
+use super::super::{NOW, PrunePolicy, Pruned, Result, StorageError};
 use super::sweep::Needs;
 use super::{Cf, RocksStorage, lock};
 
+/// Where the newest horizon stands in `meta`.
+pub(super) const HORIZON_KEY: &[u8] = b"horizon";
 /// Versions dropped in one batch.
 const BATCH: usize = 4_096;
 
 impl RocksStorage {
-    pub(super) fn prune_versions(&self, policy: PrunePolicy, pins: &[Sequence], actor: &str) -> Result<Pruned> {
+    pub(super) fn prune_versions(&self, policy: PrunePolicy, actor: &str) -> Result<Pruned> {
         let horizon = self.published().tree.size();
         if !policy.dry_run {
             // The entry comes first: from here on, what is missing below the horizon was pruned and not lost.
@@ -32,10 +34,13 @@ impl RocksStorage {
                 ("current_after", policy.current_after.map(|time| time.to_string()).into()),
             ]);
             let detail = String::from_utf8_lossy(&checksum::canonical(&detail)).into_owned();
-            self.append_prune(actor, detail)?;
+            self.append_prune(actor, horizon, detail)?;
         }
-        let mut needed: BTreeSet<Sequence> = pins.iter().copied().collect();
-        needed.extend(lock(&self.leases).iter().filter_map(std::sync::Weak::upgrade).map(|held| *held));
+        // In this order nobody is missed: who takes a lease later finds the horizon known, and who takes a snapshot holds a
+        // lease until it is stored.
+        let mut needed: BTreeSet<Sequence> =
+            lock(&self.leases).iter().filter_map(std::sync::Weak::upgrade).map(|held| *held).collect();
+        needed.extend(self.read_pins()?);
         let mut pruned = Pruned::default();
         let mut dropped = HashSet::new();
         let mut batch = WriteBatch::default();
@@ -74,6 +79,25 @@ impl RocksStorage {
         let needs = Needs { policy: &policy, pins: &needed, horizon, dropped: &dropped };
         self.prune_files(&needs, &mut pruned)?;
         Ok(pruned)
+    }
+}
+
+impl RocksStorage {
+    pub(super) fn read_pins(&self) -> Result<Vec<Sequence>> {
+        let snapshots = self.read_selection(&Selection::all(Kind::Snapshot), None, usize::MAX)?;
+        let mut pins = Vec::with_capacity(snapshots.len());
+        for Posting { id, .. } in snapshots {
+            let Some(version) = self.read_version(Kind::Snapshot, &id, NOW)?.filter(|version| !version.deleted) else {
+                continue;
+            };
+            let record = json::parse(&version.json).ok();
+            let pin = record.as_ref().and_then(|record| record.get("sequence")?.as_i64()?.try_into().ok());
+            pins.push(pin.ok_or_else(|| StorageError::Corrupt {
+                what: format!("{} {id}", Kind::Snapshot),
+                detail: "the sequence that it pins cannot be read".to_owned(),
+            })?);
+        }
+        Ok(pins)
     }
 }
 

@@ -1,0 +1,127 @@
+//! `artifacts/`: the second connection to the kernel, mounted inside the first, where ordinary files are.
+//!
+//! It is a connection of its own because the kernel treats it otherwise: here it collects what is written and keeps sizes
+//! and times itself (write-back), and it asks for no opening and closing, since each question costs a fifth of a
+//! millisecond. What the files are is decided by [`mirrordna::artifacts`]; `requests` translates, `translate` says what
+//! both sides call things, `workers` does what may take long, and `notify` tells the kernel of changes from elsewhere.
+
+mod notify;
+mod requests;
+mod translate;
+mod workers;
+
+pub(crate) use notify::Invalidator;
+
+use std::collections::HashMap;
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
+
+use fuser::{Errno, Generation, INodeNo, Notifier, ReplyEntry};
+use mirrordna::artifacts::{Artifacts, Attributes, FileType, FsError};
+
+use crate::errno;
+use crate::fs::Answer;
+use workers::Workers;
+
+/// How long the kernel keeps what it is told: until it is told otherwise.
+const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 3_600);
+
+/// The largest request, and how much of a file is read ahead.
+const REQUEST: u32 = 1 << 20;
+
+/// How many requests of the kernel's own (reading ahead, writing back) may be under way.
+const BACKGROUND: u16 = 64;
+
+/// The files of `artifacts/`, as the kernel asks for them.
+pub(crate) struct ArtifactsFs {
+    artifacts: Arc<Artifacts>,
+    generations: Arc<Generations>,
+    workers: Workers,
+    notifier: Arc<OnceLock<Notifier>>,
+    read_only: bool,
+}
+
+impl ArtifactsFs {
+    /// The adapter, and the cell for what speaks to the kernel once there is a connection.
+    ///
+    /// # Errors
+    /// When the system gives no threads.
+    pub(crate) fn new(
+        artifacts: Arc<Artifacts>,
+        generations: Arc<Generations>,
+        read_only: bool,
+    ) -> std::io::Result<(Self, Arc<OnceLock<Notifier>>)> {
+        let notifier = Arc::new(OnceLock::new());
+        let workers = Workers::start()?;
+        Ok((Self { artifacts, generations, workers, notifier: Arc::clone(&notifier), read_only }, notifier))
+    }
+
+    /// Whether this mount may change anything.
+    fn writable(&self) -> Answer<()> {
+        if self.read_only { Err(Errno::EROFS) } else { Ok(()) }
+    }
+
+    /// Answers with a node, which the kernel knows from now on.
+    fn entry(&self, attributes: &Attributes, reply: ReplyEntry) {
+        let attr = translate::attr(attributes);
+        reply.entry(&FOR_EVER, &attr, self.generations.of(attributes));
+    }
+}
+
+/// Has the kernel read as much ahead as it asks for at a time. Only root may; for others it stays at 128 KiB.
+pub(crate) fn read_ahead(point: &Path) {
+    let set = || -> std::io::Result<()> {
+        let device = rustix::fs::stat(point)?.st_dev;
+        let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+        let setting = format!("/sys/class/bdi/{major}:{minor}/read_ahead_kb");
+        // Not created where the kernel has none.
+        std::fs::OpenOptions::new().write(true).open(setting)?.write_all((REQUEST / 1_024).to_string().as_bytes())
+    };
+    if let Err(error) = set() {
+        tracing::debug!(target: "mirrordna::mount", %error, "the kernel reads no more ahead than it does by itself");
+    }
+}
+
+/// The number of an error, which is logged when it is one that nobody expects.
+fn refuse(ino: INodeNo, error: &FsError) -> Errno {
+    let errno = errno::artifact(error);
+    if errno == Errno::EIO {
+        tracing::error!(target: "mirrordna::mount", ino = ino.0, %error, "artifacts cannot be read or written");
+    } else {
+        tracing::trace!(target: "mirrordna::mount", ino = ino.0, %error, "refused");
+    }
+    errno
+}
+
+/// How often the content of a file was changed from elsewhere.
+///
+/// With write-back the kernel takes no new size or time of a file that it knows, even when it was told to drop what it
+/// knows. A file with a new generation is a new one to it: who opens it sees the new content, and who has the old one
+/// open gets an error instead of a mixture.
+#[derive(Default)]
+pub(crate) struct Generations {
+    of_all: AtomicU64,
+    of_each: RwLock<HashMap<u64, u64>>,
+}
+
+impl Generations {
+    /// The generation of a file. A directory has but one: the kernel asks for all of it when it is told to.
+    fn of(&self, attributes: &Attributes) -> Generation {
+        if attributes.file_type == FileType::Directory {
+            return Generation(0);
+        }
+        let each = self.of_each.read().unwrap_or_else(PoisonError::into_inner);
+        Generation(self.of_all.load(Ordering::SeqCst) + each.get(&attributes.ino).copied().unwrap_or(0))
+    }
+
+    fn next(&self, ino: u64) {
+        *self.of_each.write().unwrap_or_else(PoisonError::into_inner).entry(ino).or_insert(0) += 1;
+    }
+
+    fn next_of_all(&self) {
+        self.of_all.fetch_add(1, Ordering::SeqCst);
+    }
+}

@@ -1,0 +1,524 @@
+//! The kernel's requests for `artifacts/`, one after the other, and their replies.
+
+use std::cell::RefCell;
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use fuser::{
+    AccessFlags, BsdFileFlags, CopyFileRangeFlags, Errno, FileHandle, FileType as Kind, Filesystem, Generation,
+    INodeNo, InitFlags, IoctlFlags, KernelConfig, LockOwner, OpenFlags, RenameFlags as Flags, ReplyAttr, ReplyCreate,
+    ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek, ReplyOpen,
+    ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
+};
+use mirrordna::artifacts::{
+    Allocate, Attributes, Caller, FsError, ListEntry, NewNode, RenameFlags, Seek, SetAttributes, WriteOptions,
+    XattrMode,
+};
+
+use super::translate::{absent, attr, kind, kind_of_mode, nanos, set_time};
+use super::{ArtifactsFs, BACKGROUND, FOR_EVER, REQUEST, notify, refuse};
+use crate::directory::{DOT, DOT_DOT};
+use crate::fs::{Answer, BLOCK, reply_xattr};
+
+/// Names have at most this many bytes.
+const LONGEST_NAME: u32 = 255;
+/// The most that is copied from file to file for one request, which has room for 32 bits.
+const LONGEST_COPY: u64 = 1 << 30;
+/// The label of SELinux, which asks elsewhere for it when it is on.
+const LABEL: &str = "security.selinux";
+/// Of these the kernel would have to know the meaning.
+const ACCESS_LISTS: &[u8] = b"system.";
+
+thread_local! {
+    /// Where what is read lies until it is sent.
+    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Filesystem for ArtifactsFs {
+    fn init(&mut self, _request: &Request, config: &mut KernelConfig) -> io::Result<()> {
+        for wanted in [
+            InitFlags::FUSE_WRITEBACK_CACHE,
+            InitFlags::FUSE_DO_READDIRPLUS,
+            InitFlags::FUSE_PARALLEL_DIROPS,
+            InitFlags::FUSE_CACHE_SYMLINKS,
+            InitFlags::FUSE_ASYNC_DIO,
+            // Nothing changes behind the kernel's back.
+            InitFlags::FUSE_EXPLICIT_INVAL_DATA,
+            // Set-id bits are cleared here. Otherwise the kernel asks for an attribute before each single write.
+            InitFlags::FUSE_HANDLE_KILLPRIV_V2,
+        ] {
+            // An older kernel does without, and is only slower.
+            let _ = config.add_capabilities(wanted);
+        }
+        let _ = config.set_max_write(REQUEST);
+        if let Err(most) = config.set_max_readahead(REQUEST) {
+            let _ = config.set_max_readahead(most);
+        }
+        let _ = config.set_max_background(BACKGROUND);
+        Ok(())
+    }
+
+    fn lookup(&self, _request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        match self.artifacts.lookup(parent.0, name.as_bytes()) {
+            Ok(found) => self.entry(&found, reply),
+            Err(FsError::NotFound) => reply.entry(&FOR_EVER, &absent(), Generation(0)),
+            Err(error) => reply.error(refuse(parent, &error)),
+        }
+    }
+
+    fn forget(&self, _request: &Request, ino: INodeNo, lookups: u64) {
+        self.artifacts.forget(ino.0, lookups);
+    }
+
+    fn getattr(&self, _request: &Request, ino: INodeNo, _handle: Option<FileHandle>, reply: ReplyAttr) {
+        match self.artifacts.attributes(ino.0) {
+            Ok(attributes) => reply.attr(&FOR_EVER, &attr(&attributes)),
+            Err(error) => reply.error(refuse(ino, &error)),
+        }
+    }
+
+    fn setattr(
+        &self,
+        request: &Request,
+        ino: INodeNo,
+        mode: Option<u32>,
+        uid: Option<u32>,
+        gid: Option<u32>,
+        size: Option<u64>,
+        atime: Option<TimeOrNow>,
+        mtime: Option<TimeOrNow>,
+        ctime: Option<SystemTime>,
+        _handle: Option<FileHandle>,
+        _crtime: Option<SystemTime>,
+        _chgtime: Option<SystemTime>,
+        _bkuptime: Option<SystemTime>,
+        _flags: Option<BsdFileFlags>,
+        reply: ReplyAttr,
+    ) {
+        let change = SetAttributes {
+            mode: mode.map(|mode| mode & 0o7777),
+            uid,
+            gid,
+            size,
+            atime: atime.map(set_time),
+            mtime: mtime.map(set_time),
+            ctime: ctime.map(nanos),
+            // `fuser` does not hand on what the kernel says of it: it wants them cleared for all who may not set them.
+            kill_set_id: size.is_some() && request.uid() != 0,
+        };
+        let changed = self
+            .writable()
+            .and_then(|()| self.artifacts.set_attributes(ino.0, &change).map_err(|error| refuse(ino, &error)));
+        match changed {
+            Ok(attributes) => reply.attr(&FOR_EVER, &attr(&attributes)),
+            Err(errno) => reply.error(errno),
+        }
+    }
+
+    fn readlink(&self, _request: &Request, ino: INodeNo, reply: ReplyData) {
+        match self.artifacts.read_link(ino.0) {
+            Ok(target) => reply.data(&target),
+            Err(error) => reply.error(refuse(ino, &error)),
+        }
+    }
+
+    fn mknod(
+        &self,
+        request: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        mode: u32,
+        umask: u32,
+        rdev: u32,
+        reply: ReplyEntry,
+    ) {
+        match kind_of_mode(mode) {
+            Ok(file_type) => {
+                let new = NewNode { file_type, rdev, ..NewNode::file(mode & 0o7777) };
+                self.create_node(&caller(request, umask), parent, name, &new, reply);
+            }
+            Err(errno) => reply.error(errno),
+        }
+    }
+
+    fn mkdir(&self, request: &Request, parent: INodeNo, name: &OsStr, mode: u32, umask: u32, reply: ReplyEntry) {
+        let new = NewNode::directory(mode & 0o7777);
+        self.create_node(&caller(request, umask), parent, name, &new, reply);
+    }
+
+    fn symlink(&self, request: &Request, parent: INodeNo, name: &OsStr, target: &Path, reply: ReplyEntry) {
+        let new = NewNode::symlink(target.as_os_str().as_bytes());
+        self.create_node(&caller(request, 0), parent, name, &new, reply);
+    }
+
+    fn link(&self, _request: &Request, ino: INodeNo, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        let linked = self.writable().and_then(|()| {
+            self.artifacts.link(ino.0, parent.0, name.as_bytes()).map_err(|error| refuse(parent, &error))
+        });
+        match linked {
+            Ok(attributes) => self.entry(&attributes, reply),
+            Err(errno) => reply.error(errno),
+        }
+    }
+
+    fn unlink(&self, _request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        self.change(parent, reply, || self.artifacts.unlink(parent.0, name.as_bytes()));
+    }
+
+    fn rmdir(&self, _request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        self.change(parent, reply, || self.artifacts.rmdir(parent.0, name.as_bytes()));
+    }
+
+    fn rename(
+        &self,
+        _request: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        new_parent: INodeNo,
+        new_name: &OsStr,
+        flags: Flags,
+        reply: ReplyEmpty,
+    ) {
+        let known = Flags::RENAME_NOREPLACE | Flags::RENAME_EXCHANGE;
+        if !known.contains(flags) || flags == known {
+            return reply.error(Errno::EINVAL);
+        }
+        let flags = RenameFlags {
+            no_replace: flags.contains(Flags::RENAME_NOREPLACE),
+            exchange: flags.contains(Flags::RENAME_EXCHANGE),
+        };
+        self.change(parent, reply, || {
+            self.artifacts.rename(parent.0, name.as_bytes(), new_parent.0, new_name.as_bytes(), flags)
+        });
+    }
+
+    /// Told once that there is none, the kernel opens by itself, and asks for no closing either.
+    fn open(&self, _request: &Request, _ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
+        reply.error(Errno::ENOSYS);
+    }
+
+    /// As with [`Filesystem::open`]; listings are cached then.
+    fn opendir(&self, _request: &Request, _ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
+        reply.error(Errno::ENOSYS);
+    }
+
+    /// Told that there is none, the kernel makes nodes and opens them by itself: that is one question less, since what is
+    /// created open is closed by another.
+    fn create(&self, _: &Request, _: INodeNo, _: &OsStr, _: u32, _: u32, _: i32, reply: ReplyCreate) {
+        reply.error(Errno::ENOSYS);
+    }
+
+    fn flush(&self, _request: &Request, _ino: INodeNo, _handle: FileHandle, _owner: LockOwner, reply: ReplyEmpty) {
+        reply.error(Errno::ENOSYS);
+    }
+
+    /// Asked for only when the kernel does not check permissions itself, where there is nobody to be kept out.
+    fn access(&self, _request: &Request, _ino: INodeNo, _mask: AccessFlags, reply: ReplyEmpty) {
+        reply.error(Errno::ENOSYS);
+    }
+
+    fn read(
+        &self,
+        _request: &Request,
+        ino: INodeNo,
+        _handle: FileHandle,
+        offset: u64,
+        size: u32,
+        _flags: OpenFlags,
+        _owner: Option<LockOwner>,
+        reply: ReplyData,
+    ) {
+        BUFFER.with_borrow_mut(|buffer| {
+            buffer.resize(buffer.len().max(size as usize), 0);
+            let room = buffer.get_mut(..size as usize).unwrap_or_default();
+            match self.artifacts.read(ino.0, offset, room) {
+                Ok(read) => reply.data(room.get(..read).unwrap_or_default()),
+                Err(error) => reply.error(refuse(ino, &error)),
+            }
+        });
+    }
+
+    fn write(
+        &self,
+        _request: &Request,
+        ino: INodeNo,
+        _handle: FileHandle,
+        offset: u64,
+        data: &[u8],
+        write_flags: WriteFlags,
+        _flags: OpenFlags,
+        _owner: Option<LockOwner>,
+        reply: ReplyWrite,
+    ) {
+        let options = WriteOptions {
+            kill_set_id: write_flags.contains(WriteFlags::FUSE_WRITE_KILL_SUIDGID),
+            keep_times: write_flags.contains(WriteFlags::FUSE_WRITE_CACHE),
+        };
+        let written = self
+            .writable()
+            .and_then(|()| self.artifacts.write(ino.0, offset, data, options).map_err(|error| refuse(ino, &error)));
+        match written {
+            // No request is that large.
+            Ok(written) => reply.written(u32::try_from(written).unwrap_or(u32::MAX)),
+            Err(errno) => reply.error(errno),
+        }
+    }
+
+    fn fsync(&self, _request: &Request, ino: INodeNo, _handle: FileHandle, datasync: bool, reply: ReplyEmpty) {
+        self.sync(ino, datasync, reply);
+    }
+
+    fn fsyncdir(&self, _request: &Request, ino: INodeNo, _handle: FileHandle, datasync: bool, reply: ReplyEmpty) {
+        self.sync(ino, datasync, reply);
+    }
+
+    fn readdir(&self, _request: &Request, ino: INodeNo, _handle: FileHandle, offset: u64, mut reply: ReplyDirectory) {
+        let dots = self.dots(ino, offset, |number, offset, name| reply.add(number, offset, Kind::Directory, name));
+        let listed = dots.and_then(|full| {
+            if full {
+                return Ok(());
+            }
+            let add = &mut |entry: &ListEntry<'_>| {
+                !reply.add(INodeNo(entry.ino), entry.cursor, kind(entry.file_type), OsStr::from_bytes(entry.name))
+            };
+            self.artifacts.list(ino.0, after(offset), add).map_err(|error| refuse(ino, &error))
+        });
+        match listed {
+            Ok(()) => reply.ok(),
+            Err(errno) => reply.error(errno),
+        }
+    }
+
+    fn readdirplus(
+        &self,
+        _request: &Request,
+        ino: INodeNo,
+        _handle: FileHandle,
+        offset: u64,
+        mut reply: ReplyDirectoryPlus,
+    ) {
+        let dots = self.dots(ino, offset, |number, offset, name| {
+            // The kernel knows these two already, and takes nothing but the number and the type.
+            let dot = fuser::FileAttr { ino: number, kind: Kind::Directory, ..absent() };
+            reply.add(number, offset, name, &Duration::ZERO, &dot, Generation(0))
+        });
+        let listed = dots.and_then(|full| {
+            if full {
+                return Ok(());
+            }
+            // Each entry that is taken counts as looked up.
+            let add = &mut |entry: &ListEntry<'_>, attributes: &Attributes| {
+                let (attr, generation) = (attr(attributes), self.generations.of(attributes));
+                !reply.add(attr.ino, entry.cursor, OsStr::from_bytes(entry.name), &FOR_EVER, &attr, generation)
+            };
+            let listed = self.artifacts.list_with_attributes(ino.0, after(offset), add);
+            listed.map_err(|error| refuse(ino, &error))
+        });
+        match listed {
+            Ok(()) => reply.ok(),
+            Err(errno) => reply.error(errno),
+        }
+    }
+
+    fn statfs(&self, _request: &Request, ino: INodeNo, reply: ReplyStatfs) {
+        match self.artifacts.space() {
+            Ok(space) => {
+                let blocks = |bytes: u64| bytes / u64::from(BLOCK);
+                let (total, free) = (blocks(space.total), blocks(space.free));
+                // There is no end of files but that of the space.
+                reply.statfs(total, free, free, total, free, BLOCK, LONGEST_NAME, BLOCK);
+            }
+            Err(error) => reply.error(refuse(ino, &error)),
+        }
+    }
+
+    fn setxattr(
+        &self,
+        _request: &Request,
+        ino: INodeNo,
+        name: &OsStr,
+        value: &[u8],
+        flags: i32,
+        _position: u32,
+        reply: ReplyEmpty,
+    ) {
+        let how = match flags {
+            libc::XATTR_CREATE => XattrMode::Create,
+            libc::XATTR_REPLACE => XattrMode::Replace,
+            _ => XattrMode::Any,
+        };
+        if name.as_bytes().starts_with(ACCESS_LISTS) {
+            return reply.error(Errno::EOPNOTSUPP);
+        }
+        self.change(ino, reply, || self.artifacts.set_xattr(ino.0, name.as_bytes(), value, how));
+    }
+
+    fn getxattr(&self, _request: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
+        if name.as_bytes().starts_with(ACCESS_LISTS) {
+            return reply.error(Errno::EOPNOTSUPP);
+        }
+        match self.artifacts.xattr(ino.0, name.as_bytes()) {
+            Ok(value) => reply_xattr(reply, &value, size),
+            // Who is told that there are no labels does not ask for that of the next file: `ls -l` does.
+            Err(FsError::NoAttribute) if name == LABEL => reply.error(Errno::EOPNOTSUPP),
+            Err(error) => reply.error(refuse(ino, &error)),
+        }
+    }
+
+    fn listxattr(&self, _request: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
+        match self.artifacts.xattrs(ino.0) {
+            Ok(names) => {
+                let list: Vec<u8> = names.into_iter().flat_map(|name| name.into_iter().chain([0])).collect();
+                reply_xattr(reply, &list, size);
+            }
+            Err(error) => reply.error(refuse(ino, &error)),
+        }
+    }
+
+    fn removexattr(&self, _request: &Request, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        self.change(ino, reply, || self.artifacts.remove_xattr(ino.0, name.as_bytes()));
+    }
+
+    fn fallocate(
+        &self,
+        _request: &Request,
+        ino: INodeNo,
+        _handle: FileHandle,
+        offset: u64,
+        length: u64,
+        mode: i32,
+        reply: ReplyEmpty,
+    ) {
+        let known = libc::FALLOC_FL_KEEP_SIZE | libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_ZERO_RANGE;
+        if mode & !known != 0 {
+            return reply.error(Errno::EOPNOTSUPP);
+        }
+        let has = |flag| mode & flag != 0;
+        let keep_size = has(libc::FALLOC_FL_KEEP_SIZE);
+        let mode = match (has(libc::FALLOC_FL_PUNCH_HOLE), has(libc::FALLOC_FL_ZERO_RANGE)) {
+            (true, true) => return reply.error(Errno::EOPNOTSUPP),
+            (true, false) => Allocate::PunchHole,
+            (false, true) => Allocate::ZeroRange { keep_size },
+            (false, false) if keep_size => Allocate::KeepSize,
+            (false, false) => Allocate::Extend,
+        };
+        self.change(ino, reply, || self.artifacts.allocate(ino.0, mode, offset, length));
+    }
+
+    fn lseek(&self, _: &Request, ino: INodeNo, _: FileHandle, offset: i64, whence: i32, reply: ReplyLseek) {
+        let (Ok(offset), Some(what)) = (u64::try_from(offset), seek_of(whence)) else {
+            return reply.error(Errno::EINVAL);
+        };
+        let (artifacts, notifier) = (Arc::clone(&self.artifacts), Arc::clone(&self.notifier));
+        self.workers.have_done(move || {
+            let found = notify::seek(&artifacts, notifier.get(), ino, offset, what);
+            match found.map(i64::try_from) {
+                Ok(Ok(offset)) => reply.offset(offset),
+                Ok(Err(_)) => reply.error(Errno::EOVERFLOW),
+                Err(error) => reply.error(refuse(ino, &error)),
+            }
+        });
+    }
+
+    fn copy_file_range(
+        &self,
+        _request: &Request,
+        from: INodeNo,
+        _from_handle: FileHandle,
+        from_offset: u64,
+        to: INodeNo,
+        _to_handle: FileHandle,
+        to_offset: u64,
+        length: u64,
+        _flags: CopyFileRangeFlags,
+        reply: ReplyWrite,
+    ) {
+        let length = length.min(LONGEST_COPY);
+        let copied = self.writable().and_then(|()| {
+            let copied = self.artifacts.copy_range(from.0, from_offset, to.0, to_offset, length);
+            copied.map_err(|error| refuse(to, &error))
+        });
+        match copied {
+            Ok(copied) => reply.written(u32::try_from(copied).unwrap_or(u32::MAX)),
+            Err(errno) => reply.error(errno),
+        }
+    }
+
+    /// There are none. Programs that try to share content with `FICLONE` copy instead.
+    fn ioctl(
+        &self,
+        _: &Request,
+        _: INodeNo,
+        _: FileHandle,
+        _: IoctlFlags,
+        _: u32,
+        _: &[u8],
+        _: u32,
+        reply: ReplyIoctl,
+    ) {
+        reply.error(Errno::ENOTTY);
+    }
+}
+
+/// From where on the entries behind an offset are listed. Their cursors are beyond the offsets of `.` and `..`.
+fn after(offset: u64) -> u64 {
+    if offset <= DOT_DOT { 0 } else { offset }
+}
+
+impl ArtifactsFs {
+    /// Makes a change that has nothing to say but whether it was made.
+    fn change(&self, ino: INodeNo, reply: ReplyEmpty, change: impl FnOnce() -> Result<(), FsError>) {
+        match self.writable().and_then(|()| change().map_err(|error| refuse(ino, &error))) {
+            Ok(()) => reply.ok(),
+            Err(errno) => reply.error(errno),
+        }
+    }
+
+    fn create_node(&self, caller: &Caller, parent: INodeNo, name: &OsStr, new: &NewNode<'_>, reply: ReplyEntry) {
+        let made = self.writable().and_then(|()| {
+            let made = self.artifacts.create(parent.0, name.as_bytes(), new, caller);
+            made.map_err(|error| refuse(parent, &error))
+        });
+        match made {
+            Ok(attributes) => self.entry(&attributes, reply),
+            Err(errno) => reply.error(errno),
+        }
+    }
+
+    fn sync(&self, ino: INodeNo, data_only: bool, reply: ReplyEmpty) {
+        let artifacts = Arc::clone(&self.artifacts);
+        self.workers.have_done(move || match artifacts.sync(ino.0, data_only) {
+            Ok(()) => reply.ok(),
+            Err(error) => reply.error(refuse(ino, &error)),
+        });
+    }
+
+    /// Gives `.` and `..` if they come behind an offset, until `add` is full.
+    fn dots(&self, ino: INodeNo, offset: u64, mut add: impl FnMut(INodeNo, u64, &str) -> bool) -> Answer<bool> {
+        if offset < DOT && add(ino, DOT, ".") {
+            return Ok(true);
+        }
+        if offset < DOT_DOT {
+            let parent = self.artifacts.parent(ino.0).map_err(|error| refuse(ino, &error))?;
+            return Ok(add(INodeNo(parent), DOT_DOT, ".."));
+        }
+        Ok(false)
+    }
+}
+
+/// Who asks. Permissions are checked by the kernel already.
+fn caller(request: &Request, umask: u32) -> Caller {
+    Caller { uid: request.uid(), gid: request.gid(), umask }
+}
+
+fn seek_of(whence: i32) -> Option<Seek> {
+    match whence {
+        libc::SEEK_DATA => Some(Seek::Data),
+        libc::SEEK_HOLE => Some(Seek::Hole),
+        _ => None,
+    }
+}

@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Runs the POSIX conformance tests (pjdfstest) and the file system exerciser (fsx) on artifacts/ of a new, mounted vault.
+# Arguments: how many operations fsx does (1000000), the seed of the first of its runs (1). FS_TESTS_DIR says where the
+# vault is made (a temporary directory), FS_TESTS_TOOLS where the two programs are installed. Root, since pjdfstest
+# changes users.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+operations="${1:-1000000}"
+seed="${2:-1}"
+[[ $(id -u) -eq 0 ]] || { echo "pjdfstest changes users: run this as root" >&2; exit 1; }
+scripts/setup.sh tests
+. scripts/env.sh
+[[ -x "$CARGO_TARGET_DIR/release/mirrordna" ]] || cargo build --release --quiet
+mirrordna="$CARGO_TARGET_DIR/release/mirrordna"
+
+dir=$(mktemp -d "${FS_TESTS_DIR:-${TMPDIR:-/tmp}}/fs-tests.XXXXXX")
+cleanup() {
+    "$mirrordna" --quiet umount "$dir/mnt" 2>/dev/null || umount -l "$dir/mnt" 2>/dev/null || true
+    rm -rf "$dir"
+}
+trap cleanup EXIT
+chmod 755 "$dir"
+mkdir "$dir/mnt"
+"$mirrordna" --quiet --vault "$dir/vault" init >/dev/null
+"$mirrordna" --quiet --vault "$dir/vault" --log-file "$dir/log" mount --allow-other "$dir/mnt"
+files="$dir/mnt/artifacts"
+chmod 755 "$files"
+mkdir -m 777 "$files/posix"
+
+echo "== pjdfstest"
+"$FS_TESTS_TOOLS/bin/pjdfstest" -c tests/mount/pjdfstest.toml -p "$files/posix" >"$dir/pjdfstest.log" || failed=1
+grep -E 'FAILED|skipped *$|^Summary' "$dir/pjdfstest.log" || true
+
+echo "== fsx, $operations operations from seed $seed"
+(cd "$dir" && "$FS_TESTS_TOOLS/bin/fsx" -q -f "$OLDPWD/tests/mount/fsx.toml" -S "$seed" -N "$operations" -P "$dir" \
+    "$files/fsx") || failed=1
+# The source of the mount names the process that serves it.
+server=$(findmnt --noheadings --output SOURCE "$files" | sed 's/^mirrordna:\([0-9]*\).*/\1/')
+awk '/VmHWM/ {printf "the process of the mount had at most %d MB\n", $2 / 1024}' "/proc/$server/status"
+
+echo "== unmount, verify"
+"$mirrordna" --quiet umount "$dir/mnt"
+"$mirrordna" --vault "$dir/vault" verify || failed=1
+if grep ERROR "$dir/log"; then failed=1; fi
+exit "${failed:-0}"
