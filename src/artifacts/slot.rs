@@ -383,7 +383,9 @@ pub(super) mod tests {
                 prop_assert!(data.windows(2).all(|pair| pair[0].1 < pair[1].0));
                 prop_assert_eq!(slot.allocated(), data.iter().map(|(start, end)| u64::from(end - start)).sum::<u64>());
                 let mut is_data = vec![false; SLOT_BYTES as usize];
-                data.iter().for_each(|(start, end)| is_data[*start as usize..*end as usize].fill(true));
+                for (start, end) in &data {
+                    is_data[*start as usize..*end as usize].fill(true);
+                }
                 prop_assert!(is_data.iter().zip(&model).all(|(data, model)| *data == model.is_some()));
                 prop_assert_eq!(slot.is_empty(), data.is_empty());
                 prop_assert!(slot.runs.windows(2).all(|pair| pair[0].end() < pair[1].start));
