@@ -132,6 +132,9 @@ impl Slot {
 
     /// Makes a range a hole.
     pub(super) fn cut(&mut self, from: u32, to: u32) {
+        if from >= to {
+            return;
+        }
         if self.runs.iter().any(|run| run.start < to && run.end() > from) {
             let mut kept = Vec::with_capacity(self.runs.len() + 1);
             for mut run in self.runs.drain(..) {
@@ -391,6 +394,14 @@ pub(super) mod tests {
                 prop_assert!(slot.runs.windows(2).all(|pair| pair[0].end() < pair[1].start));
             }
         }
+    }
+
+    #[test]
+    fn cutting_nothing_changes_nothing() {
+        let mut slot = Slot::default();
+        slot.write(0, &[1; 100]);
+        slot.cut(50, 50);
+        assert_eq!((slot.runs.len(), slot.data()), (1, vec![(0, 100)]));
     }
 
     #[test]
