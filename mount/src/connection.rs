@@ -29,6 +29,7 @@ const HELPER_SOCKET: (&str, &str) = ("_FUSE_COMMFD", "0");
 
 /// How something is to be mounted. Set-id bits and device files never have an effect in a mount of ours.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(crate) struct Terms<'a> {
     /// What `mount` and `df` show as the source.
     pub(crate) source: &'a OsStr,

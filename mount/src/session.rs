@@ -300,6 +300,8 @@ impl Files {
         let served = connection.session.join();
         teller.close();
         let _ = connection.notifying.join();
+        // The kernel tells of nothing that it forgets any more.
+        artifacts.forget_all();
         let written = artifacts.commit(Durability::Sync);
         written.map_err(|source| MountError::Files { path: path(), source })?;
         served.map_err(|source| MountError::Io { path: path(), source })

@@ -21,13 +21,13 @@ fn files_are_there_in_the_next_mount() {
     let (dir, vault) = vault();
     let point = dir.path().join("m");
     fs::create_dir(&point).unwrap();
-    let script = r#"
+    let script = r"
         cd artifacts; mkdir -p one/two; echo text >one/two/file; ln one/two/file hard; ln -s one/two link; mkfifo pipe
         chmod 4751 hard; touch -d '1999-12-31 23:59:59.123456789 UTC' hard; setfattr -n user.a -v b hard
         truncate -s 5G sparse; printf x | dd of=sparse bs=1 seek=4294967296 conv=notrunc status=none
-        mkdir empty; rm -r empty"#;
-    let look = r#"cd artifacts; find . ! -type l -printf '%p %y %i %m %n %s %b %T@\n' | sort; cat hard; readlink link
-        getfattr -d -m - hard; dd if=sparse bs=1 skip=4294967295 count=3 status=none | od -An -c"#;
+        mkdir empty; rm -r empty";
+    let look = r"cd artifacts; find . ! -type l -printf '%p %y %i %m %n %s %b %T@\n' | sort; cat hard; readlink link
+        getfattr -d -m - hard; dd if=sparse bs=1 skip=4294967295 count=3 status=none | od -An -c";
     let mounted = mount(vault.clone(), &point, &writable()).unwrap();
     let sh = |script: &str| succeeded(script, &crate::support::sh(&point, script));
     sh(script);
@@ -113,7 +113,7 @@ fn extended_attributes_are_kept() {
     let path = mount.path("artifacts/file");
     fs::write(&path, "").unwrap();
     let set = |name: &str, value: &[u8], flags| rustix::fs::setxattr(&path, name, value, flags);
-    set("user.large", &[7; 65_536], XattrFlags::CREATE).unwrap();
+    set("user.large", &vec![7; 65_536], XattrFlags::CREATE).unwrap();
     assert_eq!(set("user.large", b"", XattrFlags::CREATE), Err(rustix::io::Errno::EXIST));
     assert_eq!(set("user.none", b"", XattrFlags::REPLACE), Err(rustix::io::Errno::NODATA));
     let mut value = vec![0; 65_536];
@@ -265,7 +265,7 @@ fn unmounting_while_writing_loses_nothing() {
 fn pieces_make_the_whole() {
     let mount = Mount::with(writable(), |_| {});
     let path = mount.path("artifacts/large");
-    let body: Vec<u8> = (0..3_000_000_u32).flat_map(|number| number.to_le_bytes()).collect();
+    let body: Vec<u8> = (0..3_000_000_u32).flat_map(u32::to_le_bytes).collect();
     fs::write(&path, &body).unwrap();
     let mut file = File::open(&path).unwrap();
     for start in [0, 1, 131_071, 131_072, 1_048_575, 11_999_999] {

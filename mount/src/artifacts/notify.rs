@@ -31,7 +31,7 @@ type Job = (Vec<Invalidation>, SyncSender<()>);
 
 /// Where the thread takes its work from.
 pub(crate) struct Jobs {
-    jobs: Receiver<Job>,
+    received: Receiver<Job>,
     artifacts: Arc<Artifacts>,
     generations: Arc<Generations>,
 }
@@ -43,7 +43,7 @@ pub(crate) struct Invalidator(Arc<Mutex<Option<Sender<Job>>>>);
 impl Invalidator {
     pub(crate) fn new(artifacts: Arc<Artifacts>, generations: Arc<Generations>) -> (Self, Jobs) {
         let (sender, jobs) = channel();
-        (Self(Arc::new(Mutex::new(Some(sender)))), Jobs { jobs, artifacts, generations })
+        (Self(Arc::new(Mutex::new(Some(sender)))), Jobs { received: jobs, artifacts, generations })
     }
 
     /// The mount is gone: nothing is to be told any more, and the thread ends.
@@ -81,7 +81,7 @@ impl Jobs {
     pub(crate) fn start(self, notifier: Notifier, device: OwnedFd) -> io::Result<JoinHandle<()>> {
         let mut kernel = Kernel { notifier, device: File::from(device) };
         thread::Builder::new().name("mirrordna-notify-artifacts".to_owned()).spawn(move || {
-            for (changes, done) in &self.jobs {
+            for (changes, done) in &self.received {
                 self.tell(&mut kernel, &changes);
                 // Who asked may have lost patience.
                 let _ = done.try_send(());

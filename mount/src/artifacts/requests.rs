@@ -28,7 +28,7 @@ use crate::fs::{Answer, BLOCK, reply_xattr};
 const LONGEST_NAME: u32 = 255;
 /// The most that is copied from file to file for one request, which has room for 32 bits.
 const LONGEST_COPY: u64 = 1 << 30;
-/// The label of SELinux, which asks elsewhere for it when it is on.
+/// The label of `SELinux`, which asks elsewhere for it when it is on.
 const LABEL: &str = "security.selinux";
 /// Of these the kernel would have to know the meaning.
 const ACCESS_LISTS: &[u8] = b"system.";
