@@ -198,6 +198,14 @@ impl RocksStorage {
             }
             return Ok(storage);
         }
+        if head.clean && !options.inspect && !storage.warnings.is_empty() {
+            // A power cut tore the older copy just before the first change. With the other one proved right, it is no damage
+            // any more once it is written again.
+            let rewritten = storage.write_head(&mut super::lock(&storage.writer), true, epoch);
+            if let Err(error) = rewritten {
+                tracing::warn!(target: "mirrordna::storage", %error, "the damaged copy of HEAD stays as it is");
+            }
+        }
         if !head.clean && !options.inspect {
             tracing::warn!(target: "mirrordna::storage", dir = %dir.display(), "the vault was not closed cleanly; recovered");
             storage.append_epoch("the vault was not closed cleanly", "system")?;
