@@ -232,7 +232,7 @@ impl Held {
                 outcome(imported.map(|report| format!("imported {}", report.total().taken)).map_err(|e| e.to_string()));
             }
             ["artifacts"] => {
-                outcome(self.vault.artifacts().map(|_| "files".to_owned()).map_err(|error| error.to_string()))
+                outcome(self.vault.artifacts().map(|_| "files".to_owned()).map_err(|error| error.to_string()));
             }
             // Through the vault, which waits for the subscribers.
             ["put", id, content] => {
