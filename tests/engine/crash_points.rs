@@ -100,7 +100,9 @@ fn a_vault_that_lost_its_marker_is_not_made_anew() {
     };
     refused("already holds a database without the file VAULT");
     let heads = ["HEAD.0", "HEAD.1"].map(|name| (name, std::fs::read(dir.path().join(name)).unwrap()));
-    heads.iter().for_each(|(name, _)| std::fs::remove_file(dir.path().join(name)).unwrap());
+    for (name, _) in &heads {
+        std::fs::remove_file(dir.path().join(name)).unwrap();
+    }
     refused("already holds a database without the file VAULT");
     for mine in ["mine", "db/mine"] {
         std::fs::write(dir.path().join(mine), b"x").unwrap();
@@ -108,7 +110,9 @@ fn a_vault_that_lost_its_marker_is_not_made_anew() {
         std::fs::remove_file(dir.path().join(mine)).unwrap();
     }
     std::fs::write(dir.path().join("VAULT"), marker).unwrap();
-    heads.iter().for_each(|(name, bytes)| std::fs::write(dir.path().join(name), bytes).unwrap());
+    for (name, bytes) in &heads {
+        std::fs::write(dir.path().join(name), bytes).unwrap();
+    }
     assert!(open(dir.path()).head(Kind::Memory, "mem_a").unwrap().is_some());
 }
 
@@ -133,8 +137,8 @@ fn of_several_who_make_a_vault_in_one_place_one_does() {
     let make = |seed| RocksStorage::create(dir.path(), &patient, &SeededIds::new(seed))?.close();
     let make = &make;
     let made: Vec<_> = std::thread::scope(|scope| {
-        let makers: Vec<_> = (0..4).map(|seed| scope.spawn(move || make(seed))).collect();
-        makers.into_iter().map(|maker| maker.join().unwrap()).collect()
+        let threads: Vec<_> = (0..4).map(|seed| scope.spawn(move || make(seed))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     assert_eq!(made.iter().filter(|made| made.is_ok()).count(), 1, "{made:?}");
     for error in made.into_iter().filter_map(Result::err) {
