@@ -82,7 +82,7 @@ impl Timeline<'_> {
     /// # Errors
     /// Those of the storage.
     pub fn query(&self, query: &EventQuery) -> Result<impl Iterator<Item = Result<Value>> + use<>> {
-        let vault = self.0.clone();
+        let vault = self.0;
         let at = query.view.as_ref().and_then(View::sequence).unwrap_or_else(|| vault.state().sequence);
         let mut told = Told::new(vault.clone(), query.clone(), at)?.peekable();
         let mut appended = Appended::new(&vault, query)?.peekable();
