@@ -1,17 +1,17 @@
 //! Proving a vault: every record against its checksum and schema, heads and indexes against the versions, the log against
 //! its Merkle root.
 //!
-//! A verification opens the vault for reading alone and changes nothing. A repair makes what is derived again, from the
-//! log and the versions, which it never touches.
+//! A verification opens the vault for reading alone, or asks the process that has it open, and changes nothing. A repair
+//! makes what is derived again, from the log and the versions, which it never touches.
 
 use std::path::Path;
 
 use crate::record::{Checksum, Inode, Kind, Value, checksum, json, object, schema};
 use crate::storage::{
-    CheckSink, Fault, NOW, OpenOptions, RecordFile, RocksStorage, Sequence, Storage, StorageError, Term, Version,
+    CheckSink, Fault, NOW, RecordFile, RocksStorage, Sequence, SharedStorage, Storage, StorageError, Term, Version,
     missing_time, record_file, terms_of,
 };
-use crate::vault::{Result, VaultOptions, audit};
+use crate::vault::{Result, VaultOptions, audit, recovery};
 
 /// A report lists this many faults; the rest is counted.
 pub const MAX_LISTED: usize = 10_000;
@@ -84,20 +84,14 @@ impl Report {
     }
 }
 
-/// Verifies the vault in a directory. `progress` is told how many steps of how many are done.
+/// Verifies the vault in a directory, or asks the process to do so that has it open. `progress` is told how many steps of how many are done.
 ///
 /// # Errors
 /// What keeps the vault from being looked at, as [`StorageError::NotAVault`] or [`StorageError::Locked`]. Damage is not
 /// an error but in the report, even when nothing can be opened.
 pub fn verify(dir: &Path, options: &VaultOptions, progress: &mut dyn FnMut(u64, u64)) -> Result<Report> {
-    let open = OpenOptions {
-        lock_timeout: options.lock_timeout,
-        clock: std::sync::Arc::clone(&options.clock),
-        inspect: true,
-        ..OpenOptions::default()
-    };
-    match RocksStorage::open(dir, &open) {
-        Ok(storage) => verify_storage(&storage, progress),
+    match SharedStorage::inspect(dir, &options.storage(), recovery(options)) {
+        Ok(storage) => verify_storage(&*storage, progress),
         Err(StorageError::Corrupt { what, detail }) => {
             let mut report = Report::default();
             report.fault(Fault { subject: what, problem: detail, derived: false });
@@ -141,14 +135,10 @@ pub fn verify_storage(storage: &dyn Storage, progress: &mut dyn FnMut(u64, u64))
 ///
 /// # Errors
 /// [`StorageError::Corrupt`] when log or versions themselves are damaged, so that nothing can be derived from them; then
-/// nothing but derived data was dropped. And the errors of opening.
+/// nothing but derived data was dropped. [`StorageError::Locked`] when another process has the vault open: a repair must be
+/// alone with it. And the errors of opening.
 pub fn repair(dir: &Path, options: &VaultOptions, progress: &mut dyn FnMut(u64, u64)) -> Result<Report> {
-    let open = OpenOptions {
-        lock_timeout: options.lock_timeout,
-        clock: std::sync::Arc::clone(&options.clock),
-        ..OpenOptions::default()
-    };
-    RocksStorage::repair(dir, &open)
+    RocksStorage::repair(dir, &options.storage())
         .inspect_err(|error| audit::vault_refused("repair", &dir.display(), &options.actor, error))?;
     tracing::info!(target: audit::TARGET, action = "repair", dir = %dir.display(), actor = options.actor);
     verify(dir, options, progress)

@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
+use mirrordna::storage::Ownership;
 use mirrordna::vault::DEFAULT_ACTOR;
 use mirrordna::{Vault, VaultOptions};
 
@@ -85,6 +86,12 @@ impl Context {
     /// Opens the vault.
     pub(crate) fn open(&self) -> Result<Vault> {
         Ok(Vault::open(&self.vault_dir()?, &self.vault_options())?)
+    }
+
+    /// Opens the vault for as long as this process runs, as its owner.
+    pub(crate) fn own(&self) -> Result<Vault> {
+        let options = VaultOptions { ownership: Ownership::Wanted, ..self.vault_options() };
+        Ok(Vault::open(&self.vault_dir()?, &options)?)
     }
 
     /// A progress bar on stderr, when somebody is there to see it.

@@ -110,6 +110,8 @@ fn storage(error: &StorageError) -> Exit {
         StorageError::Corrupt { .. } => Exit::Corrupt,
         StorageError::NotAVault { .. }
         | StorageError::Locked { .. }
+        | StorageError::Unanswered { .. }
+        | StorageError::NotOwner { .. }
         | StorageError::NewerFormat { .. }
         | StorageError::UnknownFeatures { .. }
         | StorageError::Permission { .. }

@@ -6,7 +6,7 @@ use crate::storage::{Durability, Ino};
 use super::Artifacts;
 use super::create::{ALL_MODE_BITS, GROUP_EXECUTE, SET_GID, SET_UID};
 use super::error::{FsError, Result};
-use super::namespace::Node;
+use super::namespace::{ChangedIn, Node};
 use super::types::{Attributes, MAX_FILE_BYTES, Nanos, SetAttributes, SetTime};
 
 /// The capabilities of a program, which somebody else's write takes away as it does the set-id bits.
@@ -53,8 +53,10 @@ impl Node {
 }
 
 impl SetAttributes {
-    fn only_times(&self) -> bool {
-        self.mode.is_none() && self.uid.is_none() && self.gid.is_none() && self.size.is_none() && !self.kill_set_id
+    fn changes(&self) -> ChangedIn {
+        let owner = self.uid.is_some() || self.gid.is_some();
+        let others = owner || self.mode.is_some() || self.size.is_some() || self.kill_set_id;
+        if others { ChangedIn::Attributes } else { ChangedIn::Times }
     }
 }
 
@@ -82,7 +84,7 @@ impl Artifacts {
                 let node = namespace.node(ino)?;
                 node.set(set, now);
                 let attributes = node.attributes();
-                namespace.touch(ino, set.only_times());
+                namespace.touch(ino, set.changes());
                 Ok(attributes)
             });
         };

@@ -18,7 +18,7 @@ use crate::storage::{
 use super::content::{Content, Staged};
 use super::directory::Known;
 use super::error::{FsError, Result};
-use super::namespace::{Name, Namespace, StoredData};
+use super::namespace::{ChangedIn, Name, Namespace, StoredData};
 use super::{Artifacts, Ordering, lock};
 
 /// A sync of one file takes the content of the others with it when there is no more of it than this.
@@ -101,7 +101,7 @@ impl Artifacts {
         }
         let only_times = || {
             let node = namespace.nodes.get(&ino);
-            node.is_some_and(|node| node.stored && node.only_times && !node.data_changed)
+            node.is_some_and(|node| node.stored && node.changed <= ChangedIn::Times && !node.data_changed)
         };
         !namespace.dirty.contains(&ino) || data_only && only_times()
     }
@@ -196,7 +196,7 @@ impl Artifacts {
             };
             let staged = data.get(&ino).copied();
             let waits = node.data_changed;
-            if node.changed || staged.is_some() {
+            if node.changed > ChangedIn::Nothing || staged.is_some() {
                 let mut inode = node.inode.clone();
                 if inode.file_type == FileType::Regular {
                     let stored = staged.unwrap_or(node.data);
@@ -204,8 +204,7 @@ impl Artifacts {
                 }
                 inodes.push(Taken { ino, inode: Some(inode), stored: node.stored, staged });
                 node.stored = true;
-                node.changed = false;
-                node.only_times = true;
+                node.changed = ChangedIn::Nothing;
                 namespace.in_flight.insert(ino);
             }
             if waits {
@@ -330,8 +329,7 @@ impl Namespace {
         let ino = taken.ino;
         match self.nodes.get_mut(&ino) {
             Some(node) => {
-                node.changed = true;
-                node.only_times = false;
+                node.changed = ChangedIn::Attributes;
                 node.stored = taken.stored;
                 node.data_changed |= taken.staged.is_some();
                 self.dirty.insert(ino);

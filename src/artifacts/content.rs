@@ -215,7 +215,7 @@ impl State {
                 chunks.append(part).map(|(chunk, sha256)| {
                     self.fresh.push(chunk);
                     self.change(number, |slot| {
-                        slot.replace(Piece { start: 0, len: SLOT_BYTES, chunk, offset: 0, sha256 })
+                        slot.replace(Piece { start: 0, len: SLOT_BYTES, chunk, offset: 0, sha256 });
                     });
                 })
             } else {

@@ -7,7 +7,7 @@ use crate::storage::{Dentry, Ino};
 use super::Artifacts;
 use super::error::{FsError, Result};
 use super::load::new_inode;
-use super::namespace::Namespace;
+use super::namespace::{ChangedIn, Namespace};
 use super::types::{Attributes, Caller, MAX_LINKS, Nanos, NewNode, ROOT};
 
 pub(super) const SET_UID: u32 = 0o4000;
@@ -115,9 +115,8 @@ impl Artifacts {
             namespace.next_ino += 1;
             namespace.add(inode);
             namespace.reference(ino);
-            let node = namespace.node(ino)?;
-            node.unnamed = true;
-            Ok(node.attributes())
+            namespace.unnamed.insert(ino);
+            Ok(namespace.node(ino)?.attributes())
         })
     }
 
@@ -136,12 +135,13 @@ impl Artifacts {
             if namespace.entry(parent, name)?.is_some() {
                 return Err(FsError::Exists.into());
             }
+            let unnamed = namespace.unnamed.contains(&ino);
             let node = namespace.node(ino)?;
             let file_type = node.inode.file_type;
             if file_type == FileType::Directory {
                 return Err(FsError::NotPermitted("a directory has one name").into());
             }
-            if node.inode.is_orphan() && !node.unnamed {
+            if node.inode.is_orphan() && !unnamed {
                 return Err(FsError::NotFound.into());
             }
             let names = &node.inode.names;
@@ -150,12 +150,12 @@ impl Artifacts {
                 return Err(FsError::TooManyLinks.into());
             }
             namespace.set_entry(parent, name, Some(Dentry { ino, file_type }), now)?;
+            namespace.unnamed.remove(&ino);
             let node = namespace.node(ino)?;
-            node.unnamed = false;
             node.inode.names.push((parent, name.to_vec()));
             node.inode.ctime = now;
             let attributes = node.attributes();
-            namespace.touch(ino, false);
+            namespace.touch(ino, ChangedIn::Attributes);
             namespace.reference(ino);
             Ok(attributes)
         })

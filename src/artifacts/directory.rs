@@ -123,9 +123,10 @@ mod tests {
         Dentry { ino, file_type: FileType::Regular }
     }
 
-    fn found(directory: &Directory, name: &[u8]) -> Option<Option<u64>> {
+    /// What is known: `0` for no such name.
+    fn found(directory: &Directory, name: &[u8]) -> Option<u64> {
         match directory.find(name) {
-            Known::Yes(target) => Some(target.map(|target| target.ino)),
+            Known::Yes(target) => Some(target.map_or(0, |target| target.ino)),
             Known::No => None,
         }
     }
@@ -136,15 +137,15 @@ mod tests {
         assert_eq!(found(&directory, b"a"), None);
         directory.learn(b"a", Some(dentry(2)));
         directory.learn(b"b", None);
-        assert_eq!(found(&directory, b"a"), Some(Some(2)));
-        assert_eq!(found(&directory, b"b"), Some(None));
+        assert_eq!(found(&directory, b"a"), Some(2));
+        assert_eq!(found(&directory, b"b"), Some(0));
         assert!(directory.set(b"a", None));
         // What was changed here is newer than what the storage says.
         directory.learn(b"a", Some(dentry(2)));
-        assert_eq!(found(&directory, b"a"), Some(None));
+        assert_eq!(found(&directory, b"a"), Some(0));
         directory.learn(b"c", Some(dentry(3)));
         directory.completed();
-        assert_eq!(found(&directory, b"z"), Some(None));
+        assert_eq!(found(&directory, b"z"), Some(0));
         assert_eq!(directory.len(), 1);
     }
 

@@ -140,7 +140,9 @@ impl Artifacts {
     pub(super) fn tell(&self, changed: &[Invalidation]) {
         let watchers = lock(&self.watchers).clone();
         if !changed.is_empty() {
-            watchers.iter().for_each(|watcher| watcher(changed));
+            for watcher in watchers {
+                watcher(changed);
+            }
         }
     }
 }

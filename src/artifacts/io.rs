@@ -47,7 +47,6 @@ impl Artifacts {
         node.inode.size = state.size();
         node.inode.allocated = state.allocated();
         node.data_changed = true;
-        node.only_times = false;
         let attributes = node.attributes();
         namespace.dirty.insert(ino);
         self.dirty_inodes.store(namespace.dirty.len(), super::Ordering::Relaxed);

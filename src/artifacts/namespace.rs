@@ -3,7 +3,7 @@
 //! One short lock guards all of it. Whatever is done under it reads and changes memory only: work that finds something
 //! missing says what it [`Need`]s, the lock is let go of, the storage is asked, and the work begins anew.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use crate::record::{Checksum, FileType, Inode};
@@ -58,6 +58,17 @@ pub(super) struct StoredData {
     pub(super) root: Checksum,
 }
 
+/// What of an inode waits to be committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum ChangedIn {
+    /// Nothing.
+    Nothing,
+    /// Only its times, which `fdatasync` may leave behind.
+    Times,
+    /// Anything.
+    Attributes,
+}
+
 /// An inode in memory.
 #[derive(Debug)]
 pub(super) struct Node {
@@ -67,14 +78,10 @@ pub(super) struct Node {
     pub(super) stored: bool,
     /// What the storage has of the content.
     pub(super) data: StoredData,
-    /// Something other than the content waits to be committed.
-    pub(super) changed: bool,
-    /// Only times were changed since the last commit, which `fdatasync` may leave behind.
-    pub(super) only_times: bool,
+    /// What waits to be committed, but for the content.
+    pub(super) changed: ChangedIn,
     /// Content waits to be committed.
     pub(super) data_changed: bool,
-    /// It was made without a name and may be given one.
-    pub(super) unnamed: bool,
     /// Work on its content is going on.
     pub(super) users: u32,
     /// It was used since somebody last looked for what can be forgotten.
@@ -102,10 +109,8 @@ impl Node {
             inode,
             stored: true,
             data,
-            changed: false,
-            only_times: true,
+            changed: ChangedIn::Nothing,
             data_changed: false,
-            unnamed: false,
             users: 0,
             recent: true,
             directory,
@@ -119,7 +124,7 @@ impl Node {
     }
 
     fn is_clean(&self) -> bool {
-        !self.changed && !self.data_changed && self.users == 0 && !self.inode.is_orphan()
+        self.changed == ChangedIn::Nothing && !self.data_changed && self.users == 0 && !self.inode.is_orphan()
     }
 }
 
@@ -171,6 +176,8 @@ pub(super) struct Namespace {
     pub(super) changes: u64,
     /// The last sequence that a commit of ours brought.
     pub(super) committed: Sequence,
+    /// Files that were made without a name and may be given one.
+    pub(super) unnamed: HashSet<Ino>,
     /// Keeps what files that wait to be committed share with others from being pruned.
     pub(super) lease: Option<Lease>,
     /// Names of directories that are in memory, about.
@@ -241,15 +248,14 @@ impl Namespace {
         inode.ctime = now;
         self.kept_names = (self.kept_names + new_len).saturating_sub(old_len);
         self.names.entry((parent, name.into())).or_insert(before);
-        self.touch(parent, false);
+        self.touch(parent, ChangedIn::Attributes);
         Ok(())
     }
 
     /// Notes that an inode waits to be committed.
-    pub(super) fn touch(&mut self, ino: Ino, only_times: bool) {
+    pub(super) fn touch(&mut self, ino: Ino, changed: ChangedIn) {
         if let Some(node) = self.nodes.get_mut(&ino) {
-            node.only_times = only_times && (node.only_times || !node.changed);
-            node.changed = true;
+            node.changed = node.changed.max(changed);
             self.dirty.insert(ino);
         }
     }
@@ -279,7 +285,7 @@ impl Namespace {
         let ino = inode.ino;
         self.nodes.insert(ino, Node::new(inode));
         self.clock.push_back(ino);
-        self.touch(ino, false);
+        self.touch(ino, ChangedIn::Attributes);
     }
 
     /// Puts an inode into memory that the storage has, unless it is there.
@@ -328,6 +334,7 @@ impl Namespace {
 
     /// Takes an inode out of memory.
     fn remove(&mut self, ino: Ino) {
+        self.unnamed.remove(&ino);
         if let Some(node) = self.nodes.remove(&ino) {
             self.kept_names = self.kept_names.saturating_sub(node.directory.as_ref().map_or(0, Directory::len));
         }

@@ -6,7 +6,7 @@ use crate::storage::Ino;
 use super::Artifacts;
 use super::create::check_name;
 use super::error::{FsError, Result};
-use super::namespace::{Namespace, Step};
+use super::namespace::{ChangedIn, Namespace, Step};
 use super::types::{Nanos, ROOT};
 
 impl Artifacts {
@@ -95,7 +95,7 @@ impl Namespace {
         if node.inode.file_type == FileType::Directory {
             node.inode.mtime = now;
         }
-        self.touch(ino, false);
+        self.touch(ino, ChangedIn::Attributes);
         self.released(ino);
         Ok(())
     }

@@ -5,7 +5,7 @@ use crate::storage::{Dentry, Ino};
 
 use super::Artifacts;
 use super::error::{FsError, Result};
-use super::namespace::{Namespace, Step};
+use super::namespace::{ChangedIn, Namespace, Step};
 use super::remove::{check_not_root, check_present};
 use super::types::{Nanos, ROOT, RenameFlags};
 
@@ -95,16 +95,14 @@ impl Namespace {
 
     fn check_replaceable(&mut self, moved: Dentry, replaced: Dentry) -> Step<()> {
         match (moved.file_type, replaced.file_type) {
-            (FileType::Directory, FileType::Directory) => {
-                if self.directory(replaced.ino)?.inode.entries > 0 {
-                    return Err(FsError::NotEmpty.into());
-                }
+            (FileType::Directory, FileType::Directory) if self.directory(replaced.ino)?.inode.entries > 0 => {
+                Err(FsError::NotEmpty.into())
             }
-            (FileType::Directory, _) => return Err(FsError::NotDirectory.into()),
-            (_, FileType::Directory) => return Err(FsError::IsDirectory.into()),
-            _ => {}
+            (FileType::Directory, FileType::Directory) => Ok(()),
+            (FileType::Directory, _) => Err(FsError::NotDirectory.into()),
+            (_, FileType::Directory) => Err(FsError::IsDirectory.into()),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Whether a directory is `above` or lies below it.
@@ -130,7 +128,7 @@ impl Namespace {
             *known = (to.parent, to.name.to_vec());
         }
         node.inode.ctime = now;
-        self.touch(ino, false);
+        self.touch(ino, ChangedIn::Attributes);
         Ok(())
     }
 }

@@ -132,6 +132,9 @@ impl Slot {
 
     /// Makes a range a hole.
     pub(super) fn cut(&mut self, from: u32, to: u32) {
+        if from >= to {
+            return;
+        }
         if self.runs.iter().any(|run| run.start < to && run.end() > from) {
             let mut kept = Vec::with_capacity(self.runs.len() + 1);
             for mut run in self.runs.drain(..) {
@@ -383,12 +386,22 @@ pub(super) mod tests {
                 prop_assert!(data.windows(2).all(|pair| pair[0].1 < pair[1].0));
                 prop_assert_eq!(slot.allocated(), data.iter().map(|(start, end)| u64::from(end - start)).sum::<u64>());
                 let mut is_data = vec![false; SLOT_BYTES as usize];
-                data.iter().for_each(|(start, end)| is_data[*start as usize..*end as usize].fill(true));
+                for (start, end) in &data {
+                    is_data[*start as usize..*end as usize].fill(true);
+                }
                 prop_assert!(is_data.iter().zip(&model).all(|(data, model)| *data == model.is_some()));
                 prop_assert_eq!(slot.is_empty(), data.is_empty());
                 prop_assert!(slot.runs.windows(2).all(|pair| pair[0].end() < pair[1].start));
             }
         }
+    }
+
+    #[test]
+    fn cutting_nothing_changes_nothing() {
+        let mut slot = Slot::default();
+        slot.write(0, &[1; 100]);
+        slot.cut(50, 50);
+        assert_eq!((slot.runs.len(), slot.data()), (1, vec![(0, 100)]));
     }
 
     #[test]

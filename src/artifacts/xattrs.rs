@@ -5,6 +5,7 @@ use crate::storage::Ino;
 
 use super::Artifacts;
 use super::error::{FsError, Result};
+use super::namespace::ChangedIn;
 use super::types::XattrMode;
 
 /// The longest name of an attribute.
@@ -64,7 +65,7 @@ impl Artifacts {
             }
             inode.xattrs.insert(name.to_vec(), value.to_vec());
             inode.ctime = now;
-            namespace.touch(ino, false);
+            namespace.touch(ino, ChangedIn::Attributes);
             Ok(())
         })
     }
@@ -81,7 +82,7 @@ impl Artifacts {
             let inode = &mut namespace.node(ino)?.inode;
             inode.xattrs.remove(name).ok_or(FsError::NoAttribute)?;
             inode.ctime = now;
-            namespace.touch(ino, false);
+            namespace.touch(ino, ChangedIn::Attributes);
             Ok(())
         })
     }

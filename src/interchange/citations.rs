@@ -12,7 +12,7 @@ use super::intake::Intake;
 use super::report::RefusalReason;
 
 /// Offers the citation in a file, JSON or YAML, under the id that stands in it. Equal documents are one record.
-pub(super) fn import(intake: &mut Intake<'_>, path: &Path, name: &str) -> Result<()> {
+pub(super) fn import(intake: &mut Intake<'_, '_>, path: &Path, name: &str) -> Result<()> {
     let kind = Kind::Citation;
     let document = match read_document(path)? {
         Ok(text) => Format::of_path(path).unwrap_or(Format::Json).read(&text).map_err(RefusalReason::from),

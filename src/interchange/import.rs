@@ -63,7 +63,7 @@ pub fn import_store(
 }
 
 /// Offers each member of a collection file, in the order of the file.
-fn collection(intake: &mut Intake<'_>, kind: Kind, path: &Path) -> Result<()> {
+fn collection(intake: &mut Intake<'_, '_>, kind: Kind, path: &Path) -> Result<()> {
     let mut reader = open_json(path)?;
     let failed = |error| stream_error(path, error);
     reader.enter_object().map_err(failed)?;

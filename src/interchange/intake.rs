@@ -11,8 +11,8 @@ use super::progress::Meter;
 use super::report::{Finding, ImportReport, MissingParent, RefusalReason};
 
 /// An import as the readers of files see it.
-pub(super) struct Intake<'a> {
-    import: &'a mut Import,
+pub(super) struct Intake<'a, 'j> {
+    import: &'a mut Import<'j>,
     lenient: bool,
     pub(super) meter: Meter<'a>,
     pub(super) report: ImportReport,
@@ -32,8 +32,8 @@ struct Candidate {
     broken: Option<RefusalReason>,
 }
 
-impl<'a> Intake<'a> {
-    pub(super) fn new(import: &'a mut Import, lenient: bool, meter: Meter<'a>) -> Self {
+impl<'a, 'j> Intake<'a, 'j> {
+    pub(super) fn new(import: &'a mut Import<'j>, lenient: bool, meter: Meter<'a>) -> Self {
         let report = ImportReport::default();
         Self { import, lenient, meter, report, orphans: Vec::new(), chains: Chains::default(), file: String::new() }
     }

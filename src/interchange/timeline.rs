@@ -54,7 +54,7 @@ pub fn export_timeline(vault: &Vault, query: &EventQuery, path: &Path, progress:
 }
 
 /// Offers the events of a timeline file, in the order of the file.
-pub(super) fn import(intake: &mut Intake<'_>, path: &Path) -> Result<()> {
+pub(super) fn import(intake: &mut Intake<'_, '_>, path: &Path) -> Result<()> {
     let failed = |error| stream_error(path, error);
     let mut reader = open_json(path)?;
     let (mut found, mut said) = (None, Value::Null);
@@ -79,7 +79,7 @@ pub(super) fn import(intake: &mut Intake<'_>, path: &Path) -> Result<()> {
 }
 
 /// Offers the elements of the list of events, each under its own id. Returns how many there are.
-fn offer_events(intake: &mut Intake<'_>, reader: &mut JsonFile, path: &Path) -> Result<u64> {
+fn offer_events(intake: &mut Intake<'_, '_>, reader: &mut JsonFile, path: &Path) -> Result<u64> {
     let failed = |error| stream_error(path, error);
     let mut count = 0;
     reader.enter_array().map_err(failed)?;

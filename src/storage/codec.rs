@@ -114,13 +114,13 @@ pub(super) mod key {
 pub(super) struct Reader<'a>(pub(super) &'a [u8]);
 
 impl<'a> Reader<'a> {
-    fn take(&mut self, n: usize) -> Option<&'a [u8]> {
+    pub(super) fn take(&mut self, n: usize) -> Option<&'a [u8]> {
         let (head, tail) = self.0.split_at_checked(n)?;
         self.0 = tail;
         Some(head)
     }
 
-    fn chunk<const N: usize>(&mut self) -> Option<[u8; N]> {
+    pub(super) fn chunk<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (head, tail) = self.0.split_first_chunk::<N>()?;
         self.0 = tail;
         Some(*head)
@@ -130,7 +130,7 @@ impl<'a> Reader<'a> {
         self.chunk::<1>().map(|[byte]| byte)
     }
 
-    fn u16(&mut self) -> Option<u16> {
+    pub(super) fn u16(&mut self) -> Option<u16> {
         self.chunk().map(u16::from_le_bytes)
     }
 
@@ -142,7 +142,7 @@ impl<'a> Reader<'a> {
         self.chunk().map(u64::from_le_bytes)
     }
 
-    fn time(&mut self) -> Option<Timestamp> {
+    pub(super) fn time(&mut self) -> Option<Timestamp> {
         self.chunk().map(|bytes| Timestamp::from_micros(i64::from_le_bytes(bytes)))
     }
 
@@ -150,12 +150,12 @@ impl<'a> Reader<'a> {
         self.chunk().map(Checksum)
     }
 
-    fn bytes16(&mut self) -> Option<&'a [u8]> {
+    pub(super) fn bytes16(&mut self) -> Option<&'a [u8]> {
         let len = self.u16()?;
         self.take(len.into())
     }
 
-    fn text16(&mut self) -> Option<String> {
+    pub(super) fn text16(&mut self) -> Option<String> {
         std::str::from_utf8(self.bytes16()?).ok().map(str::to_owned)
     }
 

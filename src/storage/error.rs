@@ -33,6 +33,28 @@ pub enum StorageError {
         /// Which process holds it: its id, command and since when.
         holder: String,
     },
+    /// The process that holds the vault was asked for a change and gave no answer.
+    #[error(
+        "{} is held by {holder}, which does not answer: whether the change was made is not known; look before trying again",
+        path.display()
+    )]
+    Unanswered {
+        /// The directory.
+        path: PathBuf,
+        /// Which process holds it.
+        holder: String,
+    },
+    /// Artifacts are worked on in the memory of the process that owns the vault, and this one does not.
+    #[error(
+        "{}: its artifacts can only be worked on by the process that owns it: {holder}; use the mount, or stop that process",
+        path.display()
+    )]
+    NotOwner {
+        /// The directory.
+        path: PathBuf,
+        /// Which process owns the vault.
+        holder: String,
+    },
     /// The vault was written by a newer program.
     #[error("{} has format {found}; this program reads up to {supported}: use a newer mirrordna", path.display())]
     NewerFormat {
@@ -52,7 +74,7 @@ pub enum StorageError {
         bits: u64,
     },
     /// Stored bytes are not what was stored.
-    #[error("{what} is damaged: {detail}; run `mirrordna verify` to see all damage, and restore a backup")]
+    #[error("{what} is damaged: {}; run `mirrordna verify` to see all damage, and restore a backup", clause(detail))]
     Corrupt {
         /// Which record, entry or file.
         what: String,
@@ -130,6 +152,11 @@ pub enum StorageError {
     },
 }
 
+/// A text without the full stop at its end, to go on behind it. RocksDB speaks in sentences.
+fn clause(text: &str) -> &str {
+    text.trim_end().trim_end_matches('.')
+}
+
 impl StorageError {
     /// Sorts an error of the operating system into what a user can do about it.
     #[must_use]
@@ -139,6 +166,36 @@ impl StorageError {
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Self::Permission { path },
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoSpace { path },
             _ => Self::Io { path, source },
+        }
+    }
+
+    /// The same error for somebody else who met it. What nobody meets together becomes [`StorageError::Engine`].
+    #[must_use]
+    pub(super) fn again(&self, dir: &Path) -> Self {
+        match self {
+            Self::NotAVault { path } => Self::NotAVault { path: path.clone() },
+            Self::NoSpace { path } => Self::NoSpace { path: path.clone() },
+            Self::Permission { path } => Self::Permission { path: path.clone() },
+            Self::Io { path, source } => {
+                let source = io::Error::new(source.kind(), source.to_string());
+                Self::Io { path: path.clone(), source }
+            }
+            Self::Corrupt { what, detail } => Self::Corrupt { what: what.clone(), detail: detail.clone() },
+            Self::Engine { path, message } => Self::Engine { path: path.clone(), message: message.clone() },
+            other => Self::Engine { path: dir.to_owned(), message: other.to_string() },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::StorageError;
+
+    #[test]
+    fn what_an_engine_says_is_joined_well() {
+        for detail in ["Corruption: bad block", "Corruption: bad block.", "Corruption: bad block. "] {
+            let error = StorageError::Corrupt { what: "the log".into(), detail: detail.into() };
+            assert!(error.to_string().starts_with("the log is damaged: Corruption: bad block; run "), "{error}");
         }
     }
 }

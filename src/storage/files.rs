@@ -1,18 +1,18 @@
-//! The vault's own small files: the marker `VAULT`, the two copies of `HEAD`, and `LOCK`.
+//! The vault's own small files: the marker `VAULT` and the two copies of `HEAD`.
 //!
 //! `VAULT` says what the directory is, so that a newer format is told apart from damage before any of it is touched.
 //! `HEAD` says where the log stood when the vault was closed, since RocksDB by itself takes a damaged write-ahead log for
-//! a short one. `LOCK` is held for as long as a process has the vault open, and says which.
+//! a short one.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, Write};
+use std::ffi::OsString;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
-use crate::record::{Checksum, Timestamp};
+use crate::record::Checksum;
 
 use super::access::FileAccess;
-use super::holder;
+use super::lock::LOCK;
 use super::types::Sequence;
 use super::{Result, StorageError};
 
@@ -28,7 +28,7 @@ pub(super) const KNOWN_READ_ONLY_COMPATIBLE: u64 = 0;
 
 const MARKER: &str = "VAULT";
 const MARKER_TITLE: &str = "MirrorDNA vault";
-const LOCK: &str = "LOCK";
+const DATABASE: &str = "db";
 const HEADS: [&str; 2] = ["HEAD.0", "HEAD.1"];
 const HEAD_MAGIC: &[u8; 8] = b"MDNAHEAD";
 const HEAD_BYTES: usize = 8 + 1 + 1 + 8 + 8 + 8 + 32 + 4;
@@ -80,13 +80,13 @@ impl Marker {
         let bytes = match files.read(&path) {
             Ok(bytes) => bytes,
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-                return Err(if dir.join(HEADS[0]).exists() || dir.join(HEADS[1]).exists() {
+                return Err(if is_unused(files, dir) {
+                    StorageError::NotAVault { path: dir.to_owned() }
+                } else {
                     StorageError::Corrupt {
                         what: path.display().to_string(),
                         detail: "it is missing although the rest of a vault is there".to_owned(),
                     }
-                } else {
-                    StorageError::NotAVault { path: dir.to_owned() }
                 });
             }
             Err(error) => return Err(StorageError::from_io(&path, error)),
@@ -196,73 +196,79 @@ impl HeadFile {
     }
 }
 
-/// The lock of a vault, held until it is dropped.
-#[derive(Debug)]
-pub(super) struct LockFile {
-    _file: File,
-}
-
-impl LockFile {
-    /// Takes the lock, waiting for at most `timeout`, and writes down who holds it.
-    pub(super) fn take(dir: &Path, timeout: Duration, now: Timestamp) -> Result<Self> {
-        let path = dir.join(LOCK);
-        let failed = |error| StorageError::from_io(&path, error);
-        let mut file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
-        let deadline = Instant::now() + timeout;
-        loop {
-            match file.try_lock() {
-                Ok(()) => break,
-                Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
-                    std::thread::sleep(Duration::from_millis(20).min(deadline - Instant::now()));
-                }
-                Err(TryLockError::WouldBlock) => {
-                    let mut holder = String::new();
-                    // The holder may be writing it just now; then there is no more to say than that there is one.
-                    let _ = file.read_to_string(&mut holder);
-                    let holder = if holder.is_empty() { "another process" } else { holder.trim_end() };
-                    return Err(StorageError::Locked { path: dir.to_owned(), holder: holder.to_owned() });
-                }
-                Err(TryLockError::Error(error)) => return Err(failed(error)),
-            }
-        }
-        let holder = format!("{}\n", holder::this_process(now));
-        let write = |file: &mut File| {
-            file.set_len(0)?;
-            file.rewind()?;
-            file.write_all(holder.as_bytes())
-        };
-        write(&mut file).map_err(failed)?;
-        Ok(Self { _file: file })
-    }
-}
-
 /// Where RocksDB keeps its files.
 pub(super) fn database_dir(dir: &Path) -> PathBuf {
-    dir.join("db")
+    dir.join(DATABASE)
 }
 
-/// Makes the directory of a new vault, private to its user, and refuses one that holds anything.
-pub(super) fn create_dir(dir: &Path) -> Result<()> {
+/// Makes the directory of a new vault, private to its user, and refuses one that holds anything else than what a creation
+/// leaves that was interrupted. To be asked again under the lock, since others may make a vault there, too.
+pub(super) fn create_dir(files: &dyn FileAccess, dir: &Path) -> Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     let failed = |error| StorageError::from_io(dir, error);
+    let occupied = |what| Err(StorageError::Occupied { path: dir.to_owned(), what });
     match fs::read_dir(dir) {
-        Ok(mut entries) => {
-            if dir.join(MARKER).exists() {
-                return Err(StorageError::Occupied { path: dir.to_owned(), what: "a vault" });
+        Ok(entries) => {
+            let names = entries.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>().map_err(failed)?;
+            if names.iter().any(|name| name == MARKER) {
+                return occupied("a vault");
             }
-            if entries.next().is_some() {
-                return Err(StorageError::Occupied { path: dir.to_owned(), what: "files" });
+            // The lock is taken first, so what is there without it is not of a creation.
+            let is_leftover = |name: &OsString| {
+                let known = [LOCK, DATABASE, HEADS[0], HEADS[1]].iter().any(|known| name == known);
+                known || Path::new(name).extension().is_some_and(|extension| extension == "tmp")
+            };
+            if !names.is_empty() && (!names.iter().any(|name| name == LOCK) || !names.iter().all(is_leftover)) {
+                return occupied("files");
+            }
+            if !is_unused(files, dir) || !is_empty_database(&database_dir(dir)).map_err(failed)? {
+                return occupied("a database without the file VAULT");
             }
             Ok(())
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)
         }
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
-            Err(StorageError::Occupied { path: dir.to_owned(), what: "a file" })
-        }
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => occupied("a file"),
         Err(error) => Err(failed(error)),
+    }
+}
+
+/// Whether the copies of `HEAD`, as far as they are there, are those that a creation writes: nothing was ever committed.
+fn is_unused(files: &dyn FileAccess, dir: &Path) -> bool {
+    HEADS.iter().all(|name| match files.read(&dir.join(name)) {
+        Ok(bytes) => HeadFile::decode(&bytes).is_some_and(|head| head.clean && head.sequence == 0),
+        Err(error) => matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
+    })
+}
+
+/// Whether there is no database, or one to which nothing was ever written: it has no table, and nothing in its write-ahead
+/// log. What RocksDB does not make is somebody else's.
+fn is_empty_database(database: &Path) -> io::Result<bool> {
+    let entries = match fs::read_dir(database) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let known = ["CURRENT", "IDENTITY", "LOCK", "LOG", "MANIFEST-", "OPTIONS-"];
+        let is_log = || Ok::<_, io::Error>(name.ends_with(".log") && entry.metadata()?.len() == 0);
+        if !known.iter().any(|known| name.starts_with(known)) && !name.ends_with(".dbtmp") && !is_log()? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Removes the database of a creation that was interrupted: RocksDB does not go on with half of one. To be called under the
+/// lock, behind [`create_dir`].
+pub(super) fn remove_leftovers(dir: &Path) -> Result<()> {
+    let database = database_dir(dir);
+    match fs::remove_dir_all(&database) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StorageError::from_io(&database, error)),
+        _ => Ok(()),
     }
 }
 
@@ -327,19 +333,5 @@ mod tests {
         assert!(problem.unwrap().contains("HEAD.0"));
         fs::remove_file(dir.path().join(HEADS[1])).unwrap();
         assert!(matches!(HeadFile::read(&SystemFiles, dir.path()), Err(StorageError::Corrupt { .. })));
-    }
-
-    #[test]
-    fn a_held_lock_names_its_holder() {
-        let dir = tempfile::tempdir().unwrap();
-        let held = LockFile::take(dir.path(), Duration::ZERO, Timestamp::default()).unwrap();
-        match LockFile::take(dir.path(), Duration::from_millis(30), Timestamp::default()) {
-            Err(StorageError::Locked { holder, .. }) => {
-                assert!(holder.contains(&std::process::id().to_string()), "{holder}");
-            }
-            other => panic!("{other:?}"),
-        }
-        drop(held);
-        LockFile::take(dir.path(), Duration::ZERO, Timestamp::default()).unwrap();
     }
 }

@@ -9,13 +9,18 @@ mod codec;
 mod error;
 mod file_rows;
 mod files;
+mod gate;
 mod holder;
+mod lock;
 mod merkle;
 mod prepare;
+mod remote;
 mod rocksdb;
 mod segments;
+mod shared;
 mod types;
 
+use std::any::Any;
 use std::sync::Arc;
 
 use crate::record::{Checksum, Kind, Timestamp};
@@ -28,6 +33,7 @@ pub use artifacts::{
 pub use error::StorageError;
 pub use prepare::{MAX_TAGS, missing_time, prepare, prepare_inode, record_file, terms_of};
 pub use rocksdb::{OpenOptions, RocksStorage};
+pub use shared::{Ownership, Recovery, SharedStorage};
 pub use types::{
     Action, Change, Commit, Committed, Durability, Event, Expect, Head, LogEntry, LogState, Operation, Order, Origin,
     Position, Posting, Prepared, RecordFile, Selection, Sequence, Term, Version, text_term,
@@ -67,8 +73,30 @@ pub trait Subscriber: Send + Sync {
 }
 
 /// Keeps the versions of one sequence from being pruned until it is dropped.
-#[derive(Clone, Debug)]
-pub struct Lease(#[expect(dead_code, reason = "held, never read")] Arc<Sequence>);
+#[derive(Clone)]
+pub struct Lease(#[expect(dead_code, reason = "held, never read")] Arc<dyn Any + Send + Sync>);
+
+impl std::fmt::Debug for Lease {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Lease").finish_non_exhaustive()
+    }
+}
+
+/// Work in many commits that must not be left half done: an import or a restore. Of all processes that have the vault
+/// open, one does such work at a time, until it drops this.
+pub trait Job {
+    /// From now on nobody else commits, until this is dropped. Waits for the commits that are under way.
+    ///
+    /// # Errors
+    /// Those of the storage.
+    fn exclude(&self) -> Result<()>;
+
+    /// As [`Storage::commit`], also while nobody else commits.
+    ///
+    /// # Errors
+    /// As [`Storage::commit`].
+    fn commit(&self, commit: Commit) -> Result<Committed>;
+}
 
 /// A fault that a check found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -227,6 +255,12 @@ pub trait Storage: Send + Sync {
     /// # Errors
     /// [`StorageError::Corrupt`] when it cannot be read what a snapshot pins, and those of the engine.
     fn pins(&self) -> Result<Vec<Sequence>>;
+
+    /// Begins work in many commits, and waits for other such work to end.
+    ///
+    /// # Errors
+    /// [`StorageError::Locked`] when another process goes on with such work for too long.
+    fn job(&self) -> Result<Box<dyn Job + '_>>;
 
     /// The work that must be finished or undone.
     ///

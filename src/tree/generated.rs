@@ -39,15 +39,19 @@ pub(super) struct HealthFile(Mutex<Option<(HealthState, Content)>>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct HealthState {
     log: LogState,
-    /// Nothing when it cannot be read.
-    intent: Option<Option<Intent>>,
+    /// Or why it cannot be read.
+    intent: std::result::Result<Option<Intent>, String>,
     last_error: Option<LastError>,
 }
 
 impl HealthFile {
     pub(super) fn content(&self, vault: &Vault, last_error: Option<LastError>) -> Content {
         let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let state = HealthState { log: vault.state(), intent: vault.storage().intent().ok(), last_error };
+        let state = HealthState {
+            log: vault.state(),
+            intent: vault.storage().intent().map_err(|error| error.to_string()),
+            last_error,
+        };
         match &*made {
             Some((known, content)) if *known == state => content.clone(),
             _ => {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::PoisonError;
 
 use crate::record::{Checksum, Kind};
-use crate::storage::{Action, Change, Durability, Expect, Intent, Origin, Prepared, Sequence};
+use crate::storage::{Action, Change, Durability, Expect, FileRows, Intent, Job, Origin, Prepared, Sequence};
 
 use super::{Result, Vault, audit};
 
@@ -25,8 +25,9 @@ pub(crate) enum Taken {
 }
 
 /// An import that is under way.
-pub(crate) struct Import {
+pub(crate) struct Import<'a> {
     vault: Vault,
+    job: &'a dyn Job,
     /// The sequence before the first commit, once there is one.
     since: Option<Sequence>,
     changes: Vec<Change>,
@@ -43,13 +44,15 @@ impl Vault {
     /// # Errors
     /// Those of `work` and of the storage. A record that somebody else creates under an id of the import, between the
     /// look and the commit, fails the import with [`crate::storage::StorageError::Exists`].
-    pub(crate) fn import<T>(&self, work: impl FnOnce(&mut Import) -> Result<T>) -> Result<T> {
+    pub(crate) fn import<T>(&self, work: impl FnOnce(&mut Import<'_>) -> Result<T>) -> Result<T> {
         self.import_all(work).inspect_err(|error| audit::vault_refused("import", &self.id(), &self.actor, error))
     }
 
-    fn import_all<T>(&self, work: impl FnOnce(&mut Import) -> Result<T>) -> Result<T> {
+    fn import_all<T>(&self, work: impl FnOnce(&mut Import<'_>) -> Result<T>) -> Result<T> {
         let _job = self.shared.job.lock().unwrap_or_else(PoisonError::into_inner);
+        let job = self.begin_job()?;
         let mut import = Import {
+            job: &*job,
             // Durable all at once: the intent is before the first batch, and the end is flushed before it is taken away.
             vault: self.with_durability(Durability::Buffered),
             since: None,
@@ -69,7 +72,7 @@ impl Vault {
                 Ok(done)
             }
             Err(error) => {
-                if let Err(fault) = self.abandon_import(since) {
+                if let Err(fault) = self.abandon_import(&*job, since) {
                     tracing::error!(
                         target: "mirrordna::vault",
                         since,
@@ -77,22 +80,21 @@ impl Vault {
                         "an import could not be undone; the next opening of the vault does it",
                     );
                 }
+                drop(job);
+                self.settle(self.state().sequence);
                 Err(error)
             }
         }
     }
 
-    fn abandon_import(&self, since: Sequence) -> Result<()> {
-        let gate = self.shared.gate.write().unwrap_or_else(PoisonError::into_inner);
-        self.undo_import(since)?;
-        self.storage().set_intent(None)?;
-        drop(gate);
-        self.settle(self.state().sequence);
-        Ok(())
+    fn abandon_import(&self, job: &dyn Job, since: Sequence) -> Result<()> {
+        job.exclude()?;
+        self.undo_import(job, since)?;
+        Ok(self.storage().set_intent(None)?)
     }
 }
 
-impl Import {
+impl Import<'_> {
     /// The vault that is imported into.
     pub(crate) fn vault(&self) -> &Vault {
         &self.vault
@@ -144,7 +146,9 @@ impl Import {
         }
         self.bytes = 0;
         self.waiting.clear();
-        self.vault.commit(std::mem::take(&mut self.changes), Origin::Import)?;
+        let (changes, files) = (std::mem::take(&mut self.changes), FileRows::default());
+        let committed = self.vault.commit_through(Some(self.job), changes, files, Origin::Import)?;
+        self.vault.settle(committed.last);
         Ok(())
     }
 }

@@ -15,6 +15,7 @@ mod memories;
 mod overview;
 mod recovery;
 mod reflections;
+mod restore_files;
 mod rules;
 mod sessions;
 mod snapshots;
@@ -22,7 +23,7 @@ mod timeline;
 mod view;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::artifacts::Artifacts;
@@ -30,8 +31,9 @@ use crate::record::id::{self, IdSource, NoRandomness, SystemIds};
 use crate::record::time::{Clock, SystemClock};
 use crate::record::{Checksum, Kind, Map, RecordError, Timestamp, Value, json, schema};
 use crate::storage::{
-    Action, Change, Commit, Committed, Durability, Event, Expect, FileRows, Head, LogEntry, LogState, NOW, OpenOptions,
-    Origin, PrunePolicy, Pruned, RocksStorage, Sequence, Storage, StorageError, Subscriber, Version, prepare,
+    Action, Change, Commit, Committed, Durability, Event, Expect, FileRows, Head, Job, LogEntry, LogState, NOW,
+    OpenOptions, Origin, Ownership, PrunePolicy, Pruned, Sequence, SharedStorage, Storage, StorageError, Subscriber,
+    Version, prepare,
 };
 
 pub use agent_dna::AgentDna;
@@ -42,6 +44,7 @@ pub use identities::{Identities, NewIdentity};
 pub(crate) use import::{Import, Taken};
 pub use memories::{Memories, MemoryUpdate, NewMemory, Tier};
 pub use overview::Overview;
+pub(crate) use recovery::recovery;
 pub use reflections::{NewReflection, ReflectionType, Reflections};
 pub(crate) use rules::chain_fields;
 pub use sessions::{Lineage, NewSession, Sessions};
@@ -108,8 +111,10 @@ pub enum Past {
 /// How a vault is opened or created.
 #[derive(Clone)]
 pub struct VaultOptions {
-    /// How long to wait for another process to let go of the vault.
+    /// How long to wait for a process that has the vault open and does not answer.
     pub lock_timeout: Duration,
+    /// Whether this process wants to own the vault itself.
+    pub ownership: Ownership,
     /// When changes count as done, unless a handle says otherwise.
     pub durability: Durability,
     /// Who the log names.
@@ -124,6 +129,7 @@ impl Default for VaultOptions {
     fn default() -> Self {
         Self {
             lock_timeout: Duration::from_secs(5),
+            ownership: Ownership::Any,
             durability: Durability::Sync,
             actor: DEFAULT_ACTOR.to_owned(),
             clock: Arc::new(SystemClock),
@@ -133,7 +139,8 @@ impl Default for VaultOptions {
 }
 
 impl VaultOptions {
-    fn storage(&self) -> OpenOptions {
+    /// What of it is the storage's business.
+    pub(crate) fn storage(&self) -> OpenOptions {
         OpenOptions { lock_timeout: self.lock_timeout, clock: Arc::clone(&self.clock), ..OpenOptions::default() }
     }
 }
@@ -144,9 +151,7 @@ struct Shared {
     dir: Option<PathBuf>,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
-    /// Changes hold it for reading; a restore holds it for writing, so that nothing else changes while it works.
-    gate: RwLock<()>,
-    /// Held by an import or a restore: the storage notes one intent at a time. Taken before the gate.
+    /// Held by an import or a restore of this process. Those of other processes are the storage's business.
     job: Mutex<()>,
     /// The files, once somebody has asked for them.
     artifacts: Mutex<Option<Arc<Artifacts>>>,
@@ -179,25 +184,21 @@ impl Vault {
     /// # Errors
     /// [`StorageError::Occupied`] when something is there, and those of the operating system.
     pub fn create(dir: &Path, options: &VaultOptions) -> Result<Self> {
-        let actor = &options.actor;
-        let storage = RocksStorage::create(dir, &options.storage(), &*options.ids)
+        let (actor, recover) = (&options.actor, recovery(options));
+        let storage = SharedStorage::create(dir, &options.storage(), &*options.ids, options.ownership, recover)
             .inspect_err(|error| audit::vault_refused("create", &dir.display(), actor, error))?;
         tracing::info!(target: audit::TARGET, action = "create", dir = %dir.display(), vault = storage.vault_id(), actor);
         Ok(Self::new(Arc::new(storage), Some(dir.to_owned()), options))
     }
 
-    /// Opens a vault, and finishes or undoes what a crash interrupted.
+    /// Opens a vault, also one that other processes have open: one of them owns it, and this one speaks to that. Whoever
+    /// owns it finishes or undoes what a crash interrupted.
     ///
     /// # Errors
-    /// Those of [`RocksStorage::open`].
+    /// Those of [`SharedStorage::open`].
     pub fn open(dir: &Path, options: &VaultOptions) -> Result<Self> {
-        let storage = RocksStorage::open(dir, &options.storage())?;
-        for warning in storage.warnings() {
-            tracing::warn!(target: "mirrordna::storage", dir = %dir.display(), "{warning}");
-        }
-        let vault = Self::new(Arc::new(storage), Some(dir.to_owned()), options);
-        vault.recover()?;
-        Ok(vault)
+        let storage = SharedStorage::open(dir, &options.storage(), options.ownership, recovery(options))?;
+        Ok(Self::new(Arc::new(storage), Some(dir.to_owned()), options))
     }
 
     /// A vault over any storage.
@@ -213,7 +214,6 @@ impl Vault {
                 dir,
                 clock: Arc::clone(&options.clock),
                 ids: Arc::clone(&options.ids),
-                gate: RwLock::new(()),
                 job: Mutex::new(()),
                 artifacts: Mutex::new(None),
             }),
@@ -579,31 +579,33 @@ impl Vault {
 
     /// Commits in the name of this handle's actor, and leaves an audit event for each change.
     pub(crate) fn commit(&self, changes: Vec<Change>, origin: Origin) -> Result<Committed> {
-        let gate = self.shared.gate.read().unwrap_or_else(PoisonError::into_inner);
-        let committed = self.commit_through(changes, FileRows::default(), origin, self.durability)?;
-        drop(gate);
+        let committed = self.commit_through(None, changes, FileRows::default(), origin)?;
         self.settle(committed.last);
         Ok(committed)
     }
 
-    /// Waits until the subscribers have acted on the changes up to a sequence. Not for who holds the gate.
+    /// Waits until the subscribers have acted on the changes up to a sequence. Not for who keeps others from committing.
     pub(crate) fn settle(&self, upto: Sequence) {
         if self.settles {
             self.storage().settle_subscribers(upto);
         }
     }
 
-    /// As [`Vault::commit`], for who holds the gate.
+    /// As [`Vault::commit`], also while nobody commits but the one who does this job, and without waiting for subscribers.
     fn commit_through(
         &self,
+        job: Option<&dyn Job>,
         changes: Vec<Change>,
         files: FileRows,
         origin: Origin,
-        durability: Durability,
     ) -> Result<Committed> {
         let planned = audit::Planned::of(&changes);
         let actor = self.actor.to_string();
-        let committed = self.storage().commit(Commit { changes, files, actor, origin, token: None, durability })?;
+        let commit = Commit { changes, files, actor, origin, token: None, durability: self.durability };
+        let committed = match job {
+            None => self.storage().commit(commit)?,
+            Some(job) => job.commit(commit)?,
+        };
         planned.done(&committed, origin, &self.actor);
         Ok(committed)
     }

@@ -1,38 +1,58 @@
 //! Work in many commits that must not be left half done: a restore is finished, an import is undone.
 
-use std::collections::{BTreeSet, HashSet};
-use std::sync::PoisonError;
+use std::collections::HashSet;
+use std::sync::{Arc, PoisonError};
 
-use crate::record::inode::parse_ino;
-use crate::record::{Inode, Kind, RecordError, json};
+use crate::record::{Kind, RecordError, json};
 use crate::storage::{
-    Action, Change, Expect, FileRows, Ino, Intent, LogEntry, MAX_COMMIT_BYTES, MAX_FILE_ROWS, NOW, Operation, Origin,
-    Piece, Sequence, Storage, StorageError, Version, prepare,
+    Action, Change, Expect, FileRows, Ino, Intent, Job, LogEntry, MAX_COMMIT_BYTES, MAX_FILE_ROWS, Operation, Origin,
+    Recovery, Sequence, StorageError, Version, prepare,
 };
 
 use super::view::all_heads;
-use super::{LOG_PAGE, Result, Vault};
+use super::{Error, LOG_PAGE, Result, Vault, VaultOptions};
 
 /// Changes in one commit of a restore.
 const BATCH: usize = 500;
-/// Slots of a file read at once.
-const SLOT_PAGE: usize = 4_096;
+
+/// What a storage is to do about work that was interrupted, when this process owns it and nobody is at that work.
+pub(crate) fn recovery(options: &VaultOptions) -> Arc<Recovery> {
+    let options = options.clone();
+    Arc::new(move |storage, job, intent| {
+        Vault::over(storage, &options).recover(job, intent).map_err(|error| match error {
+            Error::Storage(error) => error,
+            other => StorageError::Corrupt { what: "work that was interrupted".to_owned(), detail: other.to_string() },
+        })
+    })
+}
 
 impl Vault {
-    /// Finishes or undoes what a crash interrupted.
-    pub(super) fn recover(&self) -> Result<()> {
-        let Some(intent) = self.storage().intent()? else { return Ok(()) };
-        match intent {
+    /// Finishes or undoes what was interrupted.
+    fn recover(&self, job: &dyn Job, intent: &Intent) -> Result<()> {
+        job.exclude()?;
+        match *intent {
             Intent::Restore { target } => {
                 tracing::warn!(target: "mirrordna::vault", target, "finishing a restore that was interrupted");
-                self.bring_to(target, &mut |_, _| {})?;
+                self.bring_to(job, target, &mut |_, _| {})?;
             }
             Intent::Import { since } => {
                 tracing::warn!(target: "mirrordna::vault", since, "undoing an import that was interrupted");
-                self.undo_import(since)?;
+                self.undo_import(job, since)?;
             }
         }
         Ok(self.storage().set_intent(None)?)
+    }
+
+    /// Begins an import or a restore. What another one left half done comes first.
+    pub(super) fn begin_job(&self) -> Result<Box<dyn Job + '_>> {
+        let job = self.storage().job()?;
+        if let Some(intent) = self.storage().intent()? {
+            self.recover(&*job, &intent)?;
+            // The gate is closed now, and not for what comes.
+            drop(job);
+            return Ok(self.storage().job()?);
+        }
+        Ok(job)
     }
 
     /// Brings the present to a sequence, in bounded commits that are finished after a crash, while nothing else changes.
@@ -44,26 +64,34 @@ impl Vault {
         reason: &str,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<(u64, u64)> {
-        let job = self.shared.job.lock().unwrap_or_else(PoisonError::into_inner);
-        let gate = self.shared.gate.write().unwrap_or_else(PoisonError::into_inner);
+        let here = self.shared.job.lock().unwrap_or_else(PoisonError::into_inner);
+        let job = self.begin_job()?;
         let _lease = self.storage().lease(target);
+        // Before the gate is closed: whoever holds changes of artifacts back commits them now.
         self.storage().set_intent(Some(&Intent::Restore { target }))?;
-        let done = self.bring_to(target, progress)?;
+        job.exclude()?;
+        let done = self.bring_to(&*job, target, progress)?;
         self.storage().begin_epoch(reason, &self.actor)?;
         self.storage().set_intent(None)?;
-        drop((gate, job));
+        drop((job, here));
         self.settle(self.state().sequence);
         Ok(done)
     }
 
-    fn bring_to(&self, target: Sequence, progress: &mut dyn FnMut(u64, u64)) -> Result<(u64, u64)> {
+    fn bring_to(&self, job: &dyn Job, target: Sequence, progress: &mut dyn FnMut(u64, u64)) -> Result<(u64, u64)> {
         let mut total = 0;
         for changed in self.changed_since(target) {
             changed?;
             total += 1;
         }
-        let mut batch =
-            Batch { vault: self, changes: Vec::new(), files: FileRows::default(), names: HashSet::new(), bytes: 0 };
+        let mut batch = Batch {
+            vault: self,
+            job,
+            changes: Vec::new(),
+            files: FileRows::default(),
+            names: HashSet::new(),
+            bytes: 0,
+        };
         let (mut put, mut deleted) = (0, 0);
         for (done, changed) in (1..).zip(self.changed_since(target)) {
             let (kind, id, now) = changed?;
@@ -105,62 +133,9 @@ impl Vault {
         })
     }
 
-    /// What brings the content of an artifact and the entries that led or lead to it back to a sequence.
-    fn rows_at(&self, id: &str, target: Sequence) -> Result<FileRows> {
-        let storage = self.storage();
-        let mut rows = FileRows::default();
-        let Some(ino) = parse_ino(id) else { return Ok(rows) };
-        let mut names = BTreeSet::new();
-        let mut comes_back = false;
-        for at in [target, NOW] {
-            let version = storage.version(Kind::Artifact, id, at)?.filter(|version| !version.deleted);
-            let Some(version) = version else { continue };
-            let record = json::parse(&version.json).map_err(RecordError::from)?;
-            let inode = Inode::from_value(&record).map_err(|detail| StorageError::Corrupt {
-                what: format!("artifact {id} at sequence {}", version.sequence),
-                detail,
-            })?;
-            names.extend(inode.names);
-            comes_back |= at == target;
-        }
-        for (parent, name) in names {
-            // Whatever it led to then, this inode or another one, that is what it leads to again.
-            let then = storage.dentry(parent, &name, target)?;
-            rows.dentries.push((parent, name, then));
-        }
-        if !comes_back {
-            return Ok(rows);
-        }
-        let (mut now, mut then) = (Slots::new(storage, ino, NOW), Slots::new(storage, ino, target));
-        let (mut a, mut b) = (now.next()?, then.next()?);
-        loop {
-            let slot = match (&a, &b) {
-                (None, None) => break,
-                (Some((slot, _)), None) | (None, Some((slot, _))) => *slot,
-                (Some((a, _)), Some((b, _))) => *a.min(b),
-            };
-            let old = if a.as_ref().is_some_and(|(at, _)| *at == slot) {
-                std::mem::replace(&mut a, now.next()?)
-            } else {
-                None
-            };
-            let new = if b.as_ref().is_some_and(|(at, _)| *at == slot) {
-                std::mem::replace(&mut b, then.next()?)
-            } else {
-                None
-            };
-            let pieces = |slot: Option<(u64, Vec<Piece>)>| slot.map(|(_, pieces)| pieces).unwrap_or_default();
-            let (old, new) = (pieces(old), pieces(new));
-            if old != new {
-                rows.extents.push((ino, slot, new));
-            }
-        }
-        Ok(rows)
-    }
-
     /// Deletes what an import created since a sequence. An import only creates; what it brought and somebody changed
     /// since is theirs and stays.
-    pub(super) fn undo_import(&self, since: Sequence) -> Result<()> {
+    pub(super) fn undo_import(&self, job: &dyn Job, since: Sequence) -> Result<()> {
         let imported = |entry: &LogEntry| entry.origin == Origin::Import && entry.operation == Operation::Create;
         let mut next = since + 1;
         loop {
@@ -179,7 +154,7 @@ impl Vault {
                 }
             }
             if !changes.is_empty() {
-                self.commit_through(changes, FileRows::default(), Origin::Rollback, self.durability)?;
+                self.commit_through(Some(job), changes, FileRows::default(), Origin::Rollback)?;
             }
         }
     }
@@ -190,34 +165,9 @@ fn put_back(kind: Kind, id: &str, then: &Version) -> Result<Action> {
     Ok(Action::Put(Box::new(prepare(kind, id, &record, then.lenient)?)))
 }
 
-/// The slots of a file at a sequence, read page by page.
-struct Slots<'a> {
-    storage: &'a dyn Storage,
-    ino: Ino,
-    at: Sequence,
-    page: std::vec::IntoIter<(u64, Vec<Piece>)>,
-    from: Option<u64>,
-}
-
-impl<'a> Slots<'a> {
-    fn new(storage: &'a dyn Storage, ino: Ino, at: Sequence) -> Self {
-        Self { storage, ino, at, page: Vec::new().into_iter(), from: Some(0) }
-    }
-
-    fn next(&mut self) -> Result<Option<(u64, Vec<Piece>)>> {
-        if self.page.len() == 0
-            && let Some(from) = self.from
-        {
-            let page = self.storage.extents(self.ino, from, SLOT_PAGE, self.at)?;
-            self.from = page.last().and_then(|(last, _)| last.checked_add(1));
-            self.page = page.into_iter();
-        }
-        Ok(self.page.next())
-    }
-}
-
 struct Batch<'a> {
     vault: &'a Vault,
+    job: &'a dyn Job,
     changes: Vec<Change>,
     files: FileRows,
     /// Names among `files`: two inodes may have had the same one, one after the other.
@@ -227,21 +177,23 @@ struct Batch<'a> {
 
 impl Batch<'_> {
     fn add(&mut self, change: Change, files: FileRows) -> Result<()> {
-        if self.files.extents.len() + files.extents.len() > MAX_FILE_ROWS / 4 {
+        let bytes = match &change.action {
+            Action::Put(prepared) => prepared.json.len(),
+            Action::Delete => 0,
+        };
+        // The rows of a file go with its inode.
+        if self.bytes + bytes > MAX_COMMIT_BYTES / 4
+            || self.files.extents.len() + files.extents.len() > MAX_FILE_ROWS / 4
+        {
             self.commit()?;
         }
+        self.bytes += bytes;
         for (parent, name, dentry) in files.dentries {
             if self.names.insert((parent, name.clone())) {
                 self.files.dentries.push((parent, name, dentry));
             }
         }
         self.files.extents.extend(files.extents);
-        if let Action::Put(prepared) = &change.action {
-            if self.bytes + prepared.json.len() > MAX_COMMIT_BYTES / 4 {
-                self.commit()?;
-            }
-            self.bytes += prepared.json.len();
-        }
         self.changes.push(change);
         if self.changes.len() >= BATCH { self.commit() } else { Ok(()) }
     }
@@ -252,7 +204,7 @@ impl Batch<'_> {
         let files = std::mem::take(&mut self.files);
         self.names.clear();
         if !changes.is_empty() {
-            self.vault.commit_through(changes, files, Origin::Restore, self.vault.durability)?;
+            self.vault.commit_through(Some(self.job), changes, files, Origin::Restore)?;
         }
         Ok(())
     }

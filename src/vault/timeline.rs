@@ -82,10 +82,10 @@ impl Timeline<'_> {
     /// # Errors
     /// Those of the storage.
     pub fn query(&self, query: &EventQuery) -> Result<impl Iterator<Item = Result<Value>> + use<>> {
-        let vault = self.0.clone();
+        let vault = self.0;
         let at = query.view.as_ref().and_then(View::sequence).unwrap_or_else(|| vault.state().sequence);
         let mut told = Told::new(vault.clone(), query.clone(), at)?.peekable();
-        let mut appended = Appended::new(vault, query)?.peekable();
+        let mut appended = Appended::new(&vault, query)?.peekable();
         let limit = query.limit.unwrap_or(usize::MAX);
         Ok(std::iter::from_fn(move || {
             let take_told = match (told.peek(), appended.peek()) {
@@ -287,7 +287,7 @@ struct Appended {
 }
 
 impl Appended {
-    fn new(vault: Vault, query: &EventQuery) -> Result<Self> {
+    fn new(vault: &Vault, query: &EventQuery) -> Result<Self> {
         let mut found = Vec::new();
         let view = query.view.clone().unwrap_or_else(|| vault.present());
         if view.sequence().is_some() {

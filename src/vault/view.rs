@@ -20,7 +20,7 @@ pub struct View {
 
 impl fmt::Debug for View {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("View").field("vault", &self.vault.id()).field("at", &self.sequence()).finish()
+        f.debug_struct("View").field("vault", &self.vault.id()).field("at", &self.sequence()).finish_non_exhaustive()
     }
 }
 

@@ -1,5 +1,7 @@
 //! What files hold, against a model of a file as a list of bytes.
 
+#![expect(clippy::cast_possible_truncation, reason = "sizes of these tests are small")]
+
 use mirrordna::artifacts::{Allocate, Ino, MAX_FILE_BYTES, Seek, SetAttributes, WriteOptions};
 use proptest::prelude::*;
 

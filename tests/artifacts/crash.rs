@@ -1,5 +1,7 @@
 //! What is there after a crash: a copy of the vault's directory, taken while it is open, is what a crash leaves.
 
+#![expect(clippy::cast_possible_truncation, reason = "sizes of these tests are small")]
+
 use std::fs;
 use std::path::Path;
 

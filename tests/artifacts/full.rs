@@ -5,11 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use mirrordna::artifacts::{NewNode, ROOT, WriteOptions};
+use mirrordna::artifacts::{NewNode, ROOT, RenameFlags, WriteOptions};
 use mirrordna::record::id::SystemIds;
-use mirrordna::storage::{
-    DataFile, Durability, FileAccess, OpenOptions, Opening, RocksStorage, Storage, SystemFiles,
-};
+use mirrordna::storage::{DataFile, Durability, FileAccess, OpenOptions, Opening, RocksStorage, Storage, SystemFiles};
 use mirrordna::{Vault, VaultOptions};
 
 use crate::support::{Fixture, ME, code, scratch};
@@ -91,7 +89,7 @@ fn a_full_disk_is_told_to_who_writes_and_leaves_room_to_tidy_up() {
         let made = fixture.files.create(ROOT, format!("{count}").as_bytes(), &NewNode::file(0o600), &ME);
         let written = made.and_then(|made| {
             fixture.files.forget(made.ino, 1);
-            fixture.files.write(made.ino, 0, &[7; 30_000], WriteOptions::default())
+            fixture.files.write(made.ino, 0, &vec![7; 30_000], WriteOptions::default())
         });
         match written {
             Ok(written) => assert_eq!(written, 30_000),
@@ -101,12 +99,12 @@ fn a_full_disk_is_told_to_who_writes_and_leaves_room_to_tidy_up() {
     };
     assert_eq!(refused, "ENOSPC");
     assert!(count > 500, "{count}");
-    assert_eq!(code(fixture.make(ROOT, "more", &NewNode::directory(0o700))), "ENOSPC");
+    assert_eq!(code(fixture.files.write(kept, 4, &vec![7; 30_000], WriteOptions::default())), "ENOSPC");
     // What is there can be committed, read, and removed.
     fixture.files.commit(Durability::Sync).unwrap();
     assert!(disk.free.load(Ordering::Relaxed) > 0);
     for n in 0..count {
-        assert!(fixture.all(fixture.find(ROOT, &n.to_string()).unwrap().ino) == [7; 30_000]);
+        assert!(fixture.all(fixture.find(ROOT, &n.to_string()).unwrap().ino) == vec![7; 30_000]);
         fixture.files.unlink(ROOT, n.to_string().as_bytes()).unwrap();
     }
     let _ = fixture.files.unlink(ROOT, count.to_string().as_bytes());
@@ -133,7 +131,7 @@ fn what_cannot_be_written_waits_until_it_can() {
     assert_eq!(code(fixture.files.commit(Durability::Sync)), "ENOSPC");
     assert_eq!(code(fixture.files.sync(file, true)), "ENOSPC");
     // Full slots go to disk at once.
-    assert_eq!(code(fixture.files.write(file, 0, &[1; 1 << 20], WriteOptions::default())), "ENOSPC");
+    assert_eq!(code(fixture.files.write(file, 0, &vec![1; 1 << 20], WriteOptions::default())), "ENOSPC");
     assert_eq!((fixture.all(file), fixture.all(new)), (b"COMMitted".to_vec(), b"waits".to_vec()));
     disk.free.store(1 << 30, Ordering::Relaxed);
     fixture.files.sync(new, false).unwrap();
@@ -149,7 +147,7 @@ fn a_sync_that_failed_is_told_and_what_it_had_is_not_half_committed() {
     fixture.write(file, 0, b"old");
     fixture.files.sync(file, false).unwrap();
     fixture.write(file, 0, b"new");
-    fixture.files.rename(ROOT, b"file", ROOT, b"renamed", Default::default()).unwrap();
+    fixture.files.rename(ROOT, b"file", ROOT, b"renamed", RenameFlags::default()).unwrap();
     disk.fails.store(true, Ordering::Relaxed);
     assert_eq!(code(fixture.files.sync(file, false)), "EIO");
     assert_eq!((fixture.list(ROOT), fixture.all(file)), (vec!["renamed".to_owned()], b"new".to_vec()));

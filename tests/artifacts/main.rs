@@ -1,6 +1,7 @@
 //! The artifacts of a vault as a file system: what POSIX asks of one, against simple models, through commits, reopening,
 //! crashes and snapshots.
 
+mod attributes;
 mod content;
 mod crash;
 mod full;

@@ -1,5 +1,7 @@
 //! Artifacts as they were, and brought back.
 
+#![expect(clippy::cast_possible_truncation, reason = "sizes of these tests are small")]
+
 use std::sync::{Arc, Mutex};
 
 use mirrordna::artifacts::{Invalidation, NewNode, ROOT, RenameFlags, SetAttributes, WriteOptions};

@@ -1,5 +1,7 @@
 //! Many threads at once.
 
+#![expect(clippy::cast_possible_truncation, reason = "sizes of these tests are small")]
+
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use mirrordna::artifacts::{NewNode, ROOT, RenameFlags, SetAttributes, WriteOptions};

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use mirrordna::record::Checksum;
+use mirrordna::record::{Checksum, Kind};
 use mirrordna::{Vault, VaultOptions};
 
 use crate::support::Bed;
@@ -30,16 +30,37 @@ fn a_vault_is_not_made_over_anything() {
 }
 
 #[test]
-fn a_held_vault_says_by_whom_after_the_time_out() {
+fn commands_work_on_a_vault_that_another_process_has_open() {
     let bed = Bed::new();
-    let held = Vault::open(&bed.vault(), &VaultOptions::default()).unwrap();
+    let open = Vault::open(&bed.vault(), &VaultOptions::default()).unwrap();
+    let session = bed.session();
+    let memory = bed.memory(&session, "seen at once");
+    assert_eq!(open.get(Kind::Memory, &memory).unwrap().value.str_at("content"), Some("seen at once"));
+    for arguments in [&["stats"][..], &["verify"], &["log"], &["health"], &["memory", "list"], &["snapshot", "create"]]
+    {
+        bed.ok([&["--lock-timeout", "0"], arguments].concat());
+    }
+    // A repair drops what others read, so it must be alone.
+    let by = format!("is held by process {}", std::process::id());
+    bed.fails(["--lock-timeout", "0.1", "verify", "--repair"], 13, &[&by, "since 20"]);
+    drop(open);
+    bed.ok(["--lock-timeout", "0", "verify", "--repair"]);
+}
+
+#[test]
+fn a_vault_whose_holder_does_not_answer_says_by_whom_it_is_held_after_the_time_out() {
+    let bed = Bed::new();
+    // The lock of a process that has no socket.
+    drop(Vault::open(&bed.vault(), &VaultOptions::default()).unwrap());
+    let lock = std::fs::File::options().read(true).write(true).open(bed.vault().join("LOCK")).unwrap();
+    lock.lock().unwrap();
     let begun = Instant::now();
     let by = format!("is held by process {}", std::process::id());
     for arguments in [&["stats"][..], &["verify"], &["log"]] {
         bed.fails([&["--lock-timeout", "0.2"], arguments].concat(), 13, &[&by, "since 20"]);
     }
     assert!(begun.elapsed() > Duration::from_millis(600));
-    drop(held);
+    drop(lock);
     bed.ok(["--lock-timeout", "0", "stats"]);
     bed.fails(["--lock-timeout", "soon", "stats"], 2, &["a number of seconds"]);
 }

@@ -84,9 +84,14 @@ fn a_mount_is_ready_when_the_command_returns_and_gone_when_it_is_unmounted() {
     assert!(vault.shows_the_memory());
     let sums = Command::new("sha256sum").args(["-c", "--quiet", "SHA256SUMS"]).current_dir(bed.path("mnt")).status();
     assert!(sums.unwrap().success());
-    let said = ["is held by process", "(mirrordna mount), since", "mirrordna umount"];
-    bed.fails(["--lock-timeout", "0.1", "stats"], 13, &said);
-    bed.fails(["--lock-timeout", "0.1", "mount", "mnt", "--read-only"], 13, &["is held by process"]);
+    // Commands work beside the mount, which shows at once what they did.
+    let session = bed.session();
+    let added = bed.memory(&session, "another memory");
+    assert!(bed.path(&format!("mnt/memories/short_term/{added}.json")).exists());
+    bed.ok(["--lock-timeout", "0", "verify"]);
+    // A second mount would have to own the vault, too.
+    let said = ["is held by process", "(mirrordna mount)", "keeps it", "mirrordna umount"];
+    bed.fails(["--lock-timeout", "0.1", "mount", "mnt", "--read-only"], 13, &said);
     let other = Bed::new();
     other.fails(
         ["mount", bed.path("mnt").to_str().unwrap(), "--read-only"],
@@ -160,7 +165,7 @@ fn the_process_in_the_background_logs_into_the_file_and_holds_nothing_of_its_cal
     assert_eq!(done.code, 0, "{done:?}");
     let log = std::fs::read_to_string(bed.path("log")).unwrap();
     assert!(log.contains("mirrordna::mount") && log.contains("mounted"), "{log}");
-    let held = bed.run(["--lock-timeout", "0", "stats"]).stderr;
+    let held = std::fs::read_to_string(bed.vault().join("LOCK")).unwrap();
     let pid = held.split_once("process ").unwrap().1.split(' ').next().unwrap();
     let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap();
     assert!(!environment.windows(6).any(|window| window == b"secret"));

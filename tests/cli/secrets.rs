@@ -120,7 +120,7 @@ fn the_lock_names_the_command_and_not_what_it_was_given() {
     let lines = lock();
     let program = std::env::args().next().unwrap();
     let program = std::path::Path::new(&program).file_name().unwrap().to_str().unwrap().to_owned();
-    bed.fails(["--lock-timeout", "0", "memory", "search", "secret"], 13, &["is held by process", &program]);
+    bed.fails(["--lock-timeout", "0", "verify", "--repair"], 13, &["is held by process", &program]);
     assert!(lines.contains(&program) && lock() == lines);
     drop(held);
 }

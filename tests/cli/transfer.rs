@@ -11,7 +11,7 @@ fn a_store_of_the_reference_is_imported_exported_and_equal() {
     let store = Bed::golden().join("store");
     // One of its citations was tampered with, which is refused.
     let import = |options: &[&str]| {
-        let done = bed.run(options.iter().map(|option| option.as_ref()).chain(["import".as_ref(), store.as_os_str()]));
+        let done = bed.run(options.iter().map(AsRef::as_ref).chain(["import".as_ref(), store.as_os_str()]));
         assert_eq!(done.code, 14, "{done:?}");
         assert!(done.stderr.contains("1 record was refused; everything else was imported"), "{done:?}");
         done

@@ -31,5 +31,5 @@ fn two_hundred_kills_lose_nothing_that_was_acknowledged() {
         }
     }
     println!("{acknowledged} changes were acknowledged");
-    assert!(acknowledged > 1_000, "the writers wrote almost nothing: {acknowledged}");
+    assert!(acknowledged > 100, "the writers wrote almost nothing: {acknowledged}");
 }

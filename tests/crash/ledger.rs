@@ -49,8 +49,8 @@ pub(crate) fn hold_against(dir: &Path, acks: &[Ack], survives: impl Fn(&Ack) -> 
     let mut lost = 0;
     for ack in acks {
         match vault.storage().version(ack.kind, &ack.id, ack.sequence) {
-            Ok(Some(version)) if version.checksum == ack.checksum => {
-                if lost > 0 && version.sequence > must {
+            Ok(Some(version)) if version.sequence == ack.sequence && version.checksum == ack.checksum => {
+                if lost > 0 && ack.sequence > must {
                     return Err(format!("{} {} is there although one before it is gone", ack.kind, ack.id));
                 }
             }

@@ -10,7 +10,7 @@ use mirrordna::storage::{
 };
 
 use super::files::{Files, noise, size};
-use super::support::{assert_clean, check, create, open, prune_beside, scratch, write};
+use super::support::{assert_clean, check, create, open, scratch, set_pins, write};
 
 const SLOT: usize = SLOT_BYTES as usize;
 
@@ -20,7 +20,8 @@ fn segments(dir: &Path) -> Vec<u64> {
 }
 
 fn prune(storage: &RocksStorage, pins: &[Sequence]) -> mirrordna::storage::Pruned {
-    prune_beside(storage, PrunePolicy::default(), pins)
+    set_pins(storage, pins);
+    storage.prune(PrunePolicy::default(), "tester").unwrap()
 }
 
 #[test]
@@ -233,7 +234,8 @@ fn pruning_frees_what_no_pin_needs_and_nothing_else() {
     let full = segments(dir.path()).iter().sum::<u64>();
     let rounds = |storage: &RocksStorage, kept: &[usize]| {
         let kept_pins: Vec<_> = kept.iter().map(|n| all[*n]).collect();
-        let dry = prune_beside(storage, PrunePolicy { dry_run: true, ..PrunePolicy::default() }, &kept_pins);
+        set_pins(storage, &kept_pins);
+        let dry = storage.prune(PrunePolicy { dry_run: true, ..PrunePolicy::default() }, "tester").unwrap();
         let pruned = prune(storage, &kept_pins);
         assert_eq!((dry.versions, dry.file_rows), (pruned.versions, pruned.file_rows));
         for n in kept {

@@ -16,7 +16,7 @@ use mirrordna::storage::{
 };
 
 use super::support::{
-    assert_clean, commit, copy_dir, crash_copy, create, memory, open, options, put_memory, scratch, write,
+    assert_clean, commit, copy_dir, crash_copy, create, files_of, memory, open, options, put_memory, scratch, write,
 };
 
 /// Files of which the write with a certain number fails.
@@ -51,15 +51,100 @@ fn with(files: &Arc<impl FileAccess + 'static>) -> OpenOptions {
 }
 
 #[test]
-fn a_vault_whose_creation_failed_is_no_vault() {
+fn a_vault_whose_creation_failed_is_no_vault_and_is_made_by_the_next_one() {
     for n in 0..3 {
         let dir = scratch();
         let files = Arc::new(Failing { fail: Mutex::new(Some((n, 1))), ..Failing::default() });
         let error = RocksStorage::create(dir.path(), &with(&files), &SeededIds::new(1)).err().unwrap();
         assert!(matches!(error, StorageError::Io { .. }), "{error}");
         let error = RocksStorage::open(dir.path(), &options()).err().unwrap();
-        assert!(matches!(error, StorageError::NotAVault { .. } | StorageError::Corrupt { .. }), "{error}");
+        assert!(matches!(error, StorageError::NotAVault { .. }), "{error}");
+        std::fs::write(dir.path().join("VAULT.tmp"), b"Mirror").unwrap();
+        let storage = create(dir.path());
+        write(&storage, "mem_a", "x");
+        storage.close().unwrap();
+        assert_clean(&open(dir.path()), &[]);
     }
+}
+
+/// A creation that is killed leaves RocksDB's files at some point of their making.
+#[test]
+fn a_creation_goes_on_from_whatever_rocksdb_had_made() {
+    let whole = scratch();
+    drop(create(whole.path()));
+    std::fs::remove_file(whole.path().join("VAULT")).unwrap();
+    for missing in [&["CURRENT"][..], &["CURRENT", "IDENTITY"], &["CURRENT", "IDENTITY", "MANIFEST", "OPTIONS"], &[""]]
+    {
+        let dir = scratch();
+        copy_dir(whole.path(), dir.path()).unwrap();
+        for file in files_of(&dir.path().join("db")) {
+            if missing.iter().any(|missing| file.to_string_lossy().starts_with(missing)) {
+                std::fs::remove_file(dir.path().join("db").join(file)).unwrap();
+            }
+        }
+        assert_clean(&create(dir.path()), &[]);
+    }
+}
+
+#[test]
+fn a_vault_that_lost_its_marker_is_not_made_anew() {
+    let dir = scratch();
+    let storage = create(dir.path());
+    write(&storage, "mem_a", "x");
+    storage.close().unwrap();
+    let marker = std::fs::read(dir.path().join("VAULT")).unwrap();
+    std::fs::remove_file(dir.path().join("VAULT")).unwrap();
+    let refused = |said: &str| {
+        let error = RocksStorage::create(dir.path(), &options(), &SeededIds::new(1)).err().unwrap();
+        assert!(matches!(error, StorageError::Occupied { .. }) && error.to_string().contains(said), "{error}");
+    };
+    refused("already holds a database without the file VAULT");
+    let heads = ["HEAD.0", "HEAD.1"].map(|name| (name, std::fs::read(dir.path().join(name)).unwrap()));
+    for (name, _) in &heads {
+        std::fs::remove_file(dir.path().join(name)).unwrap();
+    }
+    refused("already holds a database without the file VAULT");
+    for mine in ["mine", "db/mine"] {
+        std::fs::write(dir.path().join(mine), b"x").unwrap();
+        refused("already holds");
+        std::fs::remove_file(dir.path().join(mine)).unwrap();
+    }
+    std::fs::write(dir.path().join("VAULT"), marker).unwrap();
+    for (name, bytes) in &heads {
+        std::fs::write(dir.path().join(name), bytes).unwrap();
+    }
+    assert!(open(dir.path()).head(Kind::Memory, "mem_a").unwrap().is_some());
+}
+
+#[test]
+fn what_somebody_else_keeps_beside_a_lock_is_not_touched() {
+    for names in [&["LOCK", "mine"][..], &["LOCK", "db/mine"], &["db/CURRENT"], &["HEAD.0"]] {
+        let dir = scratch();
+        for name in names {
+            std::fs::create_dir_all(dir.path().join(name).parent().unwrap()).unwrap();
+            std::fs::write(dir.path().join(name), b"x").unwrap();
+        }
+        let error = RocksStorage::create(dir.path(), &options(), &SeededIds::new(1)).err().unwrap();
+        assert!(matches!(error, StorageError::Occupied { .. }), "{error}");
+        assert_eq!(files_of(dir.path()).len(), names.len());
+    }
+}
+
+#[test]
+fn of_several_who_make_a_vault_in_one_place_one_does() {
+    let dir = scratch();
+    let patient = OpenOptions { lock_timeout: Duration::from_secs(60), ..options() };
+    let make = |seed| RocksStorage::create(dir.path(), &patient, &SeededIds::new(seed))?.close();
+    let make = &make;
+    let outcomes: Vec<_> = std::thread::scope(|scope| {
+        let makers: Vec<_> = (0..4).map(|seed| scope.spawn(move || make(seed))).collect();
+        makers.into_iter().map(|maker| maker.join().unwrap()).collect()
+    });
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1, "{outcomes:?}");
+    for error in outcomes.into_iter().filter_map(Result::err) {
+        assert!(matches!(error, StorageError::Occupied { what: "a vault", .. }), "{error}");
+    }
+    assert_clean(&open(dir.path()), &[]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use mirrordna::storage::{
 };
 
 use super::files::{Files, noise, size};
-use super::support::{assert_clean, create, open, prune_beside, scratch};
+use super::support::{assert_clean, create, open, scratch, set_pins};
 
 /// A generator that repeats.
 struct Random(u64);
@@ -156,7 +156,7 @@ fn random_work_on_files_is_what_the_model_says() {
                 }
                 4 => {
                     let keep = [None, Some(1), Some(3)][size(work.random.below(3))];
-                    prune_beside(&storage, PrunePolicy { keep, ..PrunePolicy::default() }, &work.pin_sequences());
+                    storage.prune(PrunePolicy { keep, ..PrunePolicy::default() }, "tester").unwrap();
                     work.pieces.clear();
                 }
                 5 => {
@@ -173,6 +173,7 @@ fn random_work_on_files_is_what_the_model_says() {
                 }
                 _ => {}
             }
+            set_pins(&storage, &work.pin_sequences());
             work.compare(&storage);
         }
     }

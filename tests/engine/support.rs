@@ -12,8 +12,8 @@ use mirrordna::record::id::SeededIds;
 use mirrordna::record::time::Clock;
 use mirrordna::record::{Kind, Timestamp, json};
 use mirrordna::storage::{
-    Action, Change, CheckSink, Commit, Durability, Expect, Fault, FileRows, Lease, OpenOptions, Origin, Prepared,
-    PrunePolicy, Pruned, RocksStorage, Sequence, Storage, Version, prepare,
+    Action, Change, CheckSink, Commit, Durability, Expect, Fault, FileRows, OpenOptions, Origin, Prepared,
+    RocksStorage, Sequence, Storage, Version, prepare,
 };
 use tempfile::TempDir;
 
@@ -117,6 +117,18 @@ pub(crate) fn snapshot(id: &str, sequence: Sequence) -> Change {
     put(Kind::Snapshot, id, record, Expect::Absent)
 }
 
+/// Makes snapshots of exactly these sequences.
+pub(crate) fn set_pins(storage: &dyn Storage, wanted: &[Sequence]) {
+    let there = storage.pins().unwrap();
+    let gone = there.iter().filter(|at| !wanted.contains(at));
+    let gone = gone.map(|at| delete(Kind::Snapshot, &format!("snap_{at}"), Expect::Present));
+    let new = wanted.iter().filter(|at| !there.contains(at)).map(|at| snapshot(&format!("snap_{at}"), *at));
+    let changes: Vec<_> = gone.chain(new).collect();
+    if !changes.is_empty() {
+        storage.commit(commit(changes, Durability::Buffered)).unwrap();
+    }
+}
+
 pub(crate) fn delete(kind: Kind, id: &str, expect: Expect) -> Change {
     Change { kind, id: id.to_owned(), action: Action::Delete, expect, event: None }
 }
@@ -135,12 +147,6 @@ pub(crate) fn commit(changes: Vec<Change>, durability: Durability) -> Commit {
 /// One memory in one commit.
 pub(crate) fn write(storage: &dyn Storage, id: &str, content: &str) -> Sequence {
     storage.commit(commit(vec![put_memory(id, content, Expect::Any)], Durability::Sync)).unwrap().last
-}
-
-/// Prunes as if snapshots pinned these sequences.
-pub(crate) fn prune_beside(storage: &dyn Storage, policy: PrunePolicy, pins: &[Sequence]) -> Pruned {
-    let _held: Vec<Lease> = pins.iter().map(|at| storage.lease(*at)).collect();
-    storage.prune(policy, "tester").unwrap()
 }
 
 /// Gathers what a check finds.

@@ -12,7 +12,7 @@ use crate::support::{bytes, node, vault, walk};
 
 /// The paths and bytes of all files below a directory, without what a snapshot does not show.
 fn files(tree: &Tree, from: &Node) -> BTreeMap<String, Vec<u8>> {
-    let shown = |path: &str| !path.starts_with("snapshots") && !path.starts_with(".vault");
+    let shown = |path: &str| !["snapshots", ".vault", "artifacts"].iter().any(|hidden| path.starts_with(hidden));
     let all = walk(tree, from, false).into_iter().filter(|(path, _)| shown(path));
     all.map(|(path, seen)| (path, if seen.sha256.is_some() { bytes(tree, &seen.node) } else { Vec::new() })).collect()
 }

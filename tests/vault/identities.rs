@@ -32,6 +32,10 @@ fn an_identity_is_made_exactly_so_and_its_key_is_handed_out_once() {
                 folders.push(path);
                 continue;
             }
+            if !path.is_file() {
+                // The socket holds nothing.
+                continue;
+            }
             let content = std::fs::read(&path).unwrap();
             assert!(!content.windows(secret.len()).any(|bytes| bytes == secret.as_bytes()), "{}", path.display());
         }

@@ -18,7 +18,7 @@ fn a_decision_is_checked_against_the_latest_constraints() {
         fixture.vault.reflections().decision(AGENT, "go", "why not", &checked, object([("k", 1_i64.into())])).unwrap()
     };
     let aligned = decide(&["Stay kind", "Respect privacy"]);
-    assert_eq!(aligned.id, "refl_0123456789abcdef_20250601_120005_0001");
+    assert_eq!(aligned.id, "refl_0123456789abcdef_20250601_120004_0001");
     assert_eq!(aligned.value.get("evaluation"), Some(&"Rationale: why not".into()));
     assert_eq!(
         aligned.value.get("insights"),

@@ -184,8 +184,11 @@ fn a_restore_brings_back_the_records_by_new_changes() {
     fixture.memory(Tier::Episodic, "new", None);
     snapshot(&fixture, "snap_b", false);
     let log = fixture.vault.state().sequence;
-    let restored = fixture.vault.snapshots().restore("snap_a").unwrap();
+    let mut told = Vec::new();
+    let mut follow = |done, total| told.push((done, total));
+    let restored = fixture.vault.snapshots().restore_with("snap_a", &mut follow).unwrap();
     assert_eq!((restored.put, restored.deleted), (2, 1));
+    assert_eq!(told, [(1, 3), (2, 3), (3, 3)]);
     assert_eq!(state(&fixture), before);
     assert!(fixture.vault.state().sequence > log, "history goes on");
     assert!(fixture.vault.snapshots().get("snap_b").is_ok(), "snapshots stay");

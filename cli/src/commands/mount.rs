@@ -88,7 +88,7 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<()> {
 
 /// Mounts the vault and serves it until it is unmounted. `ready` is called when it can be used.
 fn serve(mount: &Mount, context: &Context, ready: impl FnOnce() -> Result<()>) -> Result<()> {
-    let vault = context.open()?;
+    let vault = context.own()?;
     let options = MountOptions { allow_other: mount.allow_other, read_only: mount.read_only };
     let mounted = mirrordna_mount::mount(vault, &mount.dir, &options)?;
     ready()?;

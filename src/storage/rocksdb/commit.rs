@@ -161,7 +161,7 @@ impl RocksStorage {
         let mut group = match self.begin_group(&mut writer) {
             Ok(group) => group,
             Err(error) => {
-                answers.extend((1..count).map(|_| Err(self.same_again(&error))));
+                answers.extend((1..count).map(|_| Err(error.again(&self.dir))));
                 answers.push(Err(error));
                 return answers;
             }
@@ -171,29 +171,10 @@ impl RocksStorage {
         }
         if let Err(error) = self.finish_group(&mut writer, group) {
             for answer in answers.iter_mut().filter(|answer| answer.is_ok()) {
-                *answer = Err(self.same_again(&error));
+                *answer = Err(error.again(&self.dir));
             }
         }
         answers
-    }
-
-    /// The error that all commits of a group get.
-    fn same_again(&self, error: &StorageError) -> StorageError {
-        match error {
-            StorageError::NoSpace { path } => StorageError::NoSpace { path: path.clone() },
-            StorageError::Permission { path } => StorageError::Permission { path: path.clone() },
-            StorageError::Io { path, source } => {
-                let source = std::io::Error::new(source.kind(), source.to_string());
-                StorageError::Io { path: path.clone(), source }
-            }
-            StorageError::Corrupt { what, detail } => {
-                StorageError::Corrupt { what: what.clone(), detail: detail.clone() }
-            }
-            StorageError::Engine { path, message } => {
-                StorageError::Engine { path: path.clone(), message: message.clone() }
-            }
-            other => StorageError::Engine { path: self.dir.clone(), message: other.to_string() },
-        }
     }
 
     fn begin_group(&self, writer: &mut Writer) -> Result<Group> {

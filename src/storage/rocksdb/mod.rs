@@ -7,6 +7,7 @@ mod artifacts;
 mod check;
 mod check_files;
 mod commit;
+mod job;
 mod journal;
 mod open;
 mod prune;
@@ -19,6 +20,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::time::Duration;
 
 use ::rocksdb::{ColumnFamily, DB, WriteBatch, WriteOptions};
 
@@ -27,14 +29,19 @@ use crate::record::{Checksum, Kind, Timestamp};
 
 use super::access::FileAccess;
 use super::artifacts::{ChunkId, Dentry, Ino, Piece, Space, WriteBack};
-use super::files::{LockFile, Marker};
+use super::files::Marker;
+use super::gate::Gate;
+use super::lock::LockFile;
 use super::merkle::Tree;
 use super::segments::Segments;
 use super::types::{
     Commit, Committed, Head, LogEntry, LogState, Operation, Origin, Position, Posting, Selection, Sequence, Version,
 };
-use super::{CheckSink, Intent, Lease, PrunePolicy, Pruned, Result, Storage, StorageError, StorageStats, Subscriber};
+use super::{
+    CheckSink, Intent, Job, Lease, PrunePolicy, Pruned, Result, Storage, StorageError, StorageStats, Subscriber,
+};
 
+pub(super) use job::RocksJob;
 pub use open::OpenOptions;
 
 /// A column family.
@@ -164,6 +171,8 @@ pub struct RocksStorage {
     files: Arc<dyn FileAccess>,
     clock: Arc<dyn Clock>,
     read_only: bool,
+    lock_timeout: Duration,
+    gate: Arc<Gate>,
     /// Anomalies that opening found and could live with.
     warnings: Vec<String>,
     published: RwLock<Published>,
@@ -251,7 +260,10 @@ impl Storage for RocksStorage {
     }
 
     fn commit(&self, commit: Commit) -> Result<Committed> {
-        self.enqueue(commit)
+        match self.gate.pass() {
+            Some(pass) => self.commit_past(&pass, commit),
+            None => Err(StorageError::Engine { path: self.dir.clone(), message: "it is being closed".to_owned() }),
+        }
     }
 
     fn head(&self, kind: Kind, id: &str) -> Result<Option<Head>> {
@@ -329,6 +341,10 @@ impl Storage for RocksStorage {
         self.read_pins()
     }
 
+    fn job(&self) -> Result<Box<dyn Job + '_>> {
+        self.begin_job()
+    }
+
     fn intent(&self) -> Result<Option<Intent>> {
         self.read_intent()
     }
@@ -402,6 +418,16 @@ impl Storage for RocksStorage {
 
     fn hold_back(&self, holder: &Arc<dyn WriteBack>) {
         lock(&self.holders).push(Arc::downgrade(holder));
+        let restoring = || matches!(self.read_intent(), Ok(Some(Intent::Restore { .. })));
+        // A process that restores may outlive the owner of the vault, and all who were stopped with it.
+        if restoring() {
+            if let Err(error) = holder.stop() {
+                tracing::error!(target: "mirrordna::storage", %error, "artifacts cannot be stopped while a restore goes on");
+            }
+            if !restoring() {
+                holder.resume();
+            }
+        }
     }
 
     fn reclaim(&self) -> Result<()> {

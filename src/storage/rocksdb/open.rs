@@ -16,7 +16,9 @@ use crate::record::{Checksum, Timestamp};
 
 use super::super::access::{FileAccess, SystemFiles};
 use super::super::codec::{self, key};
-use super::super::files::{self, HeadFile, LockFile, Marker};
+use super::super::files::{self, HeadFile, Marker};
+use super::super::gate::Gate;
+use super::super::lock::LockFile;
 use super::super::merkle::{self, TILE, Tree};
 use super::super::segments::Segments;
 use super::super::types::Sequence;
@@ -57,13 +59,15 @@ impl Default for OpenOptions {
 }
 
 impl RocksStorage {
-    /// Makes a new, empty storage in a directory that is new or empty.
+    /// Makes a new, empty storage in a directory that is new or empty, or in which making one was interrupted.
     ///
     /// # Errors
     /// [`StorageError::Occupied`] when something is there, and those of the operating system and the engine.
     pub fn create(dir: &Path, options: &OpenOptions, ids: &dyn IdSource) -> Result<Self> {
-        files::create_dir(dir)?;
+        files::create_dir(&*options.files, dir)?;
         let lock = LockFile::take(dir, options.lock_timeout, options.clock.now())?;
+        files::create_dir(&*options.files, dir)?;
+        files::remove_leftovers(dir)?;
         let path = files::database_dir(dir);
         let mut database_options = database_options(DBRecoveryMode::PointInTime);
         database_options.create_if_missing(true);
@@ -86,8 +90,7 @@ impl RocksStorage {
         };
         // The marker comes last: a directory without it is not a vault.
         marker.write(&*options.files, dir)?;
-        drop(lock);
-        Self::open(dir, options)
+        Self::open_locked(dir, options, lock)
     }
 
     /// Opens a storage.
@@ -97,8 +100,15 @@ impl RocksStorage {
     /// [`StorageError::UnknownFeatures`], [`StorageError::Corrupt`], [`StorageError::Permission`],
     /// [`StorageError::NoSpace`]: one for each way in which opening can fail.
     pub fn open(dir: &Path, options: &OpenOptions) -> Result<Self> {
-        let mut marker = Marker::read(&*options.files, dir)?;
+        // Looking at what is no vault leaves nothing behind.
+        Marker::read(&*options.files, dir)?;
         let lock = LockFile::take(dir, options.lock_timeout, options.clock.now())?;
+        Self::open_locked(dir, options, lock)
+    }
+
+    /// Opens a storage whose lock was taken.
+    pub(in crate::storage) fn open_locked(dir: &Path, options: &OpenOptions, lock: LockFile) -> Result<Self> {
+        let mut marker = Marker::read(&*options.files, dir)?;
         let mut warnings = Vec::new();
         let head = match HeadFile::read(&*options.files, dir) {
             Ok((head, problem)) => {
@@ -159,6 +169,8 @@ impl RocksStorage {
             files: Arc::clone(&options.files),
             clock: Arc::clone(&options.clock),
             read_only: options.inspect,
+            lock_timeout: options.lock_timeout,
+            gate: Arc::new(Gate::default()),
             warnings,
             durable: AtomicU64::new(published.tree.size()),
             published: RwLock::new(published),
@@ -185,6 +197,14 @@ impl RocksStorage {
                 storage.warnings.push(error.to_string());
             }
             return Ok(storage);
+        }
+        if head.clean && !options.inspect && !storage.warnings.is_empty() {
+            // A power cut tore the older copy just before the first change. With the other one proved right, it is no damage
+            // any more once it is written again.
+            let rewritten = storage.write_head(&mut super::lock(&storage.writer), true, epoch);
+            if let Err(error) = rewritten {
+                tracing::warn!(target: "mirrordna::storage", %error, "the damaged copy of HEAD stays as it is");
+            }
         }
         if !head.clean && !options.inspect {
             tracing::warn!(target: "mirrordna::storage", dir = %dir.display(), "the vault was not closed cleanly; recovered");

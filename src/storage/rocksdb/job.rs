@@ -1,0 +1,63 @@
+//! Work in many commits, and the gate that it closes for all others.
+
+use std::sync::{Arc, OnceLock};
+
+use super::super::gate::{Claim, Gate, Pass};
+use super::super::lock::JobLock;
+use super::super::types::{Commit, Committed};
+use super::super::{Job, Result};
+use super::RocksStorage;
+
+impl RocksStorage {
+    /// What commits go through.
+    pub(in crate::storage) fn gate(&self) -> &Arc<Gate> {
+        &self.gate
+    }
+
+    /// Somebody holds changes of artifacts back in the memory of this process.
+    pub(in crate::storage) fn is_held_back(&self) -> bool {
+        !self.holders().is_empty()
+    }
+
+    /// Commits, having passed the gate.
+    pub(in crate::storage) fn commit_past(&self, _: &Pass<'_>, commit: Commit) -> Result<Committed> {
+        self.enqueue(commit)
+    }
+
+    /// Commits, having closed the gate for all others.
+    pub(in crate::storage) fn commit_claiming(&self, _: &Claim, commit: Commit) -> Result<Committed> {
+        self.enqueue(commit)
+    }
+
+    pub(super) fn begin_job(&self) -> Result<Box<dyn Job + '_>> {
+        let lock = JobLock::take(&self.dir, self.lock_timeout, self.clock.now())?;
+        Ok(Box::new(RocksJob::new(self, lock)))
+    }
+}
+
+/// Work in many commits on a storage of this process.
+pub(in crate::storage) struct RocksJob<'a> {
+    storage: &'a RocksStorage,
+    claim: OnceLock<Claim>,
+    _lock: JobLock,
+}
+
+impl<'a> RocksJob<'a> {
+    pub(in crate::storage) fn new(storage: &'a RocksStorage, lock: JobLock) -> Self {
+        Self { storage, claim: OnceLock::new(), _lock: lock }
+    }
+}
+
+impl Job for RocksJob<'_> {
+    fn exclude(&self) -> Result<()> {
+        self.claim.get_or_init(|| self.storage.gate.claim());
+        Ok(())
+    }
+
+    fn commit(&self, commit: Commit) -> Result<Committed> {
+        match self.claim.get() {
+            Some(claim) => self.storage.commit_claiming(claim, commit),
+            None => super::Storage::commit(self.storage, commit),
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! One vault, many processes: who owns it, what the others see, and what remains when any of them dies.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod callers;
+mod child;
+mod following;
+mod jobs;
+mod kills;
+mod owners;
+mod support;
