@@ -50,15 +50,24 @@ fn dropping_unmounts() {
     drop(open);
 }
 
-/// `umount` and `fusermount3 -u` unmount from outside, and whoever waits for the mount goes on.
+/// `umount` unmounts from outside, and `umount -R` and `fusermount3 -u` do, which take what is mounted inside first; whoever
+/// waits for the mount goes on.
 #[test]
 fn waiting_ends_with_the_mount() {
     let (dir, vault) = vault();
     let point = dir.path().join("m");
     fs::create_dir(&point).unwrap();
-    let ways: [fn(&Path); 2] = [
-        |point| umount(point).unwrap(),
-        |point| assert!(Command::new("fusermount3").arg("-u").arg(point).status().unwrap().success()),
+    let run = |program: &str, option: &str, point: &Path| {
+        assert!(Command::new(program).arg(option).arg(point).status().unwrap().success());
+    };
+    let ways: [&dyn Fn(&Path); 4] = [
+        &|point| umount(point).unwrap(),
+        &|point| run("umount", "-R", point),
+        &|point| run("fusermount3", "-uz", point),
+        &|point| {
+            run("fusermount3", "-u", &point.join("artifacts"));
+            run("fusermount3", "-u", point);
+        },
     ];
     for way in ways {
         let mounted = mount(vault.clone(), &point, &MountOptions::default()).unwrap();
