@@ -11,7 +11,7 @@ dir="${QUICKSTART_DIR:-$HOME/mirrordna-quickstart}"
 store="${STORE:-$PWD/tests/data/store/store}"
 if [[ -e "$dir" ]]; then
     echo "$dir is already there. Unmount and remove it to start again:" >&2
-    echo "  fusermount3 -u $dir/mnt; rm -r $dir" >&2
+    echo "  umount -R $dir/mnt; rm -r $dir" >&2
     exit 1
 fi
 
