@@ -171,3 +171,53 @@ fn the_process_in_the_background_logs_into_the_file_and_holds_nothing_of_its_cal
     assert!(!environment.windows(6).any(|window| window == b"secret"));
     bed.ok(["umount", "mnt"]);
 }
+
+/// The command under the names by which `mount` and `umount` look for helpers, with the arguments that they give them.
+#[test]
+fn mount_and_umount_find_their_helpers_in_the_command() {
+    let Some(vault) = Mountable::new() else { return };
+    let bed = &vault.bed;
+    let helper = |name: &str, arguments: &[&str]| {
+        let path = bed.path(name);
+        if !path.exists() {
+            std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_mirrordna"), &path).unwrap();
+        }
+        let home = bed.path("");
+        let mut command = Command::new(path);
+        Done::from(command.args(arguments).env("HOME", home).current_dir(bed.path("")).output().unwrap())
+    };
+    let at = bed.path("mnt").display().to_string();
+    let store = bed.vault().display().to_string();
+    for (options, read_only) in [("rw,noauto,x-systemd.automount", false), ("ro,nofail", true)] {
+        let done = helper("mount.mirrordna", &[&store, &at, "-n", "-o", options]);
+        assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{done:?}");
+        assert!(vault.shows_the_memory());
+        assert_eq!(std::fs::write(bed.path("mnt/artifacts/file"), "text").is_err(), read_only);
+        let done = helper("umount.fuse.mirrordna", &[&at, "-t", "fuse.mirrordna"]);
+        assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{done:?}");
+        assert!(!vault.shows_the_memory());
+    }
+    let done = helper("mount.mirrordna", &[&store, &at, "-o", "size=1"]);
+    assert!(done.code == 2 && done.stderr.contains("--size"), "{done:?}");
+    assert!(!vault.shows_the_memory());
+}
+
+/// What was written to `artifacts/` is in the vault when `umount` returns, and in the next mount.
+#[test]
+fn files_are_in_the_vault_when_umount_returns() {
+    let Some(vault) = Mountable::new() else { return };
+    let bed = &vault.bed;
+    for text in ["one", "two"] {
+        bed.ok(["mount", "mnt"]);
+        let file = bed.path("mnt/artifacts/file");
+        if text == "two" {
+            assert_eq!(std::fs::read_to_string(&file).unwrap(), "one");
+        }
+        std::fs::write(&file, text).unwrap();
+        bed.ok(["umount", "mnt"]);
+        bed.ok(["--lock-timeout", "0", "verify"]);
+    }
+    bed.ok(["mount", "mnt", "--read-only"]);
+    assert_eq!(std::fs::read_to_string(bed.path("mnt/artifacts/file")).unwrap(), "two");
+    bed.ok(["umount", "mnt"]);
+}
