@@ -11,7 +11,7 @@ dir="${QUICKSTART_DIR:-$HOME/mirrordna-quickstart}"
 store="${STORE:-$PWD/tests/data/store/store}"
 if [[ -e "$dir" ]]; then
     echo "$dir is already there. Unmount and remove it to start again:" >&2
-    echo "  fusermount3 -u $dir/mnt; rm -r $dir" >&2
+    echo "  umount -R $dir/mnt; rm -r $dir" >&2
     exit 1
 fi
 
@@ -64,7 +64,8 @@ cat <<TXT
 Done. There is a vault with the imported records and your first memory, nothing in it was altered, and it is mounted:
   ls $dir/mnt/memories/long_term
   cat $dir/mnt/README.txt
-A process in the background serves the mount and has the vault open. To go on with the command, unmount it first:
+A process in the background serves the mount. The command works on the same vault meanwhile:
   export PATH="$CARGO_TARGET_DIR/release:\$PATH" MIRRORDNA_VAULT="$MIRRORDNA_VAULT"
+  mirrordna memory list
   mirrordna umount $dir/mnt
 TXT

@@ -85,7 +85,7 @@ impl Timeline<'_> {
         let vault = self.0;
         let at = query.view.as_ref().and_then(View::sequence).unwrap_or_else(|| vault.state().sequence);
         let mut told = Told::new(vault.clone(), query.clone(), at)?.peekable();
-        let mut appended = Appended::new(&vault, query)?.peekable();
+        let mut appended = Appended::new(vault, query)?.peekable();
         let limit = query.limit.unwrap_or(usize::MAX);
         Ok(std::iter::from_fn(move || {
             let take_told = match (told.peek(), appended.peek()) {

@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use mirrordna::record::Kind;
-use mirrordna::storage::{Durability, Expect, NOW, Storage};
+use mirrordna::record::{FileType, Kind};
+use mirrordna::storage::{Durability, Expect, NOW, Piece, SLOT_BYTES, Storage};
 use rocksdb::{DB, Options, WriteBatch};
 use tempfile::TempDir;
 
+use super::files::{Files, noise, size};
 use super::support::{Memory, commit, create, open, put};
 
 const RECORDS: usize = 200_000;
@@ -124,4 +125,70 @@ fn raw(dir: &std::path::Path, size: usize) -> DB {
     println!("RocksDB alone, batches of eleven keys: {:.0}/s", rate(RECORDS, writing));
     db.flush().unwrap();
     db
+}
+
+#[test]
+#[ignore = "takes a minute, and says something only on a quiet machine"]
+fn content_and_files_a_second() {
+    const CHUNKS: u64 = 4_096;
+    let home = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let storage = create(&home.path().join("vault"));
+    let mut files = Files::default();
+    files.make(1, FileType::Directory, 0, b"");
+    files.make(2, FileType::Regular, 1, b"large");
+    let content: Vec<_> = (0..16).map(|n| noise(n, SLOT_BYTES as usize)).collect();
+    let mebibytes = |time: Duration| rate(size(CHUNKS / 8), time);
+    let begin = Instant::now();
+    let chunks: Vec<_> = (0..CHUNKS).map(|n| storage.append_chunk(&content[size(n % 16)]).unwrap()).collect();
+    println!("append:                  {:>7.0} MiB/s", mebibytes(begin.elapsed()));
+    for ((chunk, sha256), n) in chunks.iter().zip(0..) {
+        let piece = Piece { start: 0, len: SLOT_BYTES, chunk: *chunk, offset: 0, sha256: *sha256 };
+        files.set(2, n, vec![piece], Vec::new());
+    }
+    let commit = files.commit_of(Durability::Sync);
+    let begin = Instant::now();
+    storage.commit(commit).unwrap();
+    println!(
+        "commit of {CHUNKS} slots: {:>7.0} ms, most of it the fsync of their content",
+        begin.elapsed().as_secs_f64() * 1e3
+    );
+    for (what, whole) in [("read, verified first:", true), ("read again by 4 KiB:", false)] {
+        let begin = Instant::now();
+        for (pieces, _) in files.by_ino[&2].slots.values() {
+            if whole {
+                storage.read_piece(&pieces[0], 0, SLOT_BYTES).unwrap();
+            } else {
+                (0..32).for_each(|n| drop(storage.read_piece(&pieces[0], n * 4_096, 4_096).unwrap()));
+            }
+        }
+        println!("{what:<24} {:>7.0} MiB/s", mebibytes(begin.elapsed()));
+    }
+    let mut next = 3;
+    for (what, durability, each, commits) in [
+        ("one new 4 KiB file, buffered:", Durability::Buffered, 1, 300),
+        ("one new 4 KiB file, sync:", Durability::Sync, 1, 300),
+        ("500 of them a commit:", Durability::Buffered, 500, 20),
+    ] {
+        let mut time = Duration::ZERO;
+        for _ in 0..commits {
+            for _ in 0..each {
+                files.make(next, FileType::Regular, 1, format!("file {next}").as_bytes());
+                let begin = Instant::now();
+                files.write(&storage, next, 0, &content[3][..4_096]);
+                time += begin.elapsed();
+                next += 1;
+            }
+            let commit = files.commit_of(durability);
+            let begin = Instant::now();
+            storage.commit(commit).unwrap();
+            time += begin.elapsed();
+        }
+        println!("{what:<32} {:>7.0} files/s", rate(each * commits, time));
+    }
+    let begin = Instant::now();
+    let listed = storage.dentries(1, None, usize::MAX, NOW).unwrap().len();
+    println!("names listed:            {:>9.0} /s", rate(listed, begin.elapsed()));
+    let begin = Instant::now();
+    super::support::assert_clean(&storage, &[]);
+    println!("check of all of it:      {:>7.0} ms", begin.elapsed().as_secs_f64() * 1e3);
 }

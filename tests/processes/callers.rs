@@ -198,3 +198,27 @@ fn sockets_that_are_not_ours() {
     let StorageError::Locked { holder, .. } = refusal(&bed.vault(), Ownership::Any) else { panic!() };
     assert!(holder.contains("no vault"), "{holder}");
 }
+
+/// What a call costs in the process that owns the vault, and in another one: for the reader of the output.
+#[test]
+fn what_a_call_costs() {
+    let bed = Bed::new();
+    let count = 2_000_u32;
+    let opening = std::time::Instant::now();
+    (0..20).for_each(|_| drop(bed.open()));
+    println!("opening and closing: {:?}", opening.elapsed() / 20);
+    let (owner, client) = (bed.open(), bed.open());
+    for (who, vault) in [("the owner", &owner), ("another process", &client)] {
+        let begun = std::time::Instant::now();
+        for n in 0..count {
+            write(vault.storage(), &format!("mem_{n:012}"), "a").unwrap();
+        }
+        let writing = begun.elapsed() / count;
+        let begun = std::time::Instant::now();
+        for n in 0..count {
+            vault.get(mirrordna::record::Kind::Memory, &format!("mem_{n:012}")).unwrap();
+        }
+        println!("{who}: a buffered commit {writing:?}, a read {:?}", begun.elapsed() / count);
+        assert_eq!(contents(vault.storage(), "mem_000000000000")[0], "a");
+    }
+}

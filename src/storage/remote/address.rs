@@ -56,6 +56,11 @@ pub(super) fn connect(dir: &Path) -> io::Result<UnixStream> {
     Ok(stream)
 }
 
+/// Whether a socket is there, be it one that nobody listens on.
+pub(in crate::storage) fn exists(dir: &Path) -> bool {
+    dir.join(SOCKET).symlink_metadata().is_ok()
+}
+
 /// Takes the socket away, before the lock is let go.
 pub(super) fn remove(dir: &Path) {
     if let Err(error) = fs::remove_file(dir.join(SOCKET)) {

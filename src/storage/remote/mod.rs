@@ -17,6 +17,7 @@ mod wire;
 
 use std::time::Duration;
 
+pub(super) use address::exists as socket_exists;
 pub(super) use answers::made_before;
 pub(super) use client::{CallError, Claimed, Client, Contact, Events, News, ask_for_hand_over};
 pub(super) use server::{Host, Server};

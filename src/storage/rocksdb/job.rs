@@ -1,12 +1,16 @@
 //! Work in many commits, and the gate that it closes for all others.
 
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use super::super::gate::{Claim, Gate, Pass};
 use super::super::lock::JobLock;
 use super::super::types::{Commit, Committed};
 use super::super::{Job, Result};
-use super::RocksStorage;
+use super::{RocksStorage, lock};
+
+/// Longer than it takes a process to find a new owner.
+const RECONNECTION: Duration = Duration::from_secs(1);
 
 impl RocksStorage {
     /// What commits go through.
@@ -17,6 +21,19 @@ impl RocksStorage {
     /// Somebody holds changes of artifacts back in the memory of this process.
     pub(in crate::storage) fn is_held_back(&self) -> bool {
         !self.holders().is_empty()
+    }
+
+    /// Other processes that had leases from an owner before are on their way to this one: no prune begins before they are
+    /// here.
+    pub(in crate::storage) fn expect_leases(&self) {
+        *lock(&self.prunes_from) = Some(Instant::now() + RECONNECTION);
+    }
+
+    pub(super) fn wait_for_leases(&self) {
+        let from = *lock(&self.prunes_from);
+        if let Some(left) = from.and_then(|from| from.checked_duration_since(Instant::now())) {
+            std::thread::sleep(left);
+        }
     }
 
     /// Commits, having passed the gate.

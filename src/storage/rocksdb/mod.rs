@@ -20,7 +20,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ::rocksdb::{ColumnFamily, DB, WriteBatch, WriteOptions};
 
@@ -187,6 +187,8 @@ pub struct RocksStorage {
     maintenance: Mutex<()>,
     highest_ino: AtomicU64,
     versions_read: AtomicU64,
+    /// No prune begins before.
+    prunes_from: Mutex<Option<Instant>>,
     closed: AtomicBool,
     /// Dropped last, when nothing of this process touches the vault any more.
     _lock: Option<LockFile>,
@@ -334,6 +336,9 @@ impl Storage for RocksStorage {
     }
 
     fn prune(&self, policy: PrunePolicy, actor: &str) -> Result<Pruned> {
+        if !policy.dry_run {
+            self.wait_for_leases();
+        }
         self.prune_versions(policy, actor)
     }
 

@@ -179,6 +179,7 @@ impl RocksStorage {
             subscribers: Mutex::default(),
             leases: Mutex::default(),
             versions_read: AtomicU64::new(0),
+            prunes_from: Mutex::default(),
             closed: AtomicBool::new(false),
             _lock: Some(lock),
         };

@@ -67,6 +67,8 @@ pub(super) struct Core {
     pub(super) handing: Mutex<()>,
     /// A thread waits to finish what another process left half done.
     pub(super) watching: AtomicBool,
+    /// Somebody owned the vault before this process, a moment ago.
+    pub(super) succeeding: AtomicBool,
     closing: AtomicBool,
 }
 
@@ -88,6 +90,7 @@ impl Core {
             steward: Mutex::default(),
             handing: Mutex::default(),
             watching: AtomicBool::new(false),
+            succeeding: AtomicBool::new(false),
             closing: AtomicBool::new(false),
         })
     }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use super::super::files::Marker;
 use super::super::gate::Claim;
 use super::super::lock::{JobLock, LockFile};
-use super::super::remote::{Client, Contact, Events, Host, News, Server, ask_for_hand_over};
+use super::super::remote::{Client, Contact, Events, Host, News, Server, ask_for_hand_over, socket_exists};
 use super::super::rocksdb::{OpenOptions, RocksJob, RocksStorage};
 use super::super::{Intent, Job, Result, Storage, StorageError};
 use super::core::{Core, Owner, State, alone, lock};
@@ -78,7 +78,11 @@ impl Core {
         let deadline = Instant::now() + self.settings.options.lock_timeout;
         loop {
             let why = match look()? {
-                Some(Found::Nobody(why)) => why,
+                Some(Found::Nobody(why)) => {
+                    // Whoever holds it now may have been called by others.
+                    self.succeeding.store(true, Ordering::Release);
+                    why
+                }
                 Some(found) => return Ok(found),
                 None => return Ok(Found::Mine),
             };
@@ -126,6 +130,9 @@ impl Core {
             tracing::warn!(target: "mirrordna::storage", dir = %self.dir.display(), "{warning}");
         }
         let storage = Arc::new(storage);
+        if self.succeeding.load(Ordering::Acquire) || socket_exists(&self.dir) {
+            storage.expect_leases();
+        }
         let unfinished = self.recover(&storage)?;
         if unfinished.is_some() {
             // Somebody is at it. An import lets others go on; in the middle of a restore nobody builds on half of it.
@@ -270,6 +277,7 @@ impl Core {
     /// Looks for an owner until there is one, be it this process. None when the vault is closed here meanwhile.
     fn succeed(self: &Arc<Self>, handed: bool) -> Option<Found> {
         let begun = Instant::now();
+        self.succeeding.store(true, Ordering::Release);
         let mut interval = INTERVALS.0;
         while !self.is_closing() {
             match self.look(!handed || begun.elapsed() > COURTESY) {
