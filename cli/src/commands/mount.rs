@@ -9,6 +9,7 @@ use std::io::{Read, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command as Process, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -90,18 +91,43 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<()> {
 fn serve(mount: &Mount, context: &Context, ready: impl FnOnce() -> Result<()>) -> Result<()> {
     let vault = context.own()?;
     let options = MountOptions { allow_other: mount.allow_other, read_only: mount.read_only };
-    let mounted = mirrordna_mount::mount(vault, &mount.dir, &options)?;
-    ready()?;
-    let dir = mounted.mountpoint().to_owned();
-    let stop = move || match mirrordna_mount::umount(&dir) {
-        Ok(()) => Then::Ends,
-        Err(error) => {
-            tracing::error!(target: "mirrordna::mount", %error, "cannot be unmounted yet");
-            let _ = writeln!(std::io::stderr(), "{error}");
-            Then::GoesOn
+    let progress = Arc::new(Mutex::new(Progress::default()));
+    let seen = Arc::clone(&progress);
+    let stop = move || {
+        let mut progress = seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(dir) = &progress.dir else {
+            progress.asked = true;
+            return Then::GoesOn;
+        };
+        match mirrordna_mount::umount(dir) {
+            Ok(()) => Then::Ends,
+            Err(error) => {
+                tracing::error!(target: "mirrordna::mount", %error, "cannot be unmounted yet");
+                let _ = writeln!(std::io::stderr(), "{error}");
+                Then::GoesOn
+            }
         }
     };
-    Ok(context.interrupt().during(stop, || mounted.wait())?)
+    context.interrupt().during(stop, || {
+        let mounted = mirrordna_mount::mount(vault, &mount.dir, &options)?;
+        let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
+        if progress.asked {
+            return Ok(mounted.unmount()?);
+        }
+        progress.dir = Some(mounted.mountpoint().to_owned());
+        drop(progress);
+        ready()?;
+        Ok(mounted.wait()?)
+    })
+}
+
+/// How far a mount is, for a signal that wants it to end: one that came while it was being mounted would leave half of it.
+#[derive(Default)]
+struct Progress {
+    /// It is to end as soon as it is mounted.
+    asked: bool,
+    /// Where it is mounted.
+    dir: Option<PathBuf>,
 }
 
 /// The process in the background: leaves session, directory and stdout of whoever started it.
