@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ::rocksdb::{
     BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompressionType, DBRecoveryMode,
-    LogLevel, Options,
+    LogLevel, Options, SliceTransform,
 };
 
 use crate::record::id::IdSource;
@@ -379,6 +379,9 @@ pub(super) fn database_options(recovery: DBRecoveryMode) -> Options {
     options
 }
 
+/// The name under which files of versions say how their filters were made: a file with another one is read without.
+const RECORD_PREFIX: &str = "mirrordna.record";
+
 fn column_families(artifacts: bool) -> Vec<ColumnFamilyDescriptor> {
     let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
     let of_artifacts = Cf::ARTIFACTS.into_iter().filter(|_| artifacts);
@@ -402,9 +405,13 @@ fn family_options(cf: Cf, cache: &Cache) -> Options {
     blocks.set_format_version(6);
     if matches!(cf, Cf::Heads | Cf::Versions | Cf::Chunks) {
         blocks.set_bloom_filter(10.0, false);
-        blocks.set_whole_key_filtering(true);
+        // Versions are looked for by their record, and so is what their filters tell of.
+        blocks.set_whole_key_filtering(cf != Cf::Versions);
     }
     let mut options = Options::default();
+    if cf == Cf::Versions {
+        options.set_prefix_extractor(SliceTransform::create(RECORD_PREFIX, key::record_of, None));
+    }
     options.set_block_based_table_factory(&blocks);
     options.set_write_buffer_size(32 << 20);
     options.set_target_file_size_base(32 << 20);
