@@ -1,7 +1,7 @@
 //! What is read from the storage, without any lock held, and put into memory afterwards.
 
 use crate::record::{Checksum, FileType, Inode, Kind, json};
-use crate::storage::{ChunkId, Dentry, Ino, NOW, Piece, Sequence, Storage, StorageError};
+use crate::storage::{ChunkId, Dentry, INLINE_BYTES, Ino, NOW, Piece, Sequence, Storage, StorageError};
 
 use super::error::{FsError, Result};
 use super::namespace::{Namespace, Need};
@@ -126,16 +126,42 @@ pub(super) fn new_inode(ino: Ino, file_type: FileType, now: Nanos) -> Inode {
 
 impl Chunks for Artifacts {
     fn append(&self, bytes: &[u8]) -> std::result::Result<(ChunkId, Checksum), StorageError> {
-        let appended = self.storage.append_chunk(bytes);
+        self.appended(bytes, self.storage.append_chunk(bytes))
+    }
+
+    fn read(&self, piece: &Piece, from: u32, out: &mut [u8]) -> std::result::Result<(), StorageError> {
+        read_piece(&*self.storage, piece, from, out)
+    }
+}
+
+impl Artifacts {
+    /// Notes that content takes room now, if it does.
+    fn appended<T>(
+        &self,
+        bytes: &[u8],
+        appended: std::result::Result<T, StorageError>,
+    ) -> std::result::Result<T, StorageError> {
         if appended.is_ok() {
             let room = |free: u64| Some(free.saturating_sub(u64::from(length(bytes))));
             let _ = self.free.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room);
         }
         appended
     }
+}
+
+/// Chunks that a commit is about to make durable: small ones go with it.
+pub(super) struct Syncing<'a>(pub(super) &'a Artifacts);
+
+impl Chunks for Syncing<'_> {
+    fn append(&self, bytes: &[u8]) -> std::result::Result<(ChunkId, Checksum), StorageError> {
+        if bytes.len() > INLINE_BYTES {
+            return self.0.append(bytes);
+        }
+        self.0.appended(bytes, self.0.storage.append_inline(bytes))
+    }
 
     fn read(&self, piece: &Piece, from: u32, out: &mut [u8]) -> std::result::Result<(), StorageError> {
-        read_piece(&*self.storage, piece, from, out)
+        read_piece(&*self.0.storage, piece, from, out)
     }
 }
 

@@ -15,6 +15,8 @@ pub type ChunkId = u64;
 
 /// Bytes of a slot, and the most bytes of a chunk: 128 KiB.
 pub const SLOT_BYTES: u32 = 128 << 10;
+/// The most bytes of a chunk that lies in the row that names it: 16 KiB.
+pub const INLINE_BYTES: usize = 16 << 10;
 /// The most pieces in a slot.
 pub const MAX_PIECES: usize = 64;
 /// The most directory entries and slots in one commit.

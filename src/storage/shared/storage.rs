@@ -167,6 +167,10 @@ impl Storage for SharedStorage {
         self.core.call(Call::Once, |here| here.append_chunk(bytes), |_| Err(self.not_owner()))
     }
 
+    fn append_inline(&self, bytes: &[u8]) -> Result<(ChunkId, Checksum)> {
+        self.core.call(Call::Once, |here| here.append_inline(bytes), |_| Err(self.not_owner()))
+    }
+
     fn discard_chunks(&self, chunks: &[ChunkId]) {
         let discard = |here: &RocksStorage| {
             here.discard_chunks(chunks);
