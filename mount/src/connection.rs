@@ -29,7 +29,6 @@ const HELPER_SOCKET: (&str, &str) = ("_FUSE_COMMFD", "0");
 
 /// How something is to be mounted. Set-id bits and device files never have an effect in a mount of ours.
 #[derive(Clone, Copy, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(crate) struct Terms<'a> {
     /// What `mount` and `df` show as the source.
     pub(crate) source: &'a OsStr,
@@ -37,7 +36,6 @@ pub(crate) struct Terms<'a> {
     pub(crate) allow_other: bool,
     /// The kernel checks owners and modes.
     pub(crate) check_permissions: bool,
-    pub(crate) executable: bool,
 }
 
 /// Mounts on a directory, and gives the open device.
@@ -65,7 +63,6 @@ fn by_system_call(point: &Path, terms: &Terms<'_>) -> rustix::io::Result<OwnedFd
     }
     let mut flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOATIME;
     flags.set(MountFlags::RDONLY, terms.read_only);
-    flags.set(MountFlags::NOEXEC, !terms.executable);
     let data = CString::new(data).map_err(|_| Errno::INVAL)?;
     rustix::mount::mount(terms.source, point, "fuse", flags, data.as_c_str())?;
     Ok(device.into())
@@ -107,7 +104,6 @@ fn options(terms: &Terms<'_>) -> OsString {
     }
     let flags = [
         (terms.read_only, ",ro"),
-        (!terms.executable, ",noexec"),
         (terms.allow_other, ",allow_other"),
         (terms.check_permissions, ",default_permissions"),
     ];
@@ -139,8 +135,8 @@ mod tests {
     #[test]
     fn names_are_escaped_for_the_helper() {
         let source = OsStr::new(r"/a,b\c");
-        let terms = Terms { source, read_only: true, allow_other: false, check_permissions: true, executable: false };
-        let expected = r"nosuid,nodev,noatime,subtype=mirrordna,fsname=/a\,b\\c,ro,noexec,default_permissions";
+        let terms = Terms { source, read_only: true, allow_other: false, check_permissions: true };
+        let expected = r"nosuid,nodev,noatime,subtype=mirrordna,fsname=/a\,b\\c,ro,default_permissions";
         assert_eq!(options(&terms), expected);
     }
 }

@@ -5,12 +5,13 @@ use std::ffi::OsStr;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use fuser::{
-    Errno, FileAttr, FileHandle, FileType, FopenFlags, INodeNo, OpenAccMode, OpenFlags, ReplyData, ReplyXattr,
-};
-use mirrordna::record::Timestamp;
-use mirrordna::tree::{Attributes, Content, Entry, FileKind, Item, Node, Stability, Tree};
+use fuser::{Errno, FileAttr, FileHandle, FopenFlags, INodeNo, OpenAccMode, OpenFlags, ReplyData, ReplyXattr};
+use mirrordna::Error;
+use mirrordna::artifacts::Seek;
+use mirrordna::record::{FileType, Timestamp};
+use mirrordna::tree::{Attributes, Content, Entry, Item, Node, Stability, Tree};
 
+use crate::artifacts::translate;
 use crate::directory::{DOT, DOT_DOT};
 use crate::errno::{errno, refused};
 use crate::handles::{Handle, Handles, Writer};
@@ -46,13 +47,13 @@ pub(crate) struct Owner {
 }
 
 impl Owner {
-    fn mode(self, kind: FileKind, writable: bool) -> u16 {
-        let mode = match (kind, self.shared) {
-            (FileKind::Directory, false) => 0o500,
-            (FileKind::Directory, true) => 0o555,
-            (FileKind::Regular, false) => 0o400,
-            (FileKind::Regular, true) => 0o444,
-            (FileKind::Link, _) => 0o777,
+    fn mode(self, file_type: FileType, writable: bool) -> u16 {
+        let mode = match (file_type, self.shared) {
+            (FileType::Directory, false) => 0o500,
+            (FileType::Directory, true) => 0o555,
+            (FileType::Symlink, _) => 0o777,
+            (_, false) => 0o400,
+            (_, true) => 0o444,
         };
         if writable { mode | 0o200 } else { mode }
     }
@@ -80,7 +81,10 @@ impl VaultFs {
     }
 
     pub(crate) fn attr(&self, number: INodeNo, attributes: &Attributes, writable: bool) -> FileAttr {
-        let (kind, time) = (file_type(attributes.kind), system_time);
+        if let Some(artifact) = &attributes.artifact {
+            return FileAttr { ino: number, ..translate::attr(artifact) };
+        }
+        let time = system_time;
         FileAttr {
             ino: number,
             size: attributes.size,
@@ -89,8 +93,8 @@ impl VaultFs {
             mtime: time(attributes.mtime),
             ctime: time(attributes.ctime),
             crtime: UNIX_EPOCH,
-            kind,
-            perm: self.owner.mode(attributes.kind, writable),
+            kind: translate::kind(attributes.file_type),
+            perm: self.owner.mode(attributes.file_type, writable),
             nlink: attributes.nlink,
             uid: self.owner.uid,
             gid: self.owner.gid,
@@ -178,9 +182,24 @@ impl VaultFs {
             Err(errno) => reply.error(errno),
             Ok(content) => match content.read_at(offset, size as usize) {
                 Ok(bytes) => reply.data(&bytes),
-                Err(error) => reply.error(error.into()),
+                Err(source) => reply.error(self.node(number).map_or_else(
+                    |errno| errno,
+                    |node| self.refuse(&node, &Error::Io { path: node.to_string().into(), source }),
+                )),
             },
         }
+    }
+
+    /// The place in a file where data or a hole begins; none beyond its end.
+    pub(crate) fn seek(&self, number: INodeNo, handle: FileHandle, offset: u64, what: Seek) -> Answer<Option<u64>> {
+        if let Some(content) = self.handles.file(handle) {
+            return Ok(what.in_data(offset, content.len()));
+        }
+        if let Some(open) = self.handles.written(handle) {
+            return Ok(what.in_data(offset, open.attributes().map_err(|refusal| refused(&refusal))?.size));
+        }
+        let node = self.node(number)?;
+        self.tree.seek(&node, offset, what).map_err(|error| self.refuse(&node, &error))
     }
 
     /// Gives the entries of an open directory behind an offset to `give`, which says when it has enough.
@@ -252,8 +271,7 @@ impl VaultFs {
 }
 
 /// What stands for the attributes of a file that was not made yet, for no longer than the moment.
-pub(crate) const UNKNOWN: Attributes =
-    Attributes { kind: FileKind::Regular, size: 0, mtime: Timestamp::EPOCH, ctime: Timestamp::EPOCH, nlink: 1 };
+pub(crate) const UNKNOWN: Attributes = of_file(0, Timestamp::EPOCH);
 
 /// What a directory gives.
 pub(crate) enum Given<'a> {
@@ -262,22 +280,17 @@ pub(crate) enum Given<'a> {
 }
 
 pub(crate) fn of_content(content: &Content) -> Attributes {
-    let time = content.time();
-    Attributes { kind: FileKind::Regular, size: content.len(), mtime: time, ctime: time, nlink: 1 }
+    of_file(content.len(), content.time())
+}
+
+const fn of_file(size: u64, time: Timestamp) -> Attributes {
+    Attributes { file_type: FileType::Regular, size, mtime: time, ctime: time, nlink: 1, artifact: None }
 }
 
 pub(crate) fn keep(stability: Stability) -> Duration {
     match stability {
         Stability::Immutable | Stability::Tracked => FOR_EVER,
         Stability::Volatile => Duration::ZERO,
-    }
-}
-
-pub(crate) fn file_type(kind: FileKind) -> FileType {
-    match kind {
-        FileKind::Directory => FileType::Directory,
-        FileKind::Regular => FileType::RegularFile,
-        FileKind::Link => FileType::Symlink,
     }
 }
 

@@ -143,7 +143,6 @@ fn start_records(
         read_only: options.read_only && is_root(),
         allow_other: options.allow_other,
         check_permissions: true,
-        executable: false,
     };
     let failed = |source| MountError::Io { path: path.to_owned(), source };
     let (session, _) = open(fs, path, &terms)?;
@@ -169,7 +168,6 @@ fn start_artifacts(artifacts: Arc<Artifacts>, path: &Path, options: MountOptions
         // Root may do everything, and nobody else can look in. Each check that the kernel makes of a directory that has
         // changed costs a question.
         check_permissions: options.allow_other || !is_root(),
-        executable: true,
     };
     let (session, device) = open(fs, path, &terms)?;
     let _ = notifier.set(session.notifier());

@@ -84,7 +84,7 @@ PY"#;
 }
 
 /// A tree with links, sparse files, extended attributes, odd names and times.
-const TREE: &str = r#"
+pub(crate) const TREE: &str = r#"
     mkdir -p tree/sub/$'line\nbreak' "tree/ blank " tree/empty; cd tree
     echo one >sub/one; ln sub/one hard; ln -s sub/one soft; ln -s /nowhere dangling; mkfifo pipe
     truncate -s 100M sparse; printf middle | dd of=sparse bs=1 seek=50000000 conv=notrunc status=none
@@ -98,7 +98,7 @@ const TREE: &str = r#"
     cd ..; "#;
 
 /// Everything that can be said of a tree.
-const SAY: &str = r#"say() { (cd "$1"; find . -printf '%P %y %m %U %G %n %s %T@ %l\n' | LC_ALL=C sort
+pub(crate) const SAY: &str = r#"say() { (cd "$1"; find . -printf '%P %y %m %U %G %n %s %T@ %l\n' | LC_ALL=C sort
     find . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum; getfattr -R -P -d -m - . 2>/dev/null | LC_ALL=C sort); }
     # Directories count their entries in different ways.
     same() { diff <(say "$1" | sed -E 's/^(.* d [0-7]+ [0-9]+ [0-9]+ [0-9]+) [0-9]+ /\1 /') \

@@ -9,6 +9,7 @@ mod changes;
 mod editors;
 mod generated;
 mod life;
+mod past;
 mod reading;
 mod records;
 #[path = "../support/sample.rs"]

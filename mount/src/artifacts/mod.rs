@@ -7,7 +7,7 @@
 
 mod notify;
 mod requests;
-mod translate;
+pub(crate) mod translate;
 mod workers;
 
 pub(crate) use notify::Invalidator;

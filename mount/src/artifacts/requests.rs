@@ -15,11 +15,10 @@ use fuser::{
     ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 use mirrordna::artifacts::{
-    Allocate, Attributes, Caller, FsError, ListEntry, NewNode, RenameFlags, Seek, SetAttributes, WriteOptions,
-    XattrMode,
+    Allocate, Attributes, Caller, FsError, ListEntry, NewNode, RenameFlags, SetAttributes, WriteOptions, XattrMode,
 };
 
-use super::translate::{absent, attr, kind, kind_of_mode, nanos, set_time};
+use super::translate::{absent, attr, kind, kind_of_mode, nanos, place, set_time};
 use super::{ArtifactsFs, BACKGROUND, FOR_EVER, REQUEST, notify, refuse};
 use crate::directory::{DOT, DOT_DOT};
 use crate::fs::{Answer, BLOCK, reply_xattr};
@@ -410,9 +409,7 @@ impl Filesystem for ArtifactsFs {
     }
 
     fn lseek(&self, _: &Request, ino: INodeNo, _: FileHandle, offset: i64, whence: i32, reply: ReplyLseek) {
-        let (Ok(offset), Some(what)) = (u64::try_from(offset), seek_of(whence)) else {
-            return reply.error(Errno::EINVAL);
-        };
+        let Some((offset, what)) = place(offset, whence) else { return reply.error(Errno::EINVAL) };
         let (artifacts, notifier) = (Arc::clone(&self.artifacts), Arc::clone(&self.notifier));
         self.workers.have_done(move || {
             let found = notify::seek(&artifacts, notifier.get(), ino, offset, what);
@@ -513,12 +510,4 @@ impl ArtifactsFs {
 /// Who asks. Permissions are checked by the kernel already.
 fn caller(request: &Request, umask: u32) -> Caller {
     Caller { uid: request.uid(), gid: request.gid(), umask }
-}
-
-fn seek_of(whence: i32) -> Option<Seek> {
-    match whence {
-        libc::SEEK_DATA => Some(Seek::Data),
-        libc::SEEK_HOLE => Some(Seek::Hole),
-        _ => None,
-    }
 }
