@@ -14,12 +14,18 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use fuser::{InitFlags, KernelConfig};
 use rustix::io::Errno;
 use rustix::mount::MountFlags;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
 use crate::error::MountError;
 use crate::mountpoint::SUBTYPE;
+
+/// The largest request, and how much of a file is read ahead.
+pub(crate) const REQUEST: u32 = 1 << 20;
+/// How many requests of the kernel's own (reading ahead, writing back) may be under way.
+const BACKGROUND: u16 = 64;
 
 /// The kernel's door to file systems in processes.
 const DEVICE: &str = "/dev/fuse";
@@ -47,6 +53,19 @@ pub(crate) fn connect(point: &Path, terms: &Terms<'_>) -> Result<OwnedFd, MountE
         Err(Errno::NOENT | Errno::NODEV | Errno::NXIO) => Err(MountError::NoDevice),
         Err(error) => Err(MountError::Io { path: point.to_owned(), source: error.into() }),
     }
+}
+
+/// Agrees with the kernel on how to talk: what it is asked to do, as far as it can, and the size of requests. An older kernel
+/// does without some of it, and is only slower.
+pub(crate) fn agree(config: &mut KernelConfig, wanted: InitFlags) {
+    for one in wanted.iter() {
+        let _ = config.add_capabilities(one);
+    }
+    let _ = config.set_max_write(REQUEST);
+    if let Err(most) = config.set_max_readahead(REQUEST) {
+        let _ = config.set_max_readahead(most);
+    }
+    let _ = config.set_max_background(BACKGROUND);
 }
 
 fn by_system_call(point: &Path, terms: &Terms<'_>) -> rustix::io::Result<OwnedFd> {

@@ -9,9 +9,9 @@ use fuser::{Errno, FileAttr, FileHandle, FopenFlags, INodeNo, OpenAccMode, OpenF
 use mirrordna::Error;
 use mirrordna::artifacts::Seek;
 use mirrordna::record::{FileType, Timestamp};
-use mirrordna::tree::{Attributes, Content, Entry, Item, Node, Stability, Tree};
+use mirrordna::tree::{Attributes, Content, Directory, Entry, Item, Node, Stability, Tree};
 
-use crate::artifacts::translate;
+use crate::artifacts::{ArtifactsFs, translate};
 use crate::directory::{DOT, DOT_DOT};
 use crate::errno::{errno, refused};
 use crate::handles::{Handle, Handles, Writer};
@@ -35,6 +35,8 @@ pub(crate) struct VaultFs {
     pub(crate) handles: Handles,
     pub(crate) invalidator: Invalidator,
     owner: Owner,
+    /// The files of the present, if they are on the same connection.
+    files: Option<Arc<ArtifactsFs>>,
 }
 
 /// Whose the files are, and who may look at them.
@@ -60,8 +62,19 @@ impl Owner {
 }
 
 impl VaultFs {
-    pub(crate) fn new(tree: Tree, inodes: Arc<Inodes>, invalidator: Invalidator, owner: Owner) -> Self {
-        Self { tree, inodes, handles: Handles::default(), invalidator, owner }
+    pub(crate) fn new(
+        tree: Tree,
+        inodes: Arc<Inodes>,
+        invalidator: Invalidator,
+        owner: Owner,
+        files: Option<Arc<ArtifactsFs>>,
+    ) -> Self {
+        Self { tree, inodes, handles: Handles::default(), invalidator, owner, files }
+    }
+
+    /// The files of the present, where the tree has nothing but their directory.
+    fn files_at(&self, node: &Node) -> Option<&ArtifactsFs> {
+        self.files.as_deref().filter(|_| *node == Node::directory(Directory::Artifacts))
     }
 
     pub(crate) fn node(&self, number: INodeNo) -> Answer<Node> {
@@ -106,6 +119,9 @@ impl VaultFs {
 
     /// The attributes of a node, and how long they stay true.
     pub(crate) fn attributes(&self, number: INodeNo, node: &Node) -> Answer<(FileAttr, Duration)> {
+        if let Some(files) = self.files_at(node) {
+            return files.root();
+        }
         let written = self.tree.is_being_written(node);
         let attributes = match self.inodes.opened(number) {
             Some(content) => of_content(&content),
@@ -256,6 +272,9 @@ impl VaultFs {
         outdated: bool,
     ) -> Answer<(FileAttr, Duration)> {
         let node = &entry.node;
+        if let Some(files) = self.files_at(node) {
+            return files.root();
+        }
         let (writable, written) = (self.tree.is_writable(node), self.tree.is_being_written(node));
         let known = match entry.attributes {
             Some(attributes) if !outdated => Some(attributes),

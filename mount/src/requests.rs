@@ -17,37 +17,29 @@ use mirrordna::record;
 use mirrordna::tree::{Attributes, Stability};
 
 use crate::artifacts::translate;
+use crate::connection::{REQUEST, agree};
 use crate::directory::{Stream, offset_of};
 use crate::errno::refused;
 use crate::fs::{BLOCK, Given, LONGEST_NAME, UNKNOWN, VaultFs, keep, of_content, reply_xattr};
 use crate::handles::{Handle, Handles};
 use crate::write::Wanted;
 
-/// The largest request.
-const REQUEST: u32 = 1 << 20;
+/// What records ask of the kernel.
+pub(crate) const WANTED: InitFlags = InitFlags::FUSE_DO_READDIRPLUS
+    .union(InitFlags::FUSE_PARALLEL_DIROPS)
+    .union(InitFlags::FUSE_CACHE_SYMLINKS)
+    // Files that are written are not cached, and mapped nevertheless.
+    .union(InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP)
+    // Opening tells that the file is to be empty, rather than a request of its own that names no handle.
+    .union(InitFlags::FUSE_ATOMIC_O_TRUNC)
+    // Nothing here is ever set-user-id, so that no write need ask first.
+    .union(InitFlags::FUSE_HANDLE_KILLPRIV_V2);
 /// What cannot be set.
 const XATTRS: &str = "extended attributes of their own";
 
 impl Filesystem for VaultFs {
     fn init(&mut self, _request: &Request, config: &mut KernelConfig) -> io::Result<()> {
-        for wanted in [
-            InitFlags::FUSE_DO_READDIRPLUS,
-            InitFlags::FUSE_PARALLEL_DIROPS,
-            InitFlags::FUSE_CACHE_SYMLINKS,
-            InitFlags::FUSE_AUTO_INVAL_DATA,
-            InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP,
-            // Opening tells that the file is to be empty, rather than a request of its own that names no handle.
-            InitFlags::FUSE_ATOMIC_O_TRUNC,
-            // Nothing here is ever set-user-id, so that no write need ask first.
-            InitFlags::FUSE_HANDLE_KILLPRIV_V2,
-        ] {
-            // An older kernel does without, and is only slower, or cannot map generated files.
-            let _ = config.add_capabilities(wanted);
-        }
-        let _ = config.set_max_write(REQUEST);
-        if let Err(most) = config.set_max_readahead(REQUEST) {
-            let _ = config.set_max_readahead(most);
-        }
+        agree(config, WANTED | InitFlags::FUSE_AUTO_INVAL_DATA);
         Ok(())
     }
 

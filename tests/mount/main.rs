@@ -9,6 +9,7 @@ mod changes;
 mod editors;
 mod generated;
 mod life;
+mod one_connection;
 mod past;
 mod reading;
 mod records;
