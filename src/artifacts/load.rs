@@ -130,7 +130,7 @@ impl Chunks for Artifacts {
     }
 
     fn read(&self, piece: &Piece, from: u32, out: &mut [u8]) -> std::result::Result<(), StorageError> {
-        read_piece(&*self.storage, piece, from, out)
+        self.storage.read_piece_into(piece, from, out)
     }
 }
 
@@ -161,22 +161,6 @@ impl Chunks for Syncing<'_> {
     }
 
     fn read(&self, piece: &Piece, from: u32, out: &mut [u8]) -> std::result::Result<(), StorageError> {
-        read_piece(&*self.0.storage, piece, from, out)
+        self.0.storage.read_piece_into(piece, from, out)
     }
-}
-
-/// Reads a piece from its byte `from` on.
-pub(super) fn read_piece(
-    storage: &dyn Storage,
-    piece: &Piece,
-    from: u32,
-    out: &mut [u8],
-) -> std::result::Result<(), StorageError> {
-    let bytes = storage.read_piece(piece, from, length(out))?;
-    if bytes.len() != out.len() {
-        let detail = format!("it has {} bytes where {} were asked for", bytes.len(), out.len());
-        return Err(StorageError::Corrupt { what: format!("chunk {}", piece.chunk), detail });
-    }
-    out.copy_from_slice(&bytes);
-    Ok(())
 }

@@ -314,11 +314,23 @@ pub trait Storage: Send + Sync {
     /// [`StorageError::Corrupt`] when it is not what was appended, or is not there; and those of the operating system.
     fn chunk(&self, id: ChunkId) -> Result<Vec<u8>>;
 
-    /// `len` bytes of a piece from its byte `from` on. The chunk is verified against the piece when it is first read.
+    /// Fills `out` with a piece from its byte `from` on. The chunk is verified against the piece when it is first read.
     ///
     /// # Errors
-    /// As [`Storage::chunk`], and [`StorageError::Limit`] for a range that lies outside of the piece.
-    fn read_piece(&self, piece: &Piece, from: u32, len: u32) -> Result<Vec<u8>>;
+    /// As [`Storage::chunk`], and [`StorageError::Limit`] for a range that lies outside of the piece. Then nobody knows what
+    /// is in `out`.
+    fn read_piece_into(&self, piece: &Piece, from: u32, out: &mut [u8]) -> Result<()>;
+
+    /// As [`Storage::read_piece_into`], `len` bytes.
+    ///
+    /// # Errors
+    /// As [`Storage::read_piece_into`].
+    fn read_piece(&self, piece: &Piece, from: u32, len: u32) -> Result<Vec<u8>> {
+        piece.part(from, len)?;
+        let mut bytes = vec![0; len as usize];
+        self.read_piece_into(piece, from, &mut bytes)?;
+        Ok(bytes)
+    }
 
     /// What a name led to at a sequence.
     ///

@@ -132,7 +132,7 @@ impl RocksStorage {
     }
 
     /// Reads what is stored of a chunk; once more when it was moved meanwhile.
-    fn with_chunk<T>(&self, id: ChunkId, read: impl Fn(&Stored) -> Result<T>) -> Result<T> {
+    fn with_chunk<T>(&self, id: ChunkId, mut read: impl FnMut(&Stored) -> Result<T>) -> Result<T> {
         if let Some(stored) = self.pending(id) {
             return read(&stored);
         }
@@ -163,22 +163,19 @@ impl RocksStorage {
         }
     }
 
-    pub(super) fn read_of_piece(&self, piece: &Piece, from: u32, len: u32) -> Result<Vec<u8>> {
-        let offset =
-            piece.offset.checked_add(from).filter(|_| from.checked_add(len).is_some_and(|end| end <= piece.len));
-        let offset = offset.ok_or_else(|| StorageError::Limit {
-            what: format!("{len} bytes from byte {from} of a piece on"),
-            limit: piece.len as usize,
-        })?;
+    pub(super) fn read_of_piece(&self, piece: &Piece, from: u32, out: &mut [u8]) -> Result<()> {
+        let len = u32::try_from(out.len()).unwrap_or(u32::MAX);
+        let part = piece.part(from, len)?;
         self.with_chunk(piece.chunk, |stored| {
             if !stored.has(piece) {
                 return Err(segments::damaged(piece.chunk, "it is not what the file says of it".to_owned()));
             }
             match stored {
-                Stored::At(place) => self.segments.read_part(piece.chunk, place, offset, len),
+                Stored::At(place) => self.segments.read_part(piece.chunk, place, part.start, out),
                 Stored::Here(small) => {
-                    let part = verified(piece.chunk, small)?.get(offset as usize..(offset + len) as usize);
-                    Ok(part.unwrap_or_default().to_vec())
+                    let content = verified(piece.chunk, small)?;
+                    out.copy_from_slice(content.get(part.start as usize..part.end as usize).unwrap_or_default());
+                    Ok(())
                 }
             }
         })

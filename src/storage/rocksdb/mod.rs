@@ -399,8 +399,8 @@ impl Storage for RocksStorage {
         self.read_chunk(id)
     }
 
-    fn read_piece(&self, piece: &Piece, from: u32, len: u32) -> Result<Vec<u8>> {
-        self.read_of_piece(piece, from, len)
+    fn read_piece_into(&self, piece: &Piece, from: u32, out: &mut [u8]) -> Result<()> {
+        self.read_of_piece(piece, from, out)
     }
 
     fn dentry(&self, parent: Ino, name: &[u8], at: Sequence) -> Result<Option<Dentry>> {

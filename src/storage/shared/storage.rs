@@ -184,8 +184,14 @@ impl Storage for SharedStorage {
         self.core.call(Call::Read, |here| here.chunk(id), |there| there.chunk(id))
     }
 
-    fn read_piece(&self, piece: &Piece, from: u32, len: u32) -> Result<Vec<u8>> {
-        self.core.call(Call::Read, |here| here.read_piece(piece, from, len), |there| there.read_piece(piece, from, len))
+    fn read_piece_into(&self, piece: &Piece, from: u32, out: &mut [u8]) -> Result<()> {
+        // One of the two is called at a time, and the room goes to that one.
+        let out = std::cell::RefCell::new(out);
+        self.core.call(
+            Call::Read,
+            |here| here.read_piece_into(piece, from, &mut out.borrow_mut()),
+            |there| there.read_piece_into(piece, from, &mut out.borrow_mut()),
+        )
     }
 
     fn dentry(&self, parent: Ino, name: &[u8], at: Sequence) -> Result<Option<Dentry>> {
