@@ -9,7 +9,7 @@ use crate::storage::{Dentry, Ino, Lease, Piece, SLOT_BYTES, Sequence, Storage, S
 use super::content::{Fault, first_part};
 use super::error::{FsError, Result};
 use super::io::damaged;
-use super::load::{inode, new_root, read_piece};
+use super::load::{inode, new_root};
 use super::lock;
 use super::namespace::attributes_of;
 use super::slot::{Chunks, Slot};
@@ -208,6 +208,6 @@ impl Chunks for Past {
     }
 
     fn read(&self, piece: &Piece, from: u32, out: &mut [u8]) -> std::result::Result<(), StorageError> {
-        read_piece(&*self.storage, piece, from, out)
+        self.storage.read_piece_into(piece, from, out)
     }
 }
