@@ -170,6 +170,11 @@ mod tests {
         inodes.forget(number, 1);
         assert_eq!((inodes.known(&one), inodes.node(number)), (None, None));
         assert_eq!(Inodes::new().look_up(INodeNo::ROOT, &one), number, "the same in another mount");
+        assert!(!is_artifact(number));
+        let files = Node::directory(Directory::Artifacts);
+        assert_eq!(inodes.number(&files), root_number());
+        assert!(is_artifact(root_number()));
+        assert_eq!(next((1 << 62) - 1), INodeNo::ROOT.0 + 1, "numbers of files are nobody else's");
         inodes.forget(INodeNo::ROOT, 9);
         assert_eq!(inodes.known(&Node::ROOT), Some(INodeNo::ROOT));
         assert_eq!(inodes.len(), 2);

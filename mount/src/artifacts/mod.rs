@@ -3,9 +3,10 @@
 //! It is a connection of its own because the kernel treats it otherwise: here it collects what is written and keeps sizes
 //! and times itself (write-back), and it asks for no opening and closing, since each question costs a fifth of a
 //! millisecond. Who cannot mount inside a mount has the files on the connection of the records, slower
-//! ([`crate::router`]). What the files are is decided by [`mirrordna::artifacts`]; `requests` translates, `translate` says what
-//! both sides call things, `workers` does what may take long, and `notify` tells the kernel of changes from elsewhere.
+//! ([`crate::router`]). What the files are is decided by [`mirrordna::artifacts`]; `requests` and `changes` translate, `translate`
+//! says what both sides call things, `workers` does what may take long, and `notify` tells the kernel of changes from elsewhere.
 
+mod changes;
 mod notify;
 pub(crate) mod requests;
 pub(crate) mod translate;

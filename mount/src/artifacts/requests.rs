@@ -15,10 +15,10 @@ use fuser::{
     ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 use mirrordna::artifacts::{
-    Allocate, Attributes, Caller, FsError, ListEntry, NewNode, ROOT, RenameFlags, SetAttributes, WriteOptions,
-    XattrMode,
+    Allocate, Attributes, FsError, ListEntry, NewNode, ROOT, RenameFlags, SetAttributes, WriteOptions, XattrMode,
 };
 
+use super::changes::caller;
 use super::translate::{absent, kind, kind_of_mode, nanos, place, set_time};
 use super::{ArtifactsFs, FOR_EVER, Sharing, notify, refuse};
 use crate::connection::agree;
@@ -30,10 +30,6 @@ const NO_HANDLE: FileHandle = FileHandle(0);
 const OPENED: FopenFlags = FopenFlags::FOPEN_KEEP_CACHE.union(FopenFlags::FOPEN_NOFLUSH);
 /// Names have at most this many bytes.
 const LONGEST_NAME: u32 = 255;
-/// Mode bits that make a program run as its owner or group.
-const SET_ID: u32 = 0o6000;
-/// Mode bits of what can be executed.
-const EXECUTE: u32 = 0o111;
 /// The most that is copied from file to file for one request, which has room for 32 bits.
 const LONGEST_COPY: u64 = 1 << 30;
 /// The label of `SELinux`, which asks elsewhere for it when it is on.
@@ -511,82 +507,6 @@ fn after(offset: u64) -> u64 {
 }
 
 impl ArtifactsFs {
-    /// Makes a change that has nothing to say but whether it was made.
-    fn change(&self, ino: INodeNo, reply: ReplyEmpty, change: impl FnOnce() -> Result<(), FsError>) {
-        match self.writable().and_then(|()| change().map_err(|error| refuse(ino, &error))) {
-            Ok(()) => reply.ok(),
-            Err(errno) => reply.error(errno),
-        }
-    }
-
-    fn create_node(&self, caller: &Caller, parent: INodeNo, name: &OsStr, new: &NewNode<'_>, reply: ReplyEntry) {
-        let made = self.writable().and_then(|()| {
-            let made = self.artifacts.create(self.ino(parent), name.as_bytes(), new, caller);
-            made.map_err(|error| refuse(parent, &error))
-        });
-        match made {
-            Ok(attributes) => self.entry(&attributes, reply),
-            Err(errno) => reply.error(errno),
-        }
-    }
-
-    /// Opens what was opened to be emptied: with records on the connection, the kernel leaves that to the opening.
-    fn truncate_on_opening(&self, request: &Request, ino: INodeNo, flags: i32) -> Answer<()> {
-        if flags & libc::O_TRUNC == 0 {
-            return Ok(());
-        }
-        self.writable()?;
-        if flags & libc::O_ACCMODE == libc::O_RDONLY {
-            // The kernel asks whether a program runs from the file only when it opens it for writing, or afterwards.
-            let found = self.artifacts.attributes(self.ino(ino)).map_err(|error| refuse(ino, &error))?;
-            if found.mode & EXECUTE != 0 {
-                return Err(Errno::ETXTBSY);
-            }
-        }
-        let empty = SetAttributes { size: Some(0), kill_set_id: request.uid() != 0, ..SetAttributes::default() };
-        let emptied =
-            self.telling_the_mode(ino, empty.kill_set_id, || self.artifacts.set_attributes(self.ino(ino), &empty));
-        emptied.map(drop).map_err(|error| refuse(ino, &error))
-    }
-
-    /// Makes a change that may take set-id bits away. The kernel, which left that to us, has to ask for the mode then.
-    fn telling_the_mode<T>(&self, ino: INodeNo, may_change: bool, change: impl FnOnce() -> T) -> T {
-        let may_change =
-            may_change && self.artifacts.attributes(self.ino(ino)).is_ok_and(|found| found.mode & SET_ID != 0);
-        let done = change();
-        if may_change && let Some(notifier) = self.notifier.get() {
-            // Without a range it is about attributes alone, and waits for nothing.
-            if let Err(error) = notifier.inval_inode(ino, -1, 0) {
-                tracing::debug!(target: "mirrordna::mount", ino = ino.0, %error, "the kernel refused to drop a mode");
-            }
-        }
-        done
-    }
-
-    /// Makes a file that is not there, as far as the kernel knows, and opens it.
-    fn create_open(
-        &self,
-        request: &Request,
-        parent: INodeNo,
-        name: &OsStr,
-        (mode, umask): (u32, u32),
-        flags: i32,
-    ) -> Answer<Attributes> {
-        self.writable()?;
-        let new = NewNode { exclusive: flags & libc::O_EXCL != 0, ..NewNode::file(mode & 0o7777) };
-        let found = self.artifacts.create(self.ino(parent), name.as_bytes(), &new, &caller(request, umask));
-        let found = found.map_err(|error| refuse(parent, &error))?;
-        if found.size == 0 {
-            return Ok(found);
-        }
-        // It was there.
-        let number = self.sharing.number(found.ino);
-        let emptied = self.truncate_on_opening(request, number, flags);
-        let now = emptied.and_then(|()| self.artifacts.attributes(found.ino).map_err(|error| refuse(number, &error)));
-        // The kernel is not told of it then.
-        now.inspect_err(|_| self.artifacts.forget(found.ino, 1))
-    }
-
     fn sync(&self, ino: INodeNo, data_only: bool, reply: ReplyEmpty) {
         let (artifacts, file) = (Arc::clone(&self.artifacts), self.ino(ino));
         self.workers.have_done(move || match artifacts.sync(file, data_only) {
@@ -610,9 +530,4 @@ impl ArtifactsFs {
         }
         Ok(false)
     }
-}
-
-/// Who asks. Permissions are checked by the kernel already.
-fn caller(request: &Request, umask: u32) -> Caller {
-    Caller { uid: request.uid(), gid: request.gid(), umask }
 }
