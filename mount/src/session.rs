@@ -20,6 +20,7 @@ use crate::artifacts::{self, ArtifactsFs, Generations};
 use crate::connection::{Terms, connect};
 use crate::error::MountError;
 use crate::fs::{Owner, VaultFs};
+use crate::guard::Guard;
 use crate::inodes::Inodes;
 use crate::mountpoint::{State, absolute, state};
 use crate::notify::Invalidator;
@@ -62,6 +63,8 @@ struct Serving {
     /// The vault tells it of changes for as long as it is there.
     subscriber: Arc<dyn Subscriber>,
     files: Option<Files>,
+    /// Ends the connections if this process is killed.
+    guard: Option<Guard>,
 }
 
 /// What serves `artifacts/`.
@@ -105,8 +108,10 @@ pub fn mount(vault: Vault, mountpoint: &Path, options: &MountOptions) -> Result<
             "artifacts/ stays empty: to mount it inside, others than root need --allow-other, which /etc/fuse.conf must allow"
         );
     }
+    let (point, below) = (path.as_path(), path.join(ARTIFACTS));
+    let guard = Guard::start(if files.is_some() { &[point, below.as_path()] } else { &[point] });
     tracing::info!(target: "mirrordna::mount", mountpoint = %path.display(), vault = id, "mounted");
-    let serving = Serving { records, subscriber, files };
+    let serving = Serving { records, subscriber, files, guard };
     Ok(Mounted { mountpoint: path, serving: Mutex::new(Some(serving)) })
 }
 
@@ -283,10 +288,11 @@ impl Mounted {
 impl Serving {
     /// Waits until the last requests are answered, writes everything out, and lets go of the vault.
     fn end(self, mountpoint: &Path) -> Result<(), MountError> {
-        let Self { records, subscriber, files } = self;
+        let Self { records, subscriber, files, guard } = self;
         let files = files.map_or(Ok(()), |files| files.end(mountpoint));
         drop(subscriber);
         let records = records.end().map_err(|source| MountError::Io { path: mountpoint.to_owned(), source });
+        drop(guard);
         tracing::info!(target: "mirrordna::mount", mountpoint = %mountpoint.display(), "unmounted");
         files.and(records)
     }
