@@ -12,7 +12,7 @@ use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::ptr;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
@@ -35,7 +35,7 @@ pub(crate) struct Guard {
 
 impl Guard {
     /// Watches over what is mounted on some directories and served by this process; nobody does where the kernel does not let us.
-    pub(crate) fn start(points: &[&Path]) -> Option<Self> {
+    pub(crate) fn start(points: &[PathBuf]) -> Option<Self> {
         let begin = || {
             let aborts = points.iter().map(|point| abort_file(point)).collect::<io::Result<Vec<_>>>()?;
             let (stop, stopped) = channel();

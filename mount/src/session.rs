@@ -108,8 +108,9 @@ pub fn mount(vault: Vault, mountpoint: &Path, options: &MountOptions) -> Result<
             "artifacts/ stays empty: to mount it inside, others than root need --allow-other, which /etc/fuse.conf must allow"
         );
     }
-    let (point, below) = (path.as_path(), path.join(ARTIFACTS));
-    let guard = Guard::start(if files.is_some() { &[point, below.as_path()] } else { &[point] });
+    let mut points = vec![path.clone()];
+    points.extend(files.is_some().then(|| path.join(ARTIFACTS)));
+    let guard = Guard::start(&points);
     tracing::info!(target: "mirrordna::mount", mountpoint = %path.display(), vault = id, "mounted");
     let serving = Serving { records, subscriber, files, guard };
     Ok(Mounted { mountpoint: path, serving: Mutex::new(Some(serving)) })

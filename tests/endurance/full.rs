@@ -110,9 +110,8 @@ fn who_fills_the_disk_is_told() {
     assert!(is_full(&refused), "{refused}");
     assert!(kept > 20, "only {kept} files had room");
     // Small ones, too, one after the other.
-    let refused = (0..).find_map(|number| {
-        write_file(&small.artifact(&format!("small {number}")), &pattern(number, 0, 3_000)).err()
-    });
+    let refused = (0..)
+        .find_map(|number| write_file(&small.artifact(&format!("small {number}")), &pattern(number, 0, 3_000)).err());
     assert!(is_full(&refused.unwrap()));
     for number in 0..kept {
         assert!(fs::read(small.artifact(&number.to_string())).unwrap() == bytes(number), "{number}");
@@ -151,8 +150,9 @@ fn a_disk_that_others_fill_is_survived() {
     let (mut refused_files, mut refused_records) = (0, 0);
     for round in 0..3 {
         small.disk.fill(0).unwrap();
-        for number in round * 1_000..round * 1_000 + 500 {
-            match small.write_memory(number, &"x".repeat(20_000)) {
+        // What the engine has set aside for its log comes first.
+        for number in round * 10_000..round * 10_000 + 5_000 {
+            match small.write_memory(number, &"x".repeat(50_000)) {
                 Ok(()) => acknowledged.push(number),
                 Err(error) => {
                     assert!(is_full(&error), "{error}");
@@ -173,7 +173,7 @@ fn a_disk_that_others_fill_is_survived() {
         let begun = Instant::now();
         // The engine looks for room again by and by.
         loop {
-            let written = small.write_memory(round * 1_000 + 999, "again");
+            let written = small.write_memory(round * 10_000 + 9_999, "again");
             let file = write_file(&small.artifact(&format!("again {round}")), &pattern(3, 0, 100_000));
             match written.and(file) {
                 Ok(()) => break,
@@ -181,9 +181,12 @@ fn a_disk_that_others_fill_is_survived() {
             }
             std::thread::sleep(std::time::Duration::from_millis(50));
         }
-        acknowledged.push(round * 1_000 + 999);
+        acknowledged.push(round * 10_000 + 9_999);
     }
-    assert!(refused_files == 3 && refused_records > 0, "{refused_files} files, {refused_records} records were refused");
+    assert!(
+        refused_files == 3 && refused_records == 3,
+        "{refused_files} files, {refused_records} records were refused"
+    );
     served.unmount();
     place.assert_clean();
     let served = place.mount();

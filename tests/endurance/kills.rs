@@ -76,7 +76,7 @@ fn a_killed_mount_ends_whatever_the_kernel_waits_for() {
                     if stop.load(Ordering::SeqCst) {
                         break;
                     }
-                    library.write(&format!("mem_{kill}_{number:09}"), "dropped from the kernel").unwrap();
+                    library.write(&format!("mem_{kill:03}_{number:09}"), "dropped from the kernel").unwrap();
                 }
             });
             thread::sleep(Duration::from_millis(300));

@@ -41,6 +41,7 @@ pub(crate) struct Model {
     links: BTreeMap<PathBuf, String>,
     records: BTreeMap<String, String>,
     made: u64,
+    steps: u64,
 }
 
 impl Model {
@@ -62,11 +63,13 @@ impl Model {
             links: BTreeMap::new(),
             records: BTreeMap::new(),
             made: 0,
+            steps: 0,
         })
     }
 
     /// Does something and compares what comes of it.
     pub(crate) fn step(&mut self) -> Outcome {
+        self.steps += 1;
         let what = self.random.below(100);
         let (name, done): (&str, io::Result<Outcome>) = match what {
             0..12 => ("create", self.create()),
@@ -92,7 +95,7 @@ impl Model {
             _ => ("list records", self.list_records()),
         };
         let done = done.map_err(|error| error.to_string()).and_then(|outcome| outcome);
-        done.map_err(|error| format!("thread {}, {name}: {error}", self.number))
+        done.map_err(|error| format!("thread {}, step {}, {name}: {error}", self.number, self.steps))
     }
 
     /// Compares all that there is.
@@ -130,6 +133,17 @@ impl Model {
         self.made += 1;
         let name = format!("{} {}", self.number, self.made);
         self.any_directory().join(name)
+    }
+
+    /// The same in a directory of its own. Names of a file that has several are only there: while somebody lists the
+    /// directory of one, the kernel may count those that are left wrong when another one is removed.
+    fn own_path(&mut self) -> PathBuf {
+        let path = self.new_path();
+        if path.parent() == Some(&self.shared) { self.home.join(path.file_name().unwrap()) } else { path }
+    }
+
+    fn links_of(&self, file: u64) -> u64 {
+        self.names.values().filter(|other| **other == file).count() as u64
     }
 
     fn any_file(&mut self) -> Option<(PathBuf, u64)> {
@@ -200,7 +214,7 @@ impl Model {
         let Some((path, file)) = self.any_file() else { return self.create() };
         let content = &self.files[&file];
         let found = fs::metadata(&path)?;
-        let links = self.names.values().filter(|other| **other == file).count() as u64;
+        let links = self.links_of(file);
         if (found.len(), found.nlink()) != (content.len() as u64, links) {
             let (len, nlink) = (found.len(), found.nlink());
             return Ok(Err(format!(
@@ -233,7 +247,8 @@ impl Model {
         let Some((from, file)) = self.any_file() else { return self.create() };
         // One in three takes the place of another file.
         let to = match self.any_file() {
-            Some((to, _)) if self.random.below(3) == 0 => to,
+            Some((to, _)) if self.random.below(3) == 0 && !to.starts_with(&self.shared) => to,
+            _ if self.links_of(file) > 1 => self.own_path(),
             _ => self.new_path(),
         };
         fs::rename(&from, &to)?;
@@ -248,7 +263,10 @@ impl Model {
 
     fn link(&mut self) -> io::Result<Outcome> {
         let Some((from, file)) = self.any_file() else { return self.create() };
-        let to = self.new_path();
+        if from.starts_with(&self.shared) {
+            return self.read_back();
+        }
+        let to = self.own_path();
         fs::hard_link(from, &to)?;
         self.names.insert(to, file);
         Ok(Ok(()))

@@ -153,7 +153,11 @@ impl Subject for Appended {
         self.written = to;
         let sync = random.below(3) == 0;
         if sync {
-            if random.below(2) == 0 { file.sync_all()? } else { file.sync_data()? }
+            if random.below(2) == 0 {
+                file.sync_all()?
+            } else {
+                file.sync_data()?
+            }
             self.synced = to;
         }
         Ok(sync)

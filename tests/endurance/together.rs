@@ -31,7 +31,7 @@ fn work(surfaces: &[&dyn Surface], writer: usize, until: Instant, shared: &Atomi
         let failed = |what: &str, who: &dyn Surface, error: String| {
             format!("step {step} of the {}: {what} through the {}: {error}", mine.name(), who.name())
         };
-        let id = format!("mem_{}_{:04}", mine.name(), random.below(OWN));
+        let id = format!("mem_by_{}_{:06}", mine.name(), random.below(OWN));
         let (content, versions) = expected.get(&id).cloned().unwrap_or_default();
         if versions == 0 {
             // That it is not there is remembered by the kernel, until it is.

@@ -190,6 +190,15 @@ fn texts_share_a_limited_memory() {
     // What is written over takes no more room.
     tree.write(&open[0], Offset::At(100), b"x").unwrap();
     let _ = tree.close(open.remove(0));
+    // Who was refused and goes away leaves the reason behind.
+    let more = create(&tree, &long, &name(3)).unwrap();
+    tree.set_len(&more, 64 << 20).unwrap();
+    let refused = create(&tree, &long, &name(4)).unwrap();
+    assert!(matches!(tree.write(&refused, Offset::At(0), b"{"), Err(Refusal::NoRoom { .. })));
+    let _ = tree.flush(&refused);
+    let _ = tree.close(refused);
+    assert!(last_error(&tree).contains(&name(4)) && last_error(&tree).contains("in all"), "{}", last_error(&tree));
+    let _ = tree.close(more);
     let text = memory_text("mem_000000000002", "there is room now");
     tree.write(&open[1], Offset::At(0), text.as_bytes()).unwrap();
     tree.sync(&open[1]).unwrap();

@@ -3,8 +3,10 @@
 //! It is a connection of its own because the kernel treats it otherwise: here it collects what is written and keeps sizes
 //! and times itself (write-back), and it asks for no opening and closing, since each question costs a fifth of a
 //! millisecond. What the files are is decided by [`mirrordna::artifacts`]; `requests` translates, `translate` says what
-//! both sides call things, `workers` does what may take long, and `notify` tells the kernel of changes from elsewhere.
+//! both sides call things, `workers` does what may take long, `notify` tells the kernel of changes from elsewhere, and `listings` drops listings that
+//! would mix old and new.
 
+mod listings;
 mod notify;
 mod requests;
 mod translate;
@@ -24,6 +26,7 @@ use mirrordna::artifacts::{Artifacts, Attributes, FileType, FsError};
 
 use crate::errno;
 use crate::fs::Answer;
+use listings::Listings;
 use workers::Workers;
 
 /// How long the kernel keeps what it is told: until it is told otherwise.
@@ -39,6 +42,7 @@ const BACKGROUND: u16 = 64;
 pub(crate) struct ArtifactsFs {
     artifacts: Arc<Artifacts>,
     generations: Arc<Generations>,
+    listings: Listings,
     workers: Workers,
     notifier: Arc<OnceLock<Notifier>>,
     read_only: bool,
@@ -56,12 +60,18 @@ impl ArtifactsFs {
     ) -> std::io::Result<(Self, Arc<OnceLock<Notifier>>)> {
         let notifier = Arc::new(OnceLock::new());
         let workers = Workers::start()?;
-        Ok((Self { artifacts, generations, workers, notifier: Arc::clone(&notifier), read_only }, notifier))
+        let listings = Listings::default();
+        Ok((Self { artifacts, generations, listings, workers, notifier: Arc::clone(&notifier), read_only }, notifier))
     }
 
     /// Whether this mount may change anything.
     fn writable(&self) -> Answer<()> {
         if self.read_only { Err(Errno::EROFS) } else { Ok(()) }
+    }
+
+    /// Names of a directory have changed. To be called before that is answered.
+    fn names_changed(&self, directory: INodeNo) {
+        self.listings.changed(directory, self.notifier.get());
     }
 
     /// Answers with a node, which the kernel knows from now on.

@@ -71,6 +71,7 @@ impl Filesystem for ArtifactsFs {
     }
 
     fn forget(&self, _request: &Request, ino: INodeNo, lookups: u64) {
+        self.listings.forgotten(ino);
         self.artifacts.forget(ino.0, lookups);
     }
 
@@ -160,17 +161,24 @@ impl Filesystem for ArtifactsFs {
             self.artifacts.link(ino.0, parent.0, name.as_bytes()).map_err(|error| refuse(parent, &error))
         });
         match linked {
-            Ok(attributes) => self.entry(&attributes, reply),
+            Ok(attributes) => {
+                self.names_changed(parent);
+                self.entry(&attributes, reply);
+            }
             Err(errno) => reply.error(errno),
         }
     }
 
     fn unlink(&self, _request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        self.change(parent, reply, || self.artifacts.unlink(parent.0, name.as_bytes()));
+        self.change(parent, reply, || {
+            self.artifacts.unlink(parent.0, name.as_bytes()).inspect(|()| self.names_changed(parent))
+        });
     }
 
     fn rmdir(&self, _request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        self.change(parent, reply, || self.artifacts.rmdir(parent.0, name.as_bytes()));
+        self.change(parent, reply, || {
+            self.artifacts.rmdir(parent.0, name.as_bytes()).inspect(|()| self.names_changed(parent))
+        });
     }
 
     fn rename(
@@ -192,7 +200,10 @@ impl Filesystem for ArtifactsFs {
             exchange: flags.contains(Flags::RENAME_EXCHANGE),
         };
         self.change(parent, reply, || {
-            self.artifacts.rename(parent.0, name.as_bytes(), new_parent.0, new_name.as_bytes(), flags)
+            self.artifacts.rename(parent.0, name.as_bytes(), new_parent.0, new_name.as_bytes(), flags)?;
+            self.names_changed(parent);
+            self.names_changed(new_parent);
+            Ok(())
         });
     }
 
@@ -277,6 +288,7 @@ impl Filesystem for ArtifactsFs {
     }
 
     fn readdir(&self, _request: &Request, ino: INodeNo, _handle: FileHandle, offset: u64, mut reply: ReplyDirectory) {
+        self.listings.given(ino);
         let dots = self.dots(ino, offset, |number, offset, name| reply.add(number, offset, Kind::Directory, name));
         let listed = dots.and_then(|full| {
             if full {
@@ -301,6 +313,7 @@ impl Filesystem for ArtifactsFs {
         offset: u64,
         mut reply: ReplyDirectoryPlus,
     ) {
+        self.listings.given(ino);
         let dots = self.dots(ino, offset, |number, offset, name| {
             // The kernel knows these two already, and takes nothing but the number and the type.
             let dot = fuser::FileAttr { ino: number, kind: Kind::Directory, ..absent() };
@@ -484,7 +497,10 @@ impl ArtifactsFs {
             made.map_err(|error| refuse(parent, &error))
         });
         match made {
-            Ok(attributes) => self.entry(&attributes, reply),
+            Ok(attributes) => {
+                self.names_changed(parent);
+                self.entry(&attributes, reply);
+            }
             Err(errno) => reply.error(errno),
         }
     }

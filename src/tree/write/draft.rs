@@ -34,7 +34,7 @@ pub(super) struct State {
 pub(super) enum Standing {
     /// A text that nobody has judged.
     Open,
-    /// The text as it is was refused. Others do not see a new record of which nothing became.
+    /// The text as it is, or more of it, was refused. Others do not see a new record of which nothing became.
     Refused,
     /// The name was deleted, or another file was renamed onto it: what is written here goes nowhere.
     Detached,
@@ -93,22 +93,25 @@ impl Draft {
         let offset = offset.unwrap_or(state.text.len() as u64);
         let end = offset.saturating_add(bytes.len() as u64);
         let (Ok(start), true) = (usize::try_from(offset), end <= MOST) else {
-            drop(state);
-            return Err(Refusal::TooLarge { path: self.path(), limit: MOST });
+            return Err(state.refuse(|path| Refusal::TooLarge { path, limit: MOST }, &self.id));
         };
-        state.text.write(start, bytes).map_err(|full| no_room(state.path(&self.id), full))?;
+        if let Err(Full { most }) = state.text.write(start, bytes) {
+            return Err(state.refuse(|path| Refusal::NoRoom { path, limit: most }, &self.id));
+        }
         state.touch(now);
         Ok(())
     }
 
     /// Cuts the text, or makes it longer with zeros.
     pub(super) fn set_len(&self, len: u64, now: Timestamp) -> Written<()> {
-        let Some(wanted) = usize::try_from(len).ok().filter(|_| len <= MOST) else {
-            return Err(Refusal::TooLarge { path: self.path(), limit: MOST });
-        };
         let mut state = self.state();
+        let Some(wanted) = usize::try_from(len).ok().filter(|_| len <= MOST) else {
+            return Err(state.refuse(|path| Refusal::TooLarge { path, limit: MOST }, &self.id));
+        };
         if state.text.len() != wanted {
-            state.text.resize(wanted).map_err(|full| no_room(state.path(&self.id), full))?;
+            if let Err(Full { most }) = state.text.resize(wanted) {
+                return Err(state.refuse(|path| Refusal::NoRoom { path, limit: most }, &self.id));
+            }
             state.touch(now);
         }
         Ok(())
@@ -118,6 +121,14 @@ impl Draft {
 impl State {
     fn path(&self, id: &str) -> String {
         format!("{}{id}.json", self.directory)
+    }
+
+    /// Why more cannot be written. Who was told so need not be told that the text is not finished.
+    fn refuse(&mut self, why: impl FnOnce(String) -> Refusal, id: &str) -> Refusal {
+        if self.standing == Standing::Open {
+            self.standing = Standing::Refused;
+        }
+        why(self.path(id))
     }
 
     fn touch(&mut self, now: Timestamp) {
@@ -145,7 +156,7 @@ impl Drafts {
 
     /// A text to begin a draft with; `path` is for the refusal when there is no room for it.
     pub(super) fn text(&self, path: impl Into<String>, bytes: Vec<u8>) -> Written<Text> {
-        Text::new(bytes, &self.room).map_err(|full| no_room(path.into(), full))
+        Text::new(bytes, &self.room).map_err(|Full { most }| Refusal::NoRoom { path: path.into(), limit: most })
     }
 
     /// How many bytes the texts of all drafts have.
@@ -201,10 +212,6 @@ impl Drafts {
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Vec<Arc<Draft>>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn no_room(path: String, Full { most }: Full) -> Refusal {
-    Refusal::NoRoom { path, limit: most }
 }
 
 #[cfg(test)]

@@ -256,7 +256,7 @@ impl Tree {
             (!state.exists && !detached, !state.dirty, state.dirty && !detached)
         };
         if is_new {
-            if untouched {
+            if untouched && !told {
                 let reason = "it was closed without a text, so there is no such record".to_owned();
                 self.refused(Refusal::Misfit { path: draft.path(), reason });
             }
