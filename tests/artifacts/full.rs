@@ -151,7 +151,7 @@ fn a_sync_that_failed_is_told_and_what_it_had_is_not_half_committed() {
     disk.fails.store(true, Ordering::Relaxed);
     assert_eq!(code(fixture.files.sync(file, false)), "EIO");
     assert_eq!((fixture.list(ROOT), fixture.all(file)), (vec!["renamed".to_owned()], b"new".to_vec()));
-    let past = fixture.files.at(fixture.vault.state().sequence);
+    let past = fixture.past(fixture.vault.state().sequence);
     let mut bytes = [0; 3];
     past.read(past.lookup(ROOT, b"file").unwrap().ino, 0, &mut bytes).unwrap();
     assert_eq!(&bytes, b"old");

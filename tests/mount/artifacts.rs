@@ -227,6 +227,25 @@ fn modes_count_for_others_when_they_are_let_in() {
     }
 }
 
+/// Set-id bits are gone, and seen to be, when somebody else has written to a file or emptied it.
+#[test]
+fn set_id_bits_go_when_somebody_else_writes() {
+    for one_connection in [false, true] {
+        let mount = Mount::with(MountOptions { allow_other: true, one_connection, ..writable() }, |_| {});
+        mount.sh("cd artifacts; chmod 755 .; touch file; chmod 777 file");
+        fs::set_permissions(mount.point.parent().unwrap(), fs::Permissions::from_mode(0o755)).unwrap();
+        let path = mount.path("artifacts/file");
+        for change in ["echo more >>\"$0\"", "echo new >\"$0\"", ": >\"$0\"", "truncate -s 9 \"$0\""] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o6777)).unwrap();
+            let mut nobody = Command::new("setpriv");
+            nobody.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups", "bash", "-c", change]).arg(&path);
+            assert!(nobody.status().unwrap().success());
+            // Asks for nothing else.
+            assert_eq!(mount.sh("stat -c %a artifacts/file"), "777\n", "{change}, {one_connection}");
+        }
+    }
+}
+
 /// What is written while the vault is being unmounted is written out, or its writer is told.
 #[test]
 fn unmounting_while_writing_loses_nothing() {

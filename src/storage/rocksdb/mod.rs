@@ -31,6 +31,7 @@ use super::access::FileAccess;
 use super::artifacts::{ChunkId, Dentry, Ino, Piece, Space, WriteBack};
 use super::files::Marker;
 use super::gate::Gate;
+use super::inline::Inline;
 use super::lock::LockFile;
 use super::merkle::Tree;
 use super::segments::Segments;
@@ -183,6 +184,7 @@ pub struct RocksStorage {
     leases: Mutex<Vec<Weak<Sequence>>>,
     holders: Mutex<Vec<Weak<dyn WriteBack>>>,
     segments: Segments,
+    inline: Inline,
     /// Held by who drops chunks or moves them.
     maintenance: Mutex<()>,
     highest_ino: AtomicU64,
@@ -381,16 +383,24 @@ impl Storage for RocksStorage {
         self.segments.append(bytes)
     }
 
+    fn append_inline(&self, bytes: &[u8]) -> Result<(ChunkId, Checksum)> {
+        if self.read_only {
+            return Err(StorageError::Permission { path: self.dir.clone() });
+        }
+        self.inline.append(bytes)
+    }
+
     fn discard_chunks(&self, chunks: &[ChunkId]) {
         self.segments.discard(chunks);
+        self.inline.forget(chunks);
     }
 
     fn chunk(&self, id: ChunkId) -> Result<Vec<u8>> {
         self.read_chunk(id)
     }
 
-    fn read_piece(&self, piece: &Piece, from: u32, len: u32) -> Result<Vec<u8>> {
-        self.read_of_piece(piece, from, len)
+    fn read_piece_into(&self, piece: &Piece, from: u32, out: &mut [u8]) -> Result<()> {
+        self.read_of_piece(piece, from, out)
     }
 
     fn dentry(&self, parent: Ino, name: &[u8], at: Sequence) -> Result<Option<Dentry>> {

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::record::{Checksum, Kind};
+use crate::record::{Checksum, FileType, Kind};
 use crate::storage::Durability;
 
 use super::super::content::Content;
-use super::super::node::{At, Directory, FileKind, Item, Node};
+use super::super::node::{At, Directory, Item, Node};
 use super::super::{Attributes, Tree};
 use super::commit::{Target, parse};
 use super::draft::{Draft, MOST};
@@ -133,7 +133,7 @@ impl Tree {
     /// What is known of a scratch file.
     pub(in crate::tree) fn scratch_attributes(&self, scratch: &ScratchFile) -> Written<Attributes> {
         let (len, modified) = self.scratch()?.stat(scratch)?;
-        Ok(Attributes::new(FileKind::Regular, len, modified))
+        Ok(Attributes::new(FileType::Regular, len, modified))
     }
 
     /// What a scratch file holds.
@@ -163,6 +163,7 @@ fn is_ours(node: &Node) -> bool {
         | Item::Health
         | Item::Log
         | Item::MerkleRoot
-        | Item::LastError => false,
+        | Item::LastError
+        | Item::Artifact(..) => false,
     }
 }

@@ -5,11 +5,11 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::record::{Kind, RecordError, json};
+use crate::record::{FileType, Kind, RecordError, json};
 use crate::storage::{Durability, record_file};
 use crate::vault::Error;
 
-use super::super::node::{At, Directory, FileKind, Item, Node};
+use super::super::node::{At, Directory, Item, Node};
 use super::super::{Attributes, Tree, members};
 use super::commit::Became;
 use super::draft::{Draft, Standing, State};
@@ -84,7 +84,7 @@ impl OpenFile {
                 let len = file.metadata().map_err(|error| failed(scratch, error))?.len();
                 let modified = file.metadata().and_then(|found| found.modified());
                 let modified = modified.map_err(|error| failed(scratch, error))?;
-                Ok(Attributes::new(FileKind::Regular, len, super::scratch::timestamp(modified)))
+                Ok(Attributes::new(FileType::Regular, len, super::scratch::timestamp(modified)))
             }
         }
     }
@@ -97,7 +97,7 @@ pub(super) fn failed(scratch: &ScratchFile, source: std::io::Error) -> Refusal {
 
 pub(super) fn of_draft(draft: &Draft) -> Attributes {
     let state = draft.state();
-    Attributes::new(FileKind::Regular, state.text.len() as u64, state.modified)
+    Attributes::new(FileType::Regular, state.text.len() as u64, state.modified)
 }
 
 impl Writing {

@@ -116,7 +116,7 @@ impl Tree {
     pub(super) fn extras(&self, parent: &Node, directory: Directory, after: Cursor) -> Result<Vec<Entry>> {
         let Some(writing) = self.writing.as_ref().filter(|_| parent.at == At::Present) else { return Ok(Vec::new()) };
         let entry = |name: String, node: Node, number: u64| Entry {
-            name,
+            name: name.into(),
             node,
             cursor: Cursor(EXTRA + number),
             attributes: None,
