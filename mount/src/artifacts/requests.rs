@@ -253,6 +253,7 @@ impl Filesystem for ArtifactsFs {
             Sharing::Alone => reply.error(Errno::ENOSYS),
             Sharing::WithRecords => match self.create_open(request, parent, name, (mode, umask), flags) {
                 Ok(found) => {
+                    self.names_changed(parent);
                     let generation = self.generations.of(&found);
                     reply.created(&FOR_EVER, &self.attr(&found), generation, NO_HANDLE, OPENED);
                 }
