@@ -117,8 +117,7 @@ impl Inodes {
     }
 
     /// How many nodes the kernel knows.
-    #[cfg(test)]
-    fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.read().len()
     }
 

@@ -205,6 +205,13 @@ impl Filesystem for VaultFs {
     }
 
     fn statfs(&self, _request: &Request, _number: INodeNo, reply: ReplyStatfs) {
+        tracing::debug!(
+            target: "mirrordna::mount::tables",
+            inodes = self.inodes.len(),
+            handles = self.handles.len(),
+            texts = self.tree.bytes_being_written(),
+            "in memory"
+        );
         let blocks = self.tree.vault().storage().stats().disk_bytes.div_ceil(u64::from(BLOCK));
         reply.statfs(blocks, 0, 0, 0, 0, BLOCK, LONGEST_NAME, BLOCK);
     }

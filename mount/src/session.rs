@@ -20,6 +20,7 @@ use crate::artifacts::{self, ArtifactsFs, Generations, Sharing};
 use crate::connection::{Terms, connect};
 use crate::error::MountError;
 use crate::fs::{Owner, VaultFs};
+use crate::guard::Guard;
 use crate::inodes::Inodes;
 use crate::mountpoint::{State, absolute, state};
 use crate::notify::Invalidator;
@@ -67,6 +68,8 @@ pub struct Mounted {
 struct Serving {
     records: Records,
     files: Files,
+    /// Ends the connections if this process is killed.
+    guard: Option<Guard>,
 }
 
 /// What serves the records, and maybe `artifacts/` with them.
@@ -112,7 +115,10 @@ fn serve_apart(vault: Vault, path: &Path, options: MountOptions) -> Result<Servi
     let artifacts = vault.artifacts()?;
     let (records, ()) = start_records(vault, path, options, None, |records| records, |_, _| Ok(()))?;
     match start_files(artifacts, &path.join(ARTIFACTS), options) {
-        Ok(files) => Ok(Serving { records, files }),
+        Ok(files) => {
+            let guard = Guard::start(&[path.to_owned(), path.join(ARTIFACTS)]);
+            Ok(Serving { records, files, guard })
+        }
         Err(error) => {
             detach(path)?;
             let _ = records.end();
@@ -142,7 +148,8 @@ fn serve_together(vault: Vault, path: &Path, options: MountOptions) -> Result<Se
             Telling::start(&artifacts, generations, sharing, notifier, device)
         },
     )?;
-    Ok(Serving { records, files: Files { session: None, telling, artifacts } })
+    let guard = Guard::start(&[path.to_owned()]);
+    Ok(Serving { records, files: Files { session: None, telling, artifacts }, guard })
 }
 
 /// The connection for the records. `with` makes of them what answers the kernel, and `prepare` is called before the first
@@ -351,13 +358,14 @@ impl Mounted {
 impl Serving {
     /// Waits until the last requests are answered, writes everything out, and lets go of the vault.
     fn end(self, mountpoint: &Path) -> Result<(), MountError> {
-        let Self { records, files } = self;
+        let Self { records, files, guard } = self;
         let failed = |path: PathBuf| move |source| MountError::Io { path, source };
         let files_path = mountpoint.join(ARTIFACTS);
         let files_served = files.session.map_or(Ok(()), BackgroundSession::join);
         // Without a connection of their own, files are served as long as records are.
         let served = records.session.join();
         files.telling.end();
+        drop(guard);
         // The kernel tells of nothing that it forgets any more.
         files.artifacts.forget_all();
         let written = files.artifacts.commit(Durability::Sync);

@@ -295,3 +295,27 @@ fn pieces_make_the_whole() {
     }
     mount.sh("cd artifacts; cp large copy; cmp large copy; cp --sparse=always large sparse; cmp large sparse");
 }
+
+/// A listing shows what was changed before it began, also when another one that began earlier is still going on.
+#[test]
+fn a_listing_shows_what_was_changed_before_it_began() {
+    let mount = Mount::with(writable(), |_| {});
+    let dir = mount.path("artifacts/many");
+    fs::create_dir(&dir).unwrap();
+    for number in 0..3_000 {
+        File::create(dir.join(format!("name {number}"))).unwrap();
+    }
+    let name = |entry: std::io::Result<fs::DirEntry>| entry.unwrap().file_name();
+    let mut earlier = fs::read_dir(&dir).unwrap();
+    let seen: Vec<_> = earlier.by_ref().take(1_500).map(name).collect();
+    fs::remove_file(dir.join(&seen[1_400])).unwrap();
+    fs::rename(dir.join(&seen[1_300]), dir.join("renamed")).unwrap();
+    let mut later = fs::read_dir(&dir).unwrap();
+    let mut found = std::collections::BTreeSet::from([name(later.next().unwrap())]);
+    // Now the kernel has all of it, the beginning from before the change.
+    assert!(earlier.count() >= 1_498);
+    found.extend(later.map(name));
+    assert!(!found.contains(&seen[1_400]) && !found.contains(&seen[1_300]));
+    assert!(found.contains(std::ffi::OsStr::new("renamed")));
+    assert_eq!(found.len(), 2_999);
+}

@@ -36,7 +36,10 @@ impl ArtifactsFs {
             made.map_err(|error| refuse(parent, &error))
         });
         match made {
-            Ok(attributes) => self.entry(&attributes, reply),
+            Ok(attributes) => {
+                self.names_changed(parent);
+                self.entry(&attributes, reply);
+            }
             Err(errno) => reply.error(errno),
         }
     }

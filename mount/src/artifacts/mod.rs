@@ -4,9 +4,11 @@
 //! and times itself (write-back), and it asks for no opening and closing, since each question costs a fifth of a
 //! millisecond. Who cannot mount inside a mount has the files on the connection of the records, slower
 //! ([`crate::router`]). What the files are is decided by [`mirrordna::artifacts`]; `requests` and `changes` translate, `translate`
-//! says what both sides call things, `workers` does what may take long, and `notify` tells the kernel of changes from elsewhere.
+//! says what both sides call things, `workers` does what may take long, `notify` tells the kernel of changes from elsewhere,
+//! and `listings` drops listings that would mix old and new.
 
 mod changes;
+mod listings;
 mod notify;
 pub(crate) mod requests;
 pub(crate) mod translate;
@@ -27,6 +29,7 @@ use mirrordna::artifacts::{Artifacts, Attributes, FileType, FsError, Ino, ROOT};
 use crate::connection::REQUEST;
 use crate::errno;
 use crate::fs::Answer;
+use listings::Listings;
 use workers::Workers;
 
 /// How long the kernel keeps what it is told: until it is told otherwise.
@@ -68,6 +71,7 @@ pub(crate) fn root_number() -> INodeNo {
 pub(crate) struct ArtifactsFs {
     artifacts: Arc<Artifacts>,
     generations: Arc<Generations>,
+    listings: Listings,
     workers: Workers,
     notifier: Arc<OnceLock<Notifier>>,
     sharing: Sharing,
@@ -87,13 +91,20 @@ impl ArtifactsFs {
     ) -> std::io::Result<(Self, Arc<OnceLock<Notifier>>)> {
         let notifier = Arc::new(OnceLock::new());
         let workers = Workers::start()?;
-        let fs = Self { artifacts, generations, workers, notifier: Arc::clone(&notifier), sharing, read_only };
+        let listings = Listings::default();
+        let fs =
+            Self { artifacts, generations, listings, workers, notifier: Arc::clone(&notifier), sharing, read_only };
         Ok((fs, notifier))
     }
 
     /// Whether this mount may change anything.
     fn writable(&self) -> Answer<()> {
         if self.read_only { Err(Errno::EROFS) } else { Ok(()) }
+    }
+
+    /// Names of a directory have changed. To be called before that is answered.
+    fn names_changed(&self, directory: INodeNo) {
+        self.listings.changed(directory, self.notifier.get());
     }
 
     /// The file that the kernel means.

@@ -68,6 +68,7 @@ impl Filesystem for ArtifactsFs {
     }
 
     fn forget(&self, _request: &Request, ino: INodeNo, lookups: u64) {
+        self.listings.forgotten(ino);
         self.artifacts.forget(self.ino(ino), lookups);
     }
 
@@ -159,17 +160,24 @@ impl Filesystem for ArtifactsFs {
                 .map_err(|error| refuse(parent, &error))
         });
         match linked {
-            Ok(attributes) => self.entry(&attributes, reply),
+            Ok(attributes) => {
+                self.names_changed(parent);
+                self.entry(&attributes, reply);
+            }
             Err(errno) => reply.error(errno),
         }
     }
 
     fn unlink(&self, _request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        self.change(parent, reply, || self.artifacts.unlink(self.ino(parent), name.as_bytes()));
+        self.change(parent, reply, || {
+            self.artifacts.unlink(self.ino(parent), name.as_bytes()).inspect(|()| self.names_changed(parent))
+        });
     }
 
     fn rmdir(&self, _request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        self.change(parent, reply, || self.artifacts.rmdir(self.ino(parent), name.as_bytes()));
+        self.change(parent, reply, || {
+            self.artifacts.rmdir(self.ino(parent), name.as_bytes()).inspect(|()| self.names_changed(parent))
+        });
     }
 
     fn rename(
@@ -191,7 +199,16 @@ impl Filesystem for ArtifactsFs {
             exchange: flags.contains(Flags::RENAME_EXCHANGE),
         };
         self.change(parent, reply, || {
-            self.artifacts.rename(self.ino(parent), name.as_bytes(), self.ino(new_parent), new_name.as_bytes(), flags)
+            self.artifacts.rename(
+                self.ino(parent),
+                name.as_bytes(),
+                self.ino(new_parent),
+                new_name.as_bytes(),
+                flags,
+            )?;
+            self.names_changed(parent);
+            self.names_changed(new_parent);
+            Ok(())
         });
     }
 
@@ -232,6 +249,7 @@ impl Filesystem for ArtifactsFs {
             Sharing::Alone => reply.error(Errno::ENOSYS),
             Sharing::WithRecords => match self.create_open(request, parent, name, (mode, umask), flags) {
                 Ok(found) => {
+                    self.names_changed(parent);
                     let generation = self.generations.of(&found);
                     reply.created(&FOR_EVER, &self.attr(&found), generation, NO_HANDLE, OPENED);
                 }
@@ -310,6 +328,7 @@ impl Filesystem for ArtifactsFs {
     }
 
     fn readdir(&self, _request: &Request, ino: INodeNo, _handle: FileHandle, offset: u64, mut reply: ReplyDirectory) {
+        self.listings.given(ino);
         let dots = self.dots(ino, offset, |number, offset, name| reply.add(number, offset, Kind::Directory, name));
         let listed = dots.and_then(|full| {
             if full {
@@ -335,6 +354,7 @@ impl Filesystem for ArtifactsFs {
         offset: u64,
         mut reply: ReplyDirectoryPlus,
     ) {
+        self.listings.given(ino);
         let dots = self.dots(ino, offset, |number, offset, name| {
             // The kernel knows these two already, and takes nothing but the number and the type.
             let dot = fuser::FileAttr { ino: number, kind: Kind::Directory, ..absent() };

@@ -108,6 +108,12 @@ impl Tree {
         }
     }
 
+    /// How many bytes the texts of records have that are open for writing.
+    #[must_use]
+    pub fn bytes_being_written(&self) -> u64 {
+        self.writing.as_ref().map_or(0, |writing| writing.drafts.bytes())
+    }
+
     fn newest_draft(&self, node: &Node, kind: Kind, id: &str) -> Option<Arc<Draft>> {
         self.writing.as_ref().filter(|_| node.at == At::Present)?.drafts.newest(kind, id)
     }
@@ -121,7 +127,7 @@ impl Tree {
     pub(in crate::tree) fn draft_content(&self, node: &Node, kind: Kind, id: &str) -> Option<Content> {
         let draft = self.newest_draft(node, kind, id)?;
         let state = draft.state();
-        Some(Content::of(state.text.clone(), Checksum::of(&state.text), state.modified))
+        Some(Content::of(state.text.to_vec(), Checksum::of(&state.text), state.modified))
     }
 
     /// What is known of a scratch file.

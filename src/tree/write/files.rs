@@ -109,9 +109,9 @@ impl Writing {
         } else {
             let other = self.drafts.newest(kind, id).ok_or_else(|| Refusal::Missing { path: node.to_string() })?;
             let state = other.state();
-            (state.text.clone(), state.directory, state.exists)
+            (state.text.to_vec(), state.directory, state.exists)
         };
-        let text = if truncate { Vec::new() } else { text };
+        let text = self.drafts.text(node.to_string(), if truncate { Vec::new() } else { text })?;
         let modified = self.vault.now();
         let state = State { text, directory, dirty: truncate, exists, standing: Standing::Open, modified };
         Ok(self.drafts.open(kind, id, state))
@@ -162,7 +162,7 @@ impl Tree {
     /// Puts bytes into an open file.
     ///
     /// # Errors
-    /// [`Refusal::TooLarge`] for a record's text, and those of a scratch file.
+    /// [`Refusal::TooLarge`] and [`Refusal::NoRoom`] for a record's text, and those of a scratch file.
     pub fn write(&self, open: &OpenFile, offset: Offset, bytes: &[u8]) -> Written<()> {
         let written = match &open.0 {
             Opened::Draft(draft) => {
@@ -256,7 +256,7 @@ impl Tree {
             (!state.exists && !detached, !state.dirty, state.dirty && !detached)
         };
         if is_new {
-            if untouched {
+            if untouched && !told {
                 let reason = "it was closed without a text, so there is no such record".to_owned();
                 self.refused(Refusal::Misfit { path: draft.path(), reason });
             }
