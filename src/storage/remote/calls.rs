@@ -3,6 +3,7 @@
 use crate::record::{Checksum, Kind};
 
 use super::super::artifacts::{ChunkId, Dentry, Ino, Piece, Space};
+use super::super::rows::{Part, RowPage};
 use super::super::types::{Head, LogEntry, Position, Posting, Selection, Sequence, Version};
 use super::super::{Intent, PrunePolicy, Pruned, StorageStats};
 use super::answers::{PAGE, SELECTED};
@@ -129,6 +130,10 @@ impl Client {
 
     pub(in crate::storage) fn chunk(&self, id: ChunkId) -> Called<Vec<u8>> {
         ask!(self, Request::Chunk { id }, Bytes { bytes })
+    }
+
+    pub(in crate::storage) fn rows(&self, part: Part, from: &[u8], upto: Sequence) -> Called<RowPage> {
+        ask!(self, Request::Rows { part, from: from.to_vec(), upto }, Rows { page })
     }
 
     pub(in crate::storage) fn read_piece(&self, piece: &Piece, from: u32, len: u32) -> Called<Vec<u8>> {

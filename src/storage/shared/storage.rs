@@ -8,6 +8,7 @@ use super::super::artifacts::{ChunkId, Dentry, Ino, Piece, Space};
 use super::super::lock::LockFile;
 use super::super::remote::{CallError, Client};
 use super::super::rocksdb::RocksStorage;
+use super::super::rows::{Part, RowPage};
 use super::super::types::{
     Commit, Committed, Head, LogEntry, LogState, Position, Posting, Selection, Sequence, Version,
 };
@@ -178,6 +179,10 @@ impl Storage for SharedStorage {
 
     fn chunk(&self, id: ChunkId) -> Result<Vec<u8>> {
         self.core.call(Call::Read, |here| here.chunk(id), |there| there.chunk(id))
+    }
+
+    fn rows(&self, part: Part, from: &[u8], upto: Sequence) -> Result<RowPage> {
+        self.core.call(Call::Read, |here| here.rows(part, from, upto), |there| there.rows(part, from, upto))
     }
 
     fn read_piece(&self, piece: &Piece, from: u32, len: u32) -> Result<Vec<u8>> {
