@@ -155,3 +155,8 @@ pub(super) fn remove_old_locks(repository: &Repository) -> Result<()> {
     }
     Ok(())
 }
+
+/// What is wrong with locks that cannot be read.
+pub(super) fn faults(repository: &Repository) -> Result<Vec<super::repository::Fault>> {
+    Ok(repository.load(Folder::Locks, Kind::Lock, Held::decode)?.faults)
+}

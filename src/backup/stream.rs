@@ -89,7 +89,7 @@ fn encode_list(items: &[Item]) -> Vec<u8> {
     items.iter().flat_map(|(name, len)| name.0.into_iter().chain(len.to_le_bytes())).collect()
 }
 
-fn decode_list(content: &[u8]) -> Option<Vec<Item>> {
+pub(super) fn decode_list(content: &[u8]) -> Option<Vec<Item>> {
     let (entries, rest) = content.as_chunks::<LIST_ENTRY>();
     let item = |entry: &[u8; LIST_ENTRY]| {
         let (name, len) = entry.split_first_chunk::<32>()?;

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 
 use crate::record::Checksum;
 
-use super::artifacts::{ChunkId, Ino};
+use super::artifacts::{ChunkId, Ino, Piece};
 use super::types::Sequence;
 
 /// The most bytes of a log entry, which has five names and a detail with 16-bit lengths.
@@ -145,6 +145,16 @@ impl SlotRow {
         let Some(ino) = first(from)? else { return Ok(None) };
         let (slot, sequence) = (u64::from_le_bytes(array(from)?), u64::from_le_bytes(array(from)?));
         Ok(Some(Self { ino: u64::from_le_bytes(ino), slot, sequence, pieces: bytes(from, MAX_PIECES_BYTES)? }))
+    }
+}
+
+impl SlotRow {
+    /// The pieces that stand in the slot.
+    ///
+    /// # Errors
+    /// [`super::StorageError::Corrupt`] when they are not what was stored.
+    pub fn decode(&self) -> super::Result<Vec<Piece>> {
+        super::file_rows::decode_pieces(self.ino, self.slot, &self.pieces)
     }
 }
 
