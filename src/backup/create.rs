@@ -11,7 +11,7 @@ use super::error::{BackupError, Result};
 use super::expected::{self, Expected};
 use super::keys::Name;
 use super::lock::{Lock, Work};
-use super::manifest::{Manifest, Note};
+use super::manifest::{Manifest, Note, tips};
 use super::progress::Progress;
 use super::repository::{Fault, Repository};
 use super::seal::Kind;
@@ -76,6 +76,7 @@ impl Repository {
         }
         let manifest = Manifest {
             generation,
+            parents: tips(&manifests.items),
             label: options.label.clone(),
             created: self.now(),
             program: concat!("mirrordna ", env!("CARGO_PKG_VERSION")).to_owned(),

@@ -1,5 +1,7 @@
 //! What a backup says of itself, and the small files beside it: notes of deletions and marks of packs.
 
+use std::collections::{BTreeSet, HashSet};
+
 use crate::record::{Checksum, Timestamp, Value, checksum, json, object};
 use crate::storage::Sequence;
 
@@ -38,6 +40,8 @@ impl Streams {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Manifest {
     pub(super) generation: u64,
+    /// The backups that were there and were no parents of others: usually the one before.
+    pub(super) parents: Vec<Name>,
     pub(super) label: String,
     pub(super) created: Timestamp,
     pub(super) program: String,
@@ -84,6 +88,7 @@ impl Manifest {
         checksum::canonical(&object([
             ("format", FORMAT.into()),
             ("generation", self.generation.into()),
+            ("parents", self.parents.iter().map(|name| Value::from(name.to_string())).collect()),
             ("label", self.label.as_str().into()),
             ("created", self.created.to_string().into()),
             ("program", self.program.as_str().into()),
@@ -116,6 +121,7 @@ impl Manifest {
         let stream = |field: &str| Stream::from_value(streams.get(field)?);
         Some(Self {
             generation: number(&value, "generation")?,
+            parents: names(value.get("parents")?)?,
             label: text("label")?,
             created: time("created")?,
             program: text("program")?,
@@ -150,7 +156,17 @@ impl Note {
         let mut deleted: Vec<Name> = older.deleted.clone();
         deleted.retain(|name| !self.deleted.contains(name));
         deleted.append(&mut self.deleted);
-        self.deleted = deleted.split_off(deleted.len().saturating_sub(REMEMBERED));
+        self.deleted = deleted;
+    }
+
+    /// Forgets deletions of long ago that nobody asks for.
+    pub(super) fn forget(&mut self, asked: impl Fn(&Name) -> bool) {
+        let old = self.deleted.len().saturating_sub(REMEMBERED);
+        let mut n = 0;
+        self.deleted.retain(|name| {
+            n += 1;
+            n > old || asked(name)
+        });
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
@@ -183,6 +199,20 @@ impl Mark {
     }
 }
 
+/// Backups that others have for parents, that are gone, and that nobody deleted.
+pub(super) fn lost(backups: &[(Name, Manifest)], notes: &[(Name, Note)]) -> Vec<Name> {
+    let mut known: HashSet<Name> = backups.iter().map(|(name, _)| *name).collect();
+    known.extend(notes.iter().flat_map(|(_, note)| note.deleted.iter().copied()));
+    let parents: BTreeSet<Name> = backups.iter().flat_map(|(_, manifest)| manifest.parents.iter().copied()).collect();
+    parents.into_iter().filter(|parent| !known.contains(parent)).collect()
+}
+
+/// The backups that are no parents of others.
+pub(super) fn tips(backups: &[(Name, Manifest)]) -> Vec<Name> {
+    let parents: HashSet<Name> = backups.iter().flat_map(|(_, manifest)| manifest.parents.iter().copied()).collect();
+    backups.iter().map(|(name, _)| *name).filter(|name| !parents.contains(name)).collect()
+}
+
 fn array(value: &Value) -> Option<&[Value]> {
     match value {
         Value::Array(items) => Some(items),
@@ -207,6 +237,7 @@ mod tests {
         let stream = Stream { bytes: 9, levels: 1, blobs: vec![(Name([7; 32]), 9)] };
         let manifest = Manifest {
             generation: 3,
+            parents: vec![Name([6; 32])],
             label: "nightly".into(),
             created: Timestamp::from_micros(5),
             program: "mirrordna 0".into(),

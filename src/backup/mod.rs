@@ -5,6 +5,7 @@
 //! [`Repository::create`] makes a backup of a vault, however many use it, and [`Repository::restore`] makes a vault of one
 //! again, with the same log and the same Merkle root.
 
+pub mod archive;
 mod copy;
 mod create;
 mod cut;
@@ -30,6 +31,7 @@ mod select;
 mod slot;
 mod store;
 mod stream;
+mod transfer;
 mod verify;
 mod walk;
 
@@ -48,4 +50,5 @@ pub use retain::Retention;
 pub use select::Backup;
 pub use slot::{Cost, Secret, Slot, SlotKind};
 pub use store::Stored;
+pub use transfer::new_key_file;
 pub use verify::{VerifyOptions, VerifyReport};

@@ -8,6 +8,7 @@ use super::error::Result;
 use super::index::{self, Index, Indexed};
 use super::keys::Name;
 use super::lock::{Lock, Work};
+use super::manifest::lost;
 use super::pack::Entry;
 use super::progress::{Meter, Phase, Progress};
 use super::repository::Repository;
@@ -93,7 +94,13 @@ impl Repository {
             let name = fault.subject.rsplit('/').next().unwrap_or_default().to_owned();
             self.drop_file(folder, &name, &mut repaired)?;
         }
-        self.destination().clean(0)?;
+        // Backups whose manifests are gone were given up here, and by nobody else.
+        let (manifests, notes) = (self.manifests()?.items, self.notes()?.items);
+        let given_up: HashSet<Name> = lost(&manifests, &notes).into_iter().collect();
+        if !given_up.is_empty() {
+            self.note(&manifests, &given_up)?;
+        }
+        self.destination().clean(3_600)?;
         Ok(repaired)
     }
 

@@ -116,6 +116,17 @@ impl Repository {
         if dry_run || names.is_empty() {
             return Ok(removed);
         }
+        // The note comes first: whoever misses a backup finds why.
+        self.note(all, names)?;
+        for name in names {
+            self.destination().remove(Folder::Backups, &name.to_string())?;
+            tracing::info!(target: "mirrordna::audit", action = "delete_backup", backup = %name);
+        }
+        Ok(removed)
+    }
+
+    /// Notes, in the place of all notes before, that backups are deleted.
+    pub(super) fn note(&self, all: &[(Name, Manifest)], names: &HashSet<Name>) -> Result<()> {
         let notes = self.notes()?.items;
         let generations = all.iter().map(|(_, manifest)| manifest.generation);
         let newest = generations.chain(notes.iter().map(|(_, note)| note.generation)).max().unwrap_or(0);
@@ -123,16 +134,13 @@ impl Repository {
         deleted.sort_unstable();
         let mut note = Note { generation: newest + 1, deleted };
         notes.iter().for_each(|(_, older)| note.follow(older));
-        // The note comes first: whoever misses a backup finds why.
+        let parents: HashSet<Name> = all.iter().flat_map(|(_, manifest)| manifest.parents.iter().copied()).collect();
+        note.forget(|name| parents.contains(name));
         let written = self.write(Folder::Notes, Kind::Note, &note.encode())?;
-        for name in names {
-            self.destination().remove(Folder::Backups, &name.to_string())?;
-            tracing::info!(target: "mirrordna::audit", action = "delete_backup", backup = %name);
-        }
         for (name, _) in notes.iter().filter(|(name, _)| *name != written) {
             self.destination().remove(Folder::Notes, &name.to_string())?;
         }
-        Ok(removed)
+        Ok(())
     }
 }
 

@@ -13,6 +13,7 @@ use super::expected;
 use super::index::{Index, Indexed};
 use super::keys::Name;
 use super::lock;
+use super::manifest::lost;
 use super::pack::{self, Entry};
 use super::progress::{Meter, Phase, Progress};
 use super::repository::{Fault, Loaded, Repository};
@@ -124,6 +125,10 @@ impl Repository {
                 Err(error) => return Err(error),
             };
             report.backups.push((Backup::of(name, manifest), problem));
+        }
+        for name in lost(&manifests.items, &notes.items) {
+            let subject = Folder::Backups.shown(&name.to_string());
+            report.faults.push(Fault { subject, problem: "it is gone, and nobody deleted it".to_owned() });
         }
         if let Some(vault) = options.vault
             && let Some(problem) =

@@ -5,6 +5,12 @@
 #[allow(dead_code, reason = "not every helper is used here")]
 mod sample;
 
+mod damage;
 mod hot;
+mod independent;
+mod keys;
+mod kill;
+mod parts;
+mod prune;
 mod round_trip;
 mod support;

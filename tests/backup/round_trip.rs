@@ -48,7 +48,7 @@ fn a_restored_vault_is_the_one_that_was_backed_up() {
             );
         }
     }
-    assert_eq!(content(&restored, "notes.txt"), b"a another versionartifact");
+    assert_eq!(content(&restored, "notes.txt"), b"a another version artifact");
     assert_eq!(content(&restored, "noise.bin"), noise(3 << 20, 1));
     assert_eq!(restored.snapshots().get(&pin.id).unwrap().root, pin.root);
     // It goes on as a vault does.

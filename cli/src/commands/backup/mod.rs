@@ -274,7 +274,9 @@ fn init(place: &Place, label: &str, context: &Context) -> Result<()> {
     let repository = Repository::init(destination, &secret, label, Cost::default())?;
     context.note(&format!("made a backup repository in {}", repository.location()));
     if repository.is_plain() {
-        context.note("IT IS PLAIN: whoever can read it can read every backup in it, and whoever can write it can forge one");
+        context.note(
+            "IT IS PLAIN: whoever can read it can read every backup in it, and whoever can write it can forge one",
+        );
     } else {
         context.note("without the passphrase or key file nobody can read it, you neither: keep it where it survives this machine");
     }
@@ -290,11 +292,8 @@ fn init(place: &Place, label: &str, context: &Context) -> Result<()> {
 fn create(create: &Create, context: &Context) -> Result<()> {
     let vault = context.open()?;
     let repository = create.place.open(context)?;
-    let options = CreateOptions {
-        label: create.name.clone(),
-        dry_run: create.dry_run,
-        accept_older: create.accept_older,
-    };
+    let options =
+        CreateOptions { label: create.name.clone(), dry_run: create.dry_run, accept_older: create.accept_older };
     let created = follow(context, |progress| repository.create(&vault, &options, progress))?;
     report::created(&created, context)
 }

@@ -172,9 +172,8 @@ fn passphrase_command(command: &str) -> Result<Zeroizing<String>> {
     if !output.status.success() {
         return Err(Failure::Key { reason: format!("the passphrase command failed ({}): {command}", output.status) });
     }
-    let text = std::str::from_utf8(&said).map_err(|_| Failure::Key {
-        reason: format!("what the passphrase command printed is not UTF-8: {command}"),
-    })?;
+    let text = std::str::from_utf8(&said)
+        .map_err(|_| Failure::Key { reason: format!("what the passphrase command printed is not UTF-8: {command}") })?;
     first_line(Zeroizing::new(text.to_owned()), "the passphrase command")
 }
 
