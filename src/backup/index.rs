@@ -82,11 +82,6 @@ impl Index {
     pub(super) fn contains_pack(&self, pack: &Name) -> bool {
         self.numbers.contains_key(pack)
     }
-
-    /// How many blobs there are.
-    pub(super) fn len(&self) -> usize {
-        self.blobs.len()
-    }
 }
 
 /// The content of an index file.

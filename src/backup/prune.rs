@@ -26,6 +26,8 @@ const SMALL_LEFT: usize = 16;
 const INDEX_FILES_LEFT: usize = 16;
 /// Packs that one index file names at most.
 const PACKS_A_FILE: usize = 4_096;
+/// By so much a lock must be younger than a mark to know of it: a minute, in microseconds.
+const MARGIN: i64 = 60 * 1_000_000;
 const STOPPED: &str = "nothing was removed";
 
 /// How a repository is pruned.
@@ -91,6 +93,12 @@ impl Repository {
     pub fn prune(&self, options: &PruneOptions, progress: &mut dyn Progress) -> Result<RepositoryPruned> {
         // Also for a dry run: it should say what a prune at this moment would do.
         let lock = Lock::take(self, Work::Removes)?;
+        // Before the manifests are read: who is gone by then has left one.
+        let oldest = lock::held_locks(self)?
+            .into_iter()
+            .filter(|(name, _)| *name != lock.name())
+            .map(|(_, held)| held.since)
+            .min();
         let manifests = sound(self.manifests()?)?;
         let marks = sound(self.marks()?)?;
         let index_files = sound(self.index_files()?)?;
@@ -107,35 +115,28 @@ impl Repository {
             .into_iter()
             .filter_map(|(name, len)| Some((Name::parse(&name)?, len)))
             .collect();
-        let oldest = lock::held_locks(self)?
-            .into_iter()
-            .filter(|(name, _)| *name != lock.name())
-            .map(|(_, held)| held.since)
-            .min();
-        let now = self.now();
-        let until = now.plus_micros(-i64::try_from(options.grace.saturating_mul(1_000_000)).unwrap_or(i64::MAX));
-        let until = oldest.map_or(until, |oldest| until.min(oldest));
+        let until = self.now().plus_micros(-i64::try_from(options.grace.saturating_mul(1_000_000)).unwrap_or(i64::MAX));
+        // Clocks differ, and a mark is written a moment after its time.
+        let until = oldest.map_or(until, |oldest| until.min(oldest.plus_micros(-MARGIN)));
         let locations = needed.keys().filter_map(|name| index.find(name));
         if let Some(gone) = locations.map(|location| location.pack).find(|pack| !packs.contains_key(pack)) {
             return Err(BackupError::Missing { what: Folder::Packs.shown(&gone.to_string()) });
         }
         let plan = plan(&index, &index_files, &marks, &needed, &packs, until);
         if !options.dry_run {
-            self.carry_out(&plan, index, &index_files, &packs, now, &lock, progress)?;
+            self.carry_out(&plan, &index, &index_files, &packs, &lock, progress)?;
             self.destination().clean(options.grace)?;
             lock::remove_old_locks(self)?;
         }
         Ok(plan.counts)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "all that was found out, once")]
     fn carry_out(
         &self,
         plan: &Plan,
-        index: Index,
+        index: &Index,
         index_files: &[(Name, Vec<Indexed>)],
         packs: &HashMap<Name, u64>,
-        now: Timestamp,
         lock: &Lock,
         progress: &mut dyn Progress,
     ) -> Result<()> {
@@ -158,7 +159,7 @@ impl Repository {
         }
         store.finish()?;
         if !plan.mark.is_empty() {
-            let mark = Mark { time: now, packs: plan.mark.clone() };
+            let mark = Mark { time: self.now(), packs: plan.mark.clone() };
             self.write(Folder::Marks, Kind::Mark, &mark.encode())?;
         }
         let removed: HashSet<Name> = plan.remove.iter().copied().collect();

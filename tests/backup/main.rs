@@ -2,7 +2,8 @@
 //! noticed, that nothing is told to whoever has no key, and that a kill at any moment leaves a sound repository.
 
 #[path = "../support/sample.rs"]
-#[allow(dead_code, reason = "not every helper is used here")]
+#[expect(unreachable_pub, reason = "shared with other tests")]
+#[expect(dead_code, reason = "not every helper is used here")]
 mod sample;
 
 mod damage;
@@ -10,6 +11,7 @@ mod hot;
 mod independent;
 mod keys;
 mod kill;
+mod large;
 mod parts;
 mod prune;
 mod round_trip;
