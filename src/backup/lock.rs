@@ -1,7 +1,8 @@
 //! Locks: that somebody works on a repository. They keep a prune from removing what a backup that is under way relies on.
 
+use std::collections::HashSet;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use crate::record::{Timestamp, Value, checksum, json, object};
 
@@ -68,11 +69,13 @@ impl Held {
         })
     }
 
-    /// It is neither old, nor of a process of this machine that is gone.
-    fn counts(&self, now: Timestamp) -> bool {
+    /// It is neither old, nor of a process of this machine that is gone, nor one that this process could not remove.
+    fn counts(&self, name: &Name, now: Timestamp) -> bool {
         let age = now.as_micros().saturating_sub(self.renewed.as_micros());
-        let gone = self.host == host() && !Path::new(&format!("/proc/{}", self.process)).exists();
-        age < COUNTS && !gone
+        let here = self.host == host();
+        let gone = here && !Path::new(&format!("/proc/{}", self.process)).exists();
+        let left = here && self.process == std::process::id() && !held_here().contains(name);
+        age < COUNTS && !gone && !left
     }
 
     fn holder(&self) -> String {
@@ -82,6 +85,12 @@ impl Held {
 
 fn host() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim().to_owned()).unwrap_or_default()
+}
+
+/// The locks that this process holds.
+fn held_here() -> MutexGuard<'static, HashSet<Name>> {
+    static HELD: LazyLock<Mutex<HashSet<Name>>> = LazyLock::new(Mutex::default);
+    HELD.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A lock of this process, until it is dropped.
@@ -100,6 +109,7 @@ impl Lock {
         let held =
             Held { since: now, renewed: now, work: work.name().to_owned(), host: host(), process: std::process::id() };
         let name = repository.write(Folder::Locks, Kind::Lock, &held.encode())?;
+        held_here().insert(name);
         let lock = Self { repository: repository.clone(), state: Mutex::new((name, held)) };
         if work == Work::Removes
             && let Some((_, other)) =
@@ -119,7 +129,9 @@ impl Lock {
         }
         state.1.renewed = now;
         let name = self.repository.write(Folder::Locks, Kind::Lock, &state.1.encode())?;
+        held_here().insert(name);
         let old = std::mem::replace(&mut state.0, name);
+        held_here().remove(&old);
         self.repository.destination().remove(Folder::Locks, &old.to_string())
     }
 
@@ -131,6 +143,7 @@ impl Lock {
 impl Drop for Lock {
     fn drop(&mut self) {
         let name = self.name();
+        held_here().remove(&name);
         if let Err(error) = self.repository.destination().remove(Folder::Locks, &name.to_string()) {
             tracing::warn!(target: "mirrordna::backup", %error, "a lock stays until it is too old to count");
         }
@@ -141,7 +154,7 @@ impl Drop for Lock {
 pub(super) fn held_locks(repository: &Repository) -> Result<Vec<(Name, Held)>> {
     let now = repository.now();
     let mut locks = repository.load(Folder::Locks, Kind::Lock, Held::decode)?.items;
-    locks.retain(|(_, held)| held.counts(now));
+    locks.retain(|(name, held)| held.counts(name, now));
     Ok(locks)
 }
 
@@ -149,7 +162,7 @@ pub(super) fn held_locks(repository: &Repository) -> Result<Vec<(Name, Held)>> {
 pub(super) fn remove_old_locks(repository: &Repository) -> Result<()> {
     let now = repository.now();
     for (name, held) in repository.load(Folder::Locks, Kind::Lock, Held::decode)?.items {
-        if !held.counts(now) {
+        if !held.counts(&name, now) {
             repository.destination().remove(Folder::Locks, &name.to_string())?;
         }
     }

@@ -237,6 +237,20 @@ impl Repository {
         Ok((index, all))
     }
 
+    /// As [`Repository::index`], for who adds: what lies in packs that are gone or cut is not relied upon, but stored again.
+    pub(super) fn index_to_add(&self) -> Result<(Index, Vec<Fault>)> {
+        let Loaded { items: marks, faults: mut all } = self.marks()?;
+        let Loaded { items, faults } = self.index_files()?;
+        all.extend(faults);
+        let there: HashSet<(String, u64)> = self.destination().list(Folder::Packs)?.into_iter().collect();
+        let packs = || items.iter().flat_map(|(_, packs)| packs);
+        let lost = packs().filter(|pack| !there.contains(&(pack.pack.to_string(), pack.size.into())));
+        let not_lasting = lost.map(|pack| pack.pack).chain(marks.into_iter().flat_map(|(_, mark)| mark.packs));
+        let mut index = Index::with_marked(not_lasting.collect());
+        packs().for_each(|pack| index.add(pack));
+        Ok((index, all))
+    }
+
     /// The content of a blob.
     pub(super) fn blob(&self, index: &Index, kind: Kind, name: &Name) -> Result<Vec<u8>> {
         let location = index.find(name);

@@ -216,6 +216,20 @@ fn what_is_whole_is_told_and_saved() {
     assert!(verify().backups.iter().all(|(_, problem)| problem.is_none()), "the next backup stored what was lost");
 }
 
+/// What lies in a pack that is gone is stored again by the next backup.
+#[test]
+fn a_lost_pack_is_made_up_for() {
+    let fixture = Fixture::new();
+    fixture.create();
+    let packs = fixture.path("repository/packs");
+    for (pack, _) in files(&packs) {
+        fs::remove_file(pack).unwrap();
+    }
+    let created = fixture.create();
+    assert!(created.stored.new_blobs > 0);
+    fixture.restore_sound("latest", "restored", created.root);
+}
+
 /// A sample reads a part of the packs.
 #[test]
 fn a_sample_reads_some_packs() {

@@ -7,6 +7,7 @@
 mod sample;
 
 mod damage;
+mod failures;
 mod hot;
 mod independent;
 mod keys;

@@ -360,8 +360,9 @@ fn follow<T>(
         }
     };
     let mut events = Events { context, seen: None };
+    let mut named = None;
     let mut advance = |phase: Phase, done, total| {
-        if events.seen.is_none_or(|(seen, _)| seen != phase) {
+        if named.replace(phase) != Some(phase) {
             bar.rename(phase.name());
         }
         bar.set(done, total);
