@@ -3,6 +3,7 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 pub mod artifacts;
+pub mod backup;
 pub mod crypto;
 pub mod health;
 pub mod interchange;

@@ -7,8 +7,8 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
-    checksum, config, dna, identity, memory, mount, other, record, reflection, session, snapshot, timeline, transfer,
-    vault,
+    backup, checksum, config, dna, identity, memory, mount, other, record, reflection, session, snapshot, timeline,
+    transfer, vault,
 };
 use crate::exit::Exit;
 use crate::globals::{self, GlobalArgs, Globals};
@@ -20,7 +20,8 @@ Exit codes:
     2  wrong usage                         15  not found
    10  checksum differs, or damage         16  exists, or conflicts with what is there
    11  the configuration is wrong          17  mount
-   12  identity, key or signature         130  interrupted";
+   12  identity, key or signature          18  backup
+                                          130  interrupted";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -79,6 +80,9 @@ pub(crate) enum Command {
     /// Master citations and vault configurations
     #[command(subcommand, after_help = config::EXAMPLES)]
     Config(config::Command),
+    /// Incremental, encrypted backups, and vaults of backups again
+    #[command(subcommand, after_help = backup::EXAMPLES)]
+    Backup(backup::Command),
     #[command(flatten)]
     Mount(mount::Command),
     #[command(flatten)]

@@ -1,8 +1,10 @@
 //! What every command needs: the global options, the vault, and where to say things.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write as _};
 use std::path::PathBuf;
 
+use mirrordna::record::Value;
+use mirrordna::record::json::{self, Charset, Layout};
 use mirrordna::storage::Ownership;
 use mirrordna::vault::DEFAULT_ACTOR;
 use mirrordna::{Vault, VaultOptions};
@@ -108,6 +110,13 @@ impl Context {
         if !self.globals.quiet {
             self.channel.note(text);
         }
+    }
+
+    /// Tells a script that listens on stderr what happens, as one line of JSON.
+    pub(crate) fn event(&self, event: &Value) {
+        let text = json::to_vec(event, Layout::Compact, Charset::Unicode);
+        // Events are a courtesy, as notes are.
+        let _ = writeln!(std::io::stderr(), "{}", String::from_utf8_lossy(&text));
     }
 
     /// Says why the command fails.

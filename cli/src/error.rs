@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use mirrordna::backup::BackupError;
 use mirrordna::crypto::CryptoError;
 use mirrordna::observe::ObserveError;
 use mirrordna::record::RecordError;
@@ -20,6 +21,18 @@ pub(crate) enum Failure {
     /// The library says no.
     #[error(transparent)]
     Vault(#[from] mirrordna::Error),
+    /// A backup cannot be made, read, or restored.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+    /// Something in a backup repository is damaged; what, is printed already.
+    #[error(
+        "the repository is damaged: {faults} {}; `mirrordna backup verify --repair` saves what is whole",
+        if *faults == 1 { "fault" } else { "faults" }
+    )]
+    BackupsDamaged {
+        /// How many.
+        faults: u64,
+    },
     /// The vault cannot be mounted or unmounted.
     #[error(transparent)]
     Mount(#[from] MountError),

@@ -4,6 +4,7 @@ use std::io;
 use std::process::ExitCode;
 
 use mirrordna::Error;
+use mirrordna::backup::BackupError;
 use mirrordna::crypto::CryptoError;
 use mirrordna::observe::ObserveError;
 use mirrordna::record::RecordError;
@@ -36,12 +37,14 @@ pub(crate) enum Exit {
     Conflict = 16,
     /// The vault cannot be mounted or unmounted.
     Mount = 17,
+    /// A backup cannot be made, opened, or restored.
+    Backup = 18,
     /// The user stopped it.
     Interrupted = 130,
 }
 
 impl Exit {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Other,
         Self::Usage,
         Self::Corrupt,
@@ -52,6 +55,7 @@ impl Exit {
         Self::NotFound,
         Self::Conflict,
         Self::Mount,
+        Self::Backup,
         Self::Interrupted,
     ];
 
@@ -76,6 +80,7 @@ impl From<Exit> for ExitCode {
 pub(crate) fn code(failure: &Failure) -> Exit {
     match failure {
         Failure::Vault(error) => vault(error),
+        Failure::Backup(error) => backup(error),
         Failure::Mount(error) => mount(error),
         Failure::Background { exit, .. } => *exit,
         Failure::StillServing { .. } => Exit::Mount,
@@ -83,7 +88,7 @@ pub(crate) fn code(failure: &Failure) -> Exit {
         Failure::Usage(_) => Exit::Usage,
         Failure::Configuration { source, .. } => configuration(source),
         Failure::Document { source, .. } => record(source),
-        Failure::Mismatch { .. } | Failure::Damaged { .. } => Exit::Corrupt,
+        Failure::Mismatch { .. } | Failure::Damaged { .. } | Failure::BackupsDamaged { .. } => Exit::Corrupt,
         Failure::Signature { .. } | Failure::Key { .. } => Exit::Identity,
         Failure::Refused { .. } => Exit::Invalid,
         Failure::Unwell | Failure::Output(_) => Exit::Other,
@@ -150,6 +155,29 @@ fn configuration(error: &RecordError) -> Exit {
 fn crypto(error: CryptoError) -> Exit {
     match error {
         CryptoError::PrivateKeyText | CryptoError::PrivateKeyLength { .. } => Exit::Identity,
+    }
+}
+
+fn backup(error: &BackupError) -> Exit {
+    match error {
+        BackupError::Corrupt { .. } | BackupError::Missing { .. } => Exit::Corrupt,
+        BackupError::NotARepository { .. }
+        | BackupError::Newer { .. }
+        | BackupError::NoSlot { .. }
+        | BackupError::DamagedSlot { .. }
+        | BackupError::HostileSlot { .. }
+        | BackupError::WrongSecret { .. }
+        | BackupError::NoSecret { .. }
+        | BackupError::RolledBack { .. }
+        | BackupError::Pruned
+        | BackupError::Locked { .. } => Exit::Backup,
+        BackupError::NotFound { .. } => Exit::NotFound,
+        BackupError::Occupied { .. } => Exit::Conflict,
+        BackupError::Ambiguous { .. } | BackupError::Argument { .. } => Exit::Usage,
+        BackupError::Io { source, .. } => input_output(source),
+        BackupError::Vault(error) => vault(error),
+        BackupError::Randomness(_) => Exit::Storage,
+        BackupError::Interrupted { .. } => Exit::Interrupted,
     }
 }
 

@@ -6,6 +6,7 @@
 //! | `citations/*.json`, `*.yaml`: one master citation each | [`import_store`] | [`export_store`], as JSON |
 //! | timeline files: `timeline.json`, `timeline/*.json` and others that look like one | [`import_store`], [`import_timeline`] | [`export_store`], [`export_timeline`] |
 //! | `config/NAME.json` with `NAME.checksum.json` | [`import_store`] verifies them and takes nothing | never |
+//! | `NAME.tar.gz`, `NAME.tar.gz.enc`: backups | [`import_backup`] | never |
 //! | snapshot files | [`load_snapshot`] verifies them and stores nothing | by [`crate::vault::Snapshots::file`] |
 //!
 //! Everything is streamed: files of any size are read and written with one record in memory at a time, and an import
@@ -13,6 +14,7 @@
 //! process leaves the vault with the records that it had. A record that cannot be taken does not fail it, but is named
 //! in its [`ImportReport`] with the reason.
 
+mod backup;
 mod chains;
 mod citations;
 mod configs;
@@ -24,6 +26,7 @@ mod progress;
 mod report;
 mod timeline;
 
+pub use backup::import_backup;
 pub use configs::{ConfigCheck, ConfigOutcome};
 pub use export::{ExportReport, export_store};
 pub use files::load_snapshot;

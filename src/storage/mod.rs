@@ -17,6 +17,7 @@ mod merkle;
 mod prepare;
 mod remote;
 mod rocksdb;
+mod rows;
 mod segments;
 mod shared;
 mod types;
@@ -33,7 +34,8 @@ pub use artifacts::{
 };
 pub use error::StorageError;
 pub use prepare::{MAX_TAGS, missing_time, prepare, prepare_inode, record_file, terms_of};
-pub use rocksdb::{OpenOptions, RocksStorage};
+pub use rocksdb::{OpenOptions, Replay, ReplayOf, RocksStorage, decode_log_row};
+pub use rows::{ChunkRow, LogRow, Part, RowPage, SlotRow};
 pub use shared::{Ownership, Recovery, SharedStorage};
 pub use types::{
     Action, Change, Commit, Committed, Durability, Event, Expect, Head, LogEntry, LogState, Operation, Order, Origin,
@@ -46,6 +48,9 @@ pub const NOW: Sequence = Sequence::MAX;
 pub const MAX_COMMIT_CHANGES: usize = 10_000;
 /// The most bytes of records in one commit: 64 MiB.
 pub const MAX_COMMIT_BYTES: usize = 64 << 20;
+
+/// A page of rows is full once it has this many bytes: 1 MiB.
+const ROW_PAGE_BYTES: usize = 1 << 20;
 
 /// Results of a storage.
 pub type Result<T> = std::result::Result<T, StorageError>;
@@ -313,6 +318,13 @@ pub trait Storage: Send + Sync {
     /// # Errors
     /// [`StorageError::Corrupt`] when it is not what was appended, or is not there; and those of the operating system.
     fn chunk(&self, id: ChunkId) -> Result<Vec<u8>>;
+
+    /// Rows of a part up to a sequence, for a copy of the vault: from its beginning when `from` is empty, else from where the
+    /// page before said that the next one begins. Chunks are those of the moment.
+    ///
+    /// # Errors
+    /// As [`Storage::head`]; rows are verified before they are handed out.
+    fn rows(&self, part: Part, from: &[u8], upto: Sequence) -> Result<RowPage>;
 
     /// Fills `out` with a piece from its byte `from` on. The chunk is verified against the piece when it is first read.
     ///

@@ -330,6 +330,19 @@ impl Vault {
         }
     }
 
+    /// Where the log stands, durably, while nobody imports or restores, and a view that keeps that state readable. What is
+    /// held back of artifacts is committed before.
+    pub(crate) fn between_jobs(&self) -> Result<(LogState, View)> {
+        self.storage().settle()?;
+        let found = {
+            let _here = self.shared.job.lock().unwrap_or_else(PoisonError::into_inner);
+            let _job = self.begin_job()?;
+            self.settled()?
+        };
+        self.storage().sync()?;
+        Ok(found)
+    }
+
     /// The files of the vault. All handles on it share them; in the log they are by whoever asked for them first.
     ///
     /// # Errors

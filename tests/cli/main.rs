@@ -1,5 +1,6 @@
 //! The `mirrordna` command as its users run it: arguments, streams, exit codes, messages.
 
+mod backup;
 mod errors;
 mod groups;
 mod help;

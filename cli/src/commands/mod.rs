@@ -1,5 +1,6 @@
 //! The commands, one file a group: arguments in, calls of the library, results out.
 
+pub(crate) mod backup;
 pub(crate) mod checksum;
 pub(crate) mod config;
 pub(crate) mod dna;
@@ -35,6 +36,7 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<()> {
         Command::Snapshot(command) => snapshot::run(command, context),
         Command::Checksum(command) => checksum::run(command, context),
         Command::Config(command) => config::run(command, context),
+        Command::Backup(command) => backup::run(command, context),
         Command::Mount(command) => mount::run(command, context),
         Command::Other(command) => other::run(command, context),
     }

@@ -103,7 +103,7 @@ pub(super) fn export_timeline(file: &Path, query: &EventQuery, context: &Context
 }
 
 /// Does long work with a progress bar, which Ctrl-C stops in order.
-fn follow<T>(
+pub(super) fn follow<T>(
     context: &Context,
     what: &'static str,
     unit: Unit,
@@ -128,7 +128,7 @@ fn follow<T>(
 }
 
 /// Says what an import did. It fails when anything was refused, so that a script notices.
-fn print_import(report: &ImportReport, context: &Context) -> Result<()> {
+pub(super) fn print_import(report: &ImportReport, context: &Context) -> Result<()> {
     if context.output().is_text() {
         print_findings(report, context)?;
         note_import(report, context);

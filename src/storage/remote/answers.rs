@@ -60,6 +60,7 @@ pub(super) fn answer(storage: &RocksStorage, request: Request) -> Result<Answer>
             Answer::Done
         }
         Request::Chunk { id } => Answer::Bytes { bytes: storage.chunk(id)? },
+        Request::Rows { part, from, upto } => Answer::Rows { page: storage.rows(part, &from, upto)? },
         Request::ReadPiece { piece, from, len } => Answer::Bytes { bytes: storage.read_piece(&piece, from, len)? },
         Request::Dentry { parent, name, at } => Answer::Dentry { dentry: storage.dentry(parent, &name, at)? },
         Request::Dentries { parent, after, limit, at } => {

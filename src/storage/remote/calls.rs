@@ -3,6 +3,7 @@
 use crate::record::{Checksum, Kind};
 
 use super::super::artifacts::{ChunkId, Dentry, Ino, Piece, Space};
+use super::super::rows::{Part, RowPage};
 use super::super::types::{Head, LogEntry, Position, Posting, Selection, Sequence, Version};
 use super::super::{Intent, PrunePolicy, Pruned, StorageError, StorageStats};
 use super::answers::{PAGE, SELECTED};
@@ -140,6 +141,10 @@ impl Client {
         }
         out.copy_from_slice(&bytes);
         Ok(())
+    }
+
+    pub(in crate::storage) fn rows(&self, part: Part, from: &[u8], upto: Sequence) -> Called<RowPage> {
+        ask!(self, Request::Rows { part, from: from.to_vec(), upto }, Rows { page })
     }
 
     pub(in crate::storage) fn dentry(&self, parent: Ino, name: &[u8], at: Sequence) -> Called<Option<Dentry>> {

@@ -7,6 +7,7 @@ use crate::record::{Checksum, FileType, Kind, Timestamp};
 
 use super::super::artifacts::{Dentry, FileRows, Piece, Space};
 use super::super::codec::Reader;
+use super::super::rows::{Part, RowPage};
 use super::super::types::{
     Action, Change, Commit, Committed, Durability, Event, Expect, Head, LogEntry, LogState, Operation, Order, Origin,
     Position, Posting, Prepared, RecordFile, Selection, Term, Version,
@@ -59,6 +60,7 @@ macro_rules! bytes {
 bytes! {
     bool { 0: false => false, 1: true => true }
     Durability { 0: Self::Sync => Self::Sync, 1: Self::Buffered => Self::Buffered }
+    Part { 1: Self::Chunks => Self::Chunks, 2: Self::Slots => Self::Slots, 3: Self::Log => Self::Log }
     Order { 0: Self::Log => Self::Log, 1: Self::LogReversed => Self::LogReversed, 2: Self::NewestTime => Self::NewestTime }
 }
 
@@ -249,6 +251,7 @@ fields! {
     Dentry { ino, file_type }
     Piece { start, len, chunk, offset, sha256 }
     Space { total, free, artifacts }
+    RowPage { bytes, next }
     Committed { first, last, time }
     LogState { sequence, durable, root, time, epoch, horizon }
     LogEntry {

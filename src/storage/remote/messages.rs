@@ -8,6 +8,7 @@ use crate::record::{Checksum, Kind};
 
 use super::super::artifacts::{ChunkId, Dentry, Ino, Piece, Space};
 use super::super::codec::Reader;
+use super::super::rows::{Part, RowPage};
 use super::super::types::{
     Commit, Committed, Head, LogEntry, LogState, Position, Posting, Selection, Sequence, Version,
 };
@@ -141,6 +142,8 @@ messages! {
         31: Space,
         /// `Done`
         32: Reclaim,
+        /// `Rows`
+        33: Rows { part: Part, from: Vec<u8>, upto: Sequence },
     }
 }
 
@@ -182,6 +185,7 @@ messages! {
         28: Space { space: Space },
         /// To be acknowledged by number once everybody has acted on the changes up to there.
         29: Settle { number: u64, upto: Sequence },
+        30: Rows { page: RowPage },
     }
 }
 

@@ -13,6 +13,8 @@ mod open;
 mod prune;
 mod read;
 mod rebuild;
+mod replay;
+mod rows;
 mod select;
 mod sweep;
 
@@ -34,16 +36,19 @@ use super::gate::Gate;
 use super::inline::Inline;
 use super::lock::LockFile;
 use super::merkle::Tree;
+use super::rows::{Part, RowPage};
 use super::segments::Segments;
 use super::types::{
     Commit, Committed, Head, LogEntry, LogState, Operation, Origin, Position, Posting, Selection, Sequence, Version,
 };
 use super::{
-    CheckSink, Intent, Job, Lease, PrunePolicy, Pruned, Result, Storage, StorageError, StorageStats, Subscriber,
+    CheckSink, Intent, Job, Lease, PrunePolicy, Pruned, ROW_PAGE_BYTES, Result, Storage, StorageError, StorageStats,
+    Subscriber,
 };
 
 pub(super) use job::RocksJob;
 pub use open::OpenOptions;
+pub use replay::{Replay, ReplayOf, decode_log_row};
 
 /// A column family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -401,6 +406,10 @@ impl Storage for RocksStorage {
 
     fn read_piece_into(&self, piece: &Piece, from: u32, out: &mut [u8]) -> Result<()> {
         self.read_of_piece(piece, from, out)
+    }
+
+    fn rows(&self, part: Part, from: &[u8], upto: Sequence) -> Result<RowPage> {
+        self.read_rows(part, from, upto, ROW_PAGE_BYTES)
     }
 
     fn dentry(&self, parent: Ino, name: &[u8], at: Sequence) -> Result<Option<Dentry>> {

@@ -63,6 +63,14 @@ impl RocksStorage {
     }
 }
 
+/// Makes heads, index and directory entries of a database that has none yet.
+pub(super) fn derive(database: &Database) -> Result<()> {
+    let mut batches = Batches { database, batch: WriteBatch::default() };
+    rebuild_records(database, &mut batches)?;
+    rebuild_files(database, &mut batches)?;
+    batches.write(true)
+}
+
 /// Where rows go that are made again.
 trait Rows {
     fn put(&mut self, cf: Cf, key: &[u8], value: &[u8]) -> Result<()>;

@@ -8,6 +8,7 @@ use super::super::artifacts::{ChunkId, Dentry, Ino, Piece, Space};
 use super::super::lock::LockFile;
 use super::super::remote::{CallError, Client};
 use super::super::rocksdb::RocksStorage;
+use super::super::rows::{Part, RowPage};
 use super::super::types::{
     Commit, Committed, Head, LogEntry, LogState, Position, Posting, Selection, Sequence, Version,
 };
@@ -192,6 +193,10 @@ impl Storage for SharedStorage {
             |here| here.read_piece_into(piece, from, &mut out.borrow_mut()),
             |there| there.read_piece_into(piece, from, &mut out.borrow_mut()),
         )
+    }
+
+    fn rows(&self, part: Part, from: &[u8], upto: Sequence) -> Result<RowPage> {
+        self.core.call(Call::Read, |here| here.rows(part, from, upto), |there| there.rows(part, from, upto))
     }
 
     fn dentry(&self, parent: Ino, name: &[u8], at: Sequence) -> Result<Option<Dentry>> {

@@ -1,0 +1,414 @@
+//! A repository: making and opening one, and reading and writing its files.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use crate::record::id::{IdSource, SystemIds};
+use crate::record::time::{Clock, SystemClock};
+use crate::record::{Checksum, Timestamp};
+
+use super::destination::{Destination, Folder};
+use super::error::{BackupError, Result};
+use super::index::{self, Index, Indexed, Location};
+use super::keys::{Keys, MasterKey, Name, RepositoryId};
+use super::manifest::{Manifest, Mark, Note};
+use super::seal::{Kind, Sealer};
+use super::slot::{Cost, Secret, Slot, SlotKind};
+
+const MARKER: &str = "REPOSITORY";
+const TITLE: &str = "MirrorDNA backup repository";
+const FORMAT: u32 = 1;
+
+/// An open repository. Clones are handles on the same one.
+#[derive(Clone)]
+pub struct Repository(Arc<Inner>);
+
+struct Inner {
+    destination: Arc<dyn Destination>,
+    id: RepositoryId,
+    master: MasterKey,
+    keys: Keys,
+    sealer: Sealer,
+    /// The name of the slot that opened it, and what kind it is.
+    slot: (String, SlotKind),
+    clock: Arc<dyn Clock>,
+}
+
+/// A fault in a repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Which file, or what else.
+    pub subject: String,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+/// Files that were read, and those that could not be.
+pub(super) struct Loaded<T> {
+    pub(super) items: Vec<(Name, T)>,
+    pub(super) faults: Vec<Fault>,
+}
+
+impl Repository {
+    /// Makes a repository in an empty place. `label` is what its first key slot is called.
+    ///
+    /// # Errors
+    /// [`BackupError::Occupied`] when something is there, [`BackupError::Argument`] for an empty passphrase, and those of
+    /// writing.
+    pub fn init(destination: Arc<dyn Destination>, secret: &Secret, label: &str, cost: Cost) -> Result<Self> {
+        let location = destination.location();
+        for folder in Folder::ALL {
+            let files = destination.list(folder)?;
+            if files.iter().any(|(name, _)| folder == Folder::Root && name == MARKER) {
+                return Err(BackupError::Occupied { location, what: "a backup repository" });
+            }
+            // What is left of a making that was interrupted is a key slot without a repository, and opens nothing.
+            if !files.is_empty() && folder != Folder::Keys {
+                return Err(BackupError::Occupied { location, what: "files" });
+            }
+        }
+        for (name, _) in destination.list(Folder::Keys)? {
+            destination.remove(Folder::Keys, &name)?;
+        }
+        let mut id = RepositoryId([0; 16]);
+        SystemIds.fill(&mut id.0)?;
+        let master = MasterKey::generate()?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let (name, slot) = Slot::seal(&master, id, secret, label, cost, clock.now())?;
+        destination.write(Folder::Keys, &name, &slot)?;
+        // A folder without it is no repository.
+        destination.write(Folder::Root, MARKER, &marker(id))?;
+        Ok(Self::with_key(destination, id, master, (name, secret.kind()), clock))
+    }
+
+    /// Opens a repository.
+    ///
+    /// # Errors
+    /// [`BackupError::NotARepository`], [`BackupError::Newer`], [`BackupError::Corrupt`] for its file `REPOSITORY`;
+    /// [`BackupError::NoSlot`], [`BackupError::DamagedSlot`], [`BackupError::HostileSlot`], [`BackupError::NoSecret`],
+    /// [`BackupError::WrongSecret`]: one for each way in which no key is found; and those of reading.
+    pub fn open(destination: Arc<dyn Destination>, secret: &Secret) -> Result<Self> {
+        let id = read_marker(&*destination)?;
+        let (master, slot) = open_slot(&*destination, id, secret)?;
+        Ok(Self::with_key(destination, id, master, slot, Arc::new(SystemClock)))
+    }
+
+    fn with_key(
+        destination: Arc<dyn Destination>,
+        id: RepositoryId,
+        master: MasterKey,
+        slot: (String, SlotKind),
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let keys = master.keys();
+        let sealer = Sealer::new(&keys, id);
+        Self(Arc::new(Inner { destination, id, master, keys, sealer, slot, clock }))
+    }
+
+    /// Which kinds of secrets open a repository, without opening it.
+    ///
+    /// # Errors
+    /// As [`Repository::open`], but for those about the secret.
+    pub fn kinds(destination: &dyn Destination) -> Result<HashSet<SlotKind>> {
+        let id = read_marker(destination)?;
+        let slots = read_slots(destination, id)?;
+        Ok(slots.into_iter().filter_map(|(_, slot)| Some(slot.ok()?.kind)).collect())
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> RepositoryId {
+        self.0.id
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn location(&self) -> String {
+        self.0.destination.location()
+    }
+
+    /// It was made with `--plain`, or somebody added a slot that needs no secret: it hides nothing.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.0.slot.1 == SlotKind::Open
+    }
+
+    pub(super) fn destination(&self) -> &dyn Destination {
+        &*self.0.destination
+    }
+
+    pub(super) fn master(&self) -> &MasterKey {
+        &self.0.master
+    }
+
+    pub(super) fn keys(&self) -> &Keys {
+        &self.0.keys
+    }
+
+    pub(super) fn sealer(&self) -> &Sealer {
+        &self.0.sealer
+    }
+
+    pub(super) fn slot_in_use(&self) -> &str {
+        &self.0.slot.0
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    /// Seals and writes a file, and returns its name.
+    pub(super) fn write(&self, folder: Folder, kind: Kind, content: &[u8]) -> Result<Name> {
+        let file = self.sealer().file(kind, content)?;
+        let name = Name::of_file(&file);
+        self.destination().write(folder, &name.to_string(), &file)?;
+        Ok(name)
+    }
+
+    /// Reads and opens a file.
+    pub(super) fn read(&self, folder: Folder, kind: Kind, name: &str) -> Result<Vec<u8>> {
+        let corrupt = |detail: &str| BackupError::corrupt(folder.shown(name), detail);
+        let file = self.destination().read(folder, name)?;
+        if Name::of_file(&file).to_string() != name {
+            return Err(corrupt("its content is not the one that its name stands for"));
+        }
+        let content = self.sealer().open(kind, &Name::NONE, file);
+        content.ok_or_else(|| corrupt("it was not made with the key of this repository, or as something else"))
+    }
+
+    /// Reads all files of a folder. Those that go while this happens are left out, those that come are read too.
+    pub(super) fn load<T>(&self, folder: Folder, kind: Kind, decode: impl Fn(&[u8]) -> Option<T>) -> Result<Loaded<T>> {
+        let mut read: BTreeMap<String, Result<(Name, T)>> = BTreeMap::new();
+        loop {
+            let listed: HashSet<String> = self.destination().list(folder)?.into_iter().map(|(name, _)| name).collect();
+            read.retain(|name, _| listed.contains(name));
+            let fresh: Vec<_> = listed.into_iter().filter(|name| !read.contains_key(name)).collect();
+            if fresh.is_empty() {
+                break;
+            }
+            for name in fresh {
+                let item = self.read(folder, kind, &name).and_then(|content| {
+                    let item = Name::parse(&name).zip(decode(&content));
+                    item.ok_or_else(|| BackupError::corrupt(folder.shown(&name), "its content cannot be read"))
+                });
+                match item {
+                    // It went between being listed and being read; the next listing tells.
+                    Err(BackupError::Missing { .. }) => {}
+                    Err(error) if !error.is_damage() => return Err(error),
+                    item => drop(read.insert(name, item)),
+                }
+            }
+        }
+        let mut loaded = Loaded { items: Vec::with_capacity(read.len()), faults: Vec::new() };
+        for item in read.into_values() {
+            match item {
+                Ok(item) => loaded.items.push(item),
+                Err(error) => loaded.faults.push(Fault::of(&error)),
+            }
+        }
+        Ok(loaded)
+    }
+
+    pub(super) fn manifests(&self) -> Result<Loaded<Manifest>> {
+        let mut loaded = self.load(Folder::Backups, Kind::Manifest, Manifest::decode)?;
+        loaded.items.sort_by_key(|(name, manifest)| (manifest.generation, manifest.created, *name));
+        Ok(loaded)
+    }
+
+    pub(super) fn notes(&self) -> Result<Loaded<Note>> {
+        self.load(Folder::Notes, Kind::Note, Note::decode)
+    }
+
+    pub(super) fn marks(&self) -> Result<Loaded<Mark>> {
+        self.load(Folder::Marks, Kind::Mark, Mark::decode)
+    }
+
+    pub(super) fn index_files(&self) -> Result<Loaded<Vec<Indexed>>> {
+        self.load(Folder::Index, Kind::Index, index::decode)
+    }
+
+    /// The index as it is now, and what of it cannot be read.
+    pub(super) fn index(&self) -> Result<(Index, Vec<Fault>)> {
+        let Loaded { items: marks, faults: mut all } = self.marks()?;
+        let mut index = Index::with_marked(marks.into_iter().flat_map(|(_, mark)| mark.packs).collect());
+        let Loaded { items, faults } = self.index_files()?;
+        items.iter().flat_map(|(_, packs)| packs).for_each(|pack| index.add(pack));
+        all.extend(faults);
+        Ok((index, all))
+    }
+
+    /// As [`Repository::index`], for who adds: what lies in packs that are gone or cut is not relied upon, but stored again.
+    pub(super) fn index_to_add(&self) -> Result<(Index, Vec<Fault>)> {
+        let Loaded { items: marks, faults: mut all } = self.marks()?;
+        let Loaded { items, faults } = self.index_files()?;
+        all.extend(faults);
+        let there: HashSet<(String, u64)> = self.destination().list(Folder::Packs)?.into_iter().collect();
+        let packs = || items.iter().flat_map(|(_, packs)| packs);
+        let lost = packs().filter(|pack| !there.contains(&(pack.pack.to_string(), pack.size.into())));
+        let not_lasting = lost.map(|pack| pack.pack).chain(marks.into_iter().flat_map(|(_, mark)| mark.packs));
+        let mut index = Index::with_marked(not_lasting.collect());
+        packs().for_each(|pack| index.add(pack));
+        Ok((index, all))
+    }
+
+    /// The content of a blob.
+    pub(super) fn blob(&self, index: &Index, kind: Kind, name: &Name) -> Result<Vec<u8>> {
+        let location = index.find(name);
+        let location = location.ok_or_else(|| BackupError::Missing { what: format!("the blob {name}") })?;
+        self.blob_at(&location, kind, name)
+    }
+
+    /// The content of a blob of which it is known where it lies.
+    pub(super) fn blob_at(&self, location: &Location, kind: Kind, name: &Name) -> Result<Vec<u8>> {
+        let pack = location.pack.to_string();
+        let len = usize::try_from(location.len).unwrap_or(usize::MAX);
+        let sealed = self.destination().read_part(Folder::Packs, &pack, location.offset.into(), len)?;
+        self.open_blob(kind, name, sealed).ok_or_else(|| {
+            BackupError::corrupt(Folder::Packs.shown(&pack), format!("the blob {name} in it is not what it was"))
+        })
+    }
+
+    /// Opens a sealed blob, whose content must have its name.
+    pub(super) fn open_blob(&self, kind: Kind, name: &Name, sealed: Vec<u8>) -> Option<Vec<u8>> {
+        let content = self.sealer().open(kind, name, sealed)?;
+        (self.keys().name_of(kind, &content) == *name).then_some(content)
+    }
+
+    /// Its key slots, and what is wrong with those that cannot be read.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn slots(&self) -> Result<(Vec<Slot>, Vec<Fault>)> {
+        let (mut slots, mut faults) = (Vec::new(), Vec::new());
+        for (name, slot) in read_slots(self.destination(), self.id())? {
+            match slot {
+                Ok(slot) => slots.push(slot),
+                Err(problem) => {
+                    faults.push(Fault { subject: Folder::Keys.shown(&name), problem: problem.to_owned() });
+                }
+            }
+        }
+        Ok((slots, faults))
+    }
+}
+
+impl Fault {
+    /// Says so in the log.
+    pub(super) fn warn(&self) {
+        tracing::warn!(target: "mirrordna::backup", subject = self.subject, problem = self.problem, "damaged");
+    }
+
+    pub(super) fn of(error: &BackupError) -> Self {
+        match error {
+            BackupError::Corrupt { what, detail } => Self { subject: what.clone(), problem: detail.clone() },
+            BackupError::Missing { what } => Self { subject: what.clone(), problem: "it is missing".to_owned() },
+            other => Self { subject: "the repository".to_owned(), problem: other.to_string() },
+        }
+    }
+}
+
+fn marker(id: RepositoryId) -> Vec<u8> {
+    let lines = format!("{TITLE}\nformat {FORMAT}\nfeatures 0x0\nrepository {id}\n");
+    let sum = Checksum::of(lines.as_bytes());
+    format!("{lines}sha256 {sum}\n").into_bytes()
+}
+
+fn read_marker(destination: &dyn Destination) -> Result<RepositoryId> {
+    let location = destination.location();
+    let file = match destination.read(Folder::Root, MARKER) {
+        Err(BackupError::Missing { .. }) => {
+            // Packs without it are a repository that lost it.
+            return Err(if destination.list(Folder::Backups)?.is_empty() {
+                BackupError::NotARepository { location }
+            } else {
+                BackupError::Missing { what: format!("{MARKER} of {location}") }
+            });
+        }
+        other => other?,
+    };
+    let damaged = || BackupError::corrupt(format!("{MARKER} of {location}"), "it does not match its checksum");
+    let text = std::str::from_utf8(&file).ok();
+    let (lines, sum) = text.and_then(|text| text.strip_suffix('\n')?.rsplit_once("\nsha256 ")).ok_or_else(damaged)?;
+    if Checksum::of(format!("{lines}\n").as_bytes()).to_string() != sum {
+        return Err(damaged());
+    }
+    let mut fields = lines.lines();
+    if fields.next() != Some(TITLE) {
+        return Err(damaged());
+    }
+    let format =
+        fields.next().and_then(|line| line.strip_prefix("format ")?.parse::<u32>().ok()).ok_or_else(damaged)?;
+    if format > FORMAT {
+        return Err(BackupError::Newer { location, found: format!("format {format}") });
+    }
+    let features = fields.next().and_then(|line| line.strip_prefix("features 0x")).ok_or_else(damaged)?;
+    if features != "0" {
+        return Err(BackupError::Newer { location, found: format!("features 0x{features}") });
+    }
+    let id = fields.next().and_then(|line| line.strip_prefix("repository ")).and_then(parse_id);
+    id.ok_or_else(damaged)
+}
+
+fn parse_id(text: &str) -> Option<RepositoryId> {
+    let number = u128::from_str_radix(text, 16).ok().filter(|_| text.len() == 32)?;
+    Some(RepositoryId(number.to_be_bytes()))
+}
+
+type ReadSlot = std::result::Result<Slot, &'static str>;
+
+fn read_slots(destination: &dyn Destination, id: RepositoryId) -> Result<Vec<(String, ReadSlot)>> {
+    let mut slots = Vec::new();
+    for (name, _) in destination.list(Folder::Keys)? {
+        match destination.read(Folder::Keys, &name) {
+            // Its passphrase was changed in between.
+            Err(BackupError::Missing { .. }) => {}
+            file => {
+                let slot = Slot::read(&name, id, &file?);
+                slots.push((name, slot));
+            }
+        }
+    }
+    Ok(slots)
+}
+
+/// Finds the slot that opens with the secret. Those that ask for too much are not tried.
+fn open_slot(
+    destination: &dyn Destination,
+    id: RepositoryId,
+    secret: &Secret,
+) -> Result<(MasterKey, (String, SlotKind))> {
+    let location = destination.location();
+    let slots = read_slots(destination, id)?;
+    if slots.is_empty() {
+        return Err(BackupError::NoSlot { location });
+    }
+    let (mut hostile, mut damaged, mut kinds) = (None, None, HashSet::new());
+    for (name, slot) in slots {
+        match slot {
+            Err(detail) => damaged = Some((name, detail)),
+            Ok(slot) => {
+                kinds.insert(slot.kind);
+                if let Some(asked) = slot.hostile() {
+                    hostile = Some((name, asked));
+                } else if slot.kind == secret.kind()
+                    && let Some(key) = slot.open(secret)?
+                {
+                    // Who gives a passphrase is never served by an open slot: somebody may have put that there.
+                    return Ok((key, (name, slot.kind)));
+                }
+            }
+        }
+    }
+    // What is most likely the reason comes first.
+    if let Some((slot, detail)) = damaged {
+        return Err(BackupError::DamagedSlot { location, slot, detail: detail.to_owned() });
+    }
+    if let Some((slot, asked)) = hostile {
+        return Err(BackupError::HostileSlot { location, slot, asked });
+    }
+    if secret.kind() == SlotKind::Open {
+        let what = if kinds.contains(&SlotKind::Passphrase) { "a passphrase" } else { "a key file" };
+        return Err(BackupError::NoSecret { location, what });
+    }
+    Err(BackupError::WrongSecret { location, what: secret.kind().name() })
+}

@@ -1,0 +1,219 @@
+//! Making a vault of a backup again.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::record::Checksum;
+use crate::storage::{ChunkRow, FileAccess, LogRow, OpenOptions, Replay, ReplayOf, SLOT_BYTES, SlotRow, SystemFiles};
+
+use super::error::{BackupError, Result};
+use super::index::Index;
+use super::keys::Name;
+use super::manifest::{Manifest, Stream};
+use super::progress::{Meter, Phase, Progress};
+use super::repository::Repository;
+use super::select::Backup;
+use super::stream::{Pool, Reader};
+
+const STOPPED: &str = "nothing was restored";
+/// How many rows are written before progress is told.
+const ROWS: usize = 1_024;
+
+/// What was restored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restored {
+    /// The backup.
+    pub backup: Backup,
+    /// The sequence of the vault.
+    pub sequence: u64,
+    /// Merkle root there.
+    pub root: Checksum,
+    /// Bytes that were read of the backup.
+    pub bytes: u64,
+}
+
+impl Repository {
+    /// Makes the vault of a backup again, in a directory that is new or empty: with the same id, log and root. Everything is
+    /// checked as it comes. The directory is there only when all is good.
+    ///
+    /// # Errors
+    /// [`BackupError::NotFound`], [`BackupError::Ambiguous`], [`BackupError::Occupied`]; [`BackupError::Corrupt`] and
+    /// [`BackupError::Missing`] when the backup is not whole; [`BackupError::Interrupted`]; those of reading and writing. After an
+    /// error nothing is left.
+    pub fn restore(&self, wanted: &str, to: &Path, progress: &mut dyn Progress) -> Result<Restored> {
+        let (name, manifest) = self.find(wanted)?;
+        let (index, faults) = self.index()?;
+        let place = Place::prepare(to)?;
+        let restored = self.restore_into(&manifest, index, &place.vault(), progress);
+        if let Err(error) = restored {
+            place.discard();
+            // A damaged index may be why something was not found.
+            return Err(match faults.into_iter().next() {
+                Some(fault) if error.is_damage() => BackupError::corrupt(fault.subject, fault.problem),
+                _ => error,
+            });
+        }
+        place.accept()?;
+        let backup = Backup::of(&name, &manifest);
+        tracing::info!(target: "mirrordna::audit", action = "restore", backup = %name, dir = %to.display(), sequence = manifest.sequence);
+        Ok(Restored { bytes: backup.bytes, backup, sequence: manifest.sequence, root: manifest.root })
+    }
+
+    fn restore_into(&self, manifest: &Manifest, index: Index, dir: &Path, progress: &mut dyn Progress) -> Result<()> {
+        let streams = &manifest.streams;
+        let total = streams.all().iter().map(|stream| stream.bytes).sum();
+        let mut meter = Meter::new(progress, Phase::Restoring, total, STOPPED);
+        let of = ReplayOf {
+            vault_id: manifest.vault_id.clone(),
+            sequence: manifest.sequence,
+            root: manifest.root,
+            epoch: manifest.epoch,
+            horizon: manifest.horizon,
+        };
+        let mut replay = Replay::begin(dir, &OpenOptions::default(), of)?;
+        let (pool, index) = (Pool::new(), Arc::new(index));
+        let reader = |stream: &Stream| Reader::new(self, &index, &pool, stream);
+        let (mut chunks, mut content) = (reader(&streams.chunks), reader(&streams.content));
+        let mut bytes = Vec::new();
+        let mut count = 0;
+        while let Some(row) = next(&mut chunks, |from| ChunkRow::read(from))? {
+            read_content(&mut content, &row, &mut bytes)?;
+            replay.chunk(&row, &bytes)?;
+            count += 1;
+            meter.add(u64::from(row.len) + 44)?;
+        }
+        if count != manifest.chunks || !content.is_at_end()? {
+            return Err(BackupError::corrupt("the stream of content", "it is not as long as its chunks are"));
+        }
+        let mut slots = reader(&streams.slots);
+        rows(&mut slots, &mut meter, |from| SlotRow::read(from), |row| Ok(replay.slot(row)?))?;
+        let mut log = reader(&streams.log);
+        rows(&mut log, &mut meter, |from| LogRow::read(from), |row| Ok(replay.log(row)?))?;
+        Ok(replay.finish()?)
+    }
+}
+
+/// The content of a chunk.
+pub(super) fn read_content(from: &mut Reader<'_>, row: &ChunkRow, bytes: &mut Vec<u8>) -> Result<()> {
+    if row.len > SLOT_BYTES {
+        return Err(BackupError::corrupt(format!("chunk {}", row.id), format!("it has {} bytes", row.len)));
+    }
+    bytes.resize(row.len as usize, 0);
+    io::Read::read_exact(from, bytes).map_err(|error| from.failed(&error))
+}
+
+/// The next row of a stream.
+pub(super) fn next<T>(
+    from: &mut Reader<'_>,
+    read: impl Fn(&mut dyn io::Read) -> io::Result<Option<T>>,
+) -> Result<Option<T>> {
+    read(from).map_err(|error| from.failed(&error))
+}
+
+/// Does something with each row of a stream.
+pub(super) fn rows<T>(
+    from: &mut Reader<'_>,
+    meter: &mut Meter<'_>,
+    read: impl Fn(&mut dyn io::Read) -> io::Result<Option<T>>,
+    mut take: impl FnMut(&T) -> Result<()>,
+) -> Result<()> {
+    let mut told = 0;
+    for n in 1_usize.. {
+        let row = next(from, &read)?;
+        if row.is_none() || n.is_multiple_of(ROWS) {
+            meter.add(from.consumed() - told)?;
+            told = from.consumed();
+        }
+        match row {
+            Some(row) => take(&row)?,
+            None => break,
+        }
+    }
+    Ok(())
+}
+
+/// Where something is restored to: beside its place, until all of it is good.
+pub(super) struct Place {
+    to: PathBuf,
+    beside: PathBuf,
+    /// Keeps a second restore to the same place away.
+    _lock: File,
+}
+
+const INSIDE: &str = "new";
+const LOCK: &str = "LOCK";
+
+impl Place {
+    /// Makes room beside a place that must be new or an empty directory. What a restore left there that was killed is removed.
+    pub(super) fn prepare(to: &Path) -> Result<Self> {
+        let failed = |path: &Path| {
+            let location = path.display().to_string();
+            move |source| BackupError::Io { location, source }
+        };
+        let occupied = |path: &Path, what| Err(BackupError::Occupied { location: path.display().to_string(), what });
+        match fs::read_dir(to) {
+            Ok(mut entries) => {
+                if entries.next().is_some() {
+                    return occupied(to, "files");
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => return occupied(to, "a file"),
+            Err(error) => return Err(failed(to)(error)),
+        }
+        let to = std::path::absolute(to).map_err(failed(to))?;
+        let mut beside = to.clone().into_os_string();
+        beside.push(".restoring");
+        let beside = PathBuf::from(beside);
+        SystemFiles.create_dir(&beside).map_err(failed(&beside))?;
+        let names = fs::read_dir(&beside).map_err(failed(&beside))?;
+        for name in names {
+            let name = name.map_err(failed(&beside))?.file_name();
+            if name != INSIDE && name != LOCK {
+                return occupied(&beside, "files that are not of a restore");
+            }
+        }
+        let lock = File::create(beside.join(LOCK)).map_err(failed(&beside))?;
+        if rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_err() {
+            let holder = "another restore to the same place".to_owned();
+            return Err(BackupError::Locked { location: beside.display().to_string(), holder });
+        }
+        let inside = beside.join(INSIDE);
+        match fs::remove_dir_all(&inside) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(&inside)(error)),
+            _ => {}
+        }
+        Ok(Self { to, beside, _lock: lock })
+    }
+
+    /// Where it is made.
+    pub(super) fn vault(&self) -> PathBuf {
+        self.beside.join(INSIDE)
+    }
+
+    /// Gives it its name.
+    pub(super) fn accept(self) -> Result<()> {
+        let failed = |source| BackupError::Io { location: self.to.display().to_string(), source };
+        let inside = self.vault();
+        File::open(&inside).and_then(|dir| dir.sync_all()).map_err(failed)?;
+        // An empty directory in its place is replaced.
+        fs::rename(&inside, &self.to).map_err(failed)?;
+        let _ = fs::remove_dir_all(&self.beside);
+        let parent = self.to.parent().unwrap_or(Path::new("/"));
+        File::open(parent).and_then(|dir| dir.sync_all()).map_err(failed)
+    }
+
+    /// Removes what was made.
+    pub(super) fn discard(self) {
+        if let Err(error) = fs::remove_dir_all(&self.beside) {
+            tracing::warn!(target: "mirrordna::backup", %error, dir = %self.beside.display(), "what was restored in part is left");
+        }
+    }
+}
+
+/// The name of a backup, as messages show it.
+pub(super) fn short(name: &Name) -> String {
+    name.to_string().chars().take(super::select::SHORT).collect()
+}

@@ -1,0 +1,368 @@
+//! Streams: cutting, storing and listing what goes into a backup, and reading it again in order.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io::{self, Read};
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use super::cut::Cutter;
+use super::error::{BackupError, Result};
+use super::index::Index;
+use super::keys::Name;
+use super::manifest::Stream;
+use super::repository::Repository;
+use super::seal::Kind;
+use super::store::Store;
+
+/// A list has at most this many entries.
+const MOST_IN_LIST: usize = 4_096;
+/// Levels of lists are added until so few entries are left.
+const MOST_IN_MANIFEST: usize = 64;
+/// More levels than any stream needs.
+const MOST_LEVELS: u8 = 8;
+const LIST_ENTRY: usize = 36;
+
+/// The name of a blob, and the length of its content.
+pub(super) type Item = (Name, u32);
+
+/// How many threads compress and seal, or open and decompress.
+pub(super) fn threads() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8)
+}
+
+/// The lists over the blobs of a stream, as they come.
+struct Lists<'a> {
+    store: &'a Store<'a>,
+    bytes: u64,
+    /// Of each level the entries that are in no list yet, and whether any are.
+    levels: Vec<(Vec<Item>, bool)>,
+}
+
+impl<'a> Lists<'a> {
+    fn new(store: &'a Store<'a>) -> Self {
+        Self { store, bytes: 0, levels: vec![(Vec::new(), false)] }
+    }
+
+    fn push(&mut self, item: Item) -> Result<()> {
+        self.bytes += u64::from(item.1);
+        self.push_at(0, item)
+    }
+
+    fn push_at(&mut self, level: usize, item: Item) -> Result<()> {
+        if self.levels.len() <= level {
+            self.levels.push((Vec::new(), false));
+        }
+        let Some((entries, _)) = self.levels.get_mut(level) else { return Ok(()) };
+        entries.push(item);
+        if item.0.0.first() == Some(&0) || entries.len() >= MOST_IN_LIST { self.close(level) } else { Ok(()) }
+    }
+
+    /// Makes a list of what is at a level.
+    fn close(&mut self, level: usize) -> Result<()> {
+        let Some((entries, listed)) = self.levels.get_mut(level) else { return Ok(()) };
+        *listed = true;
+        let content = encode_list(&std::mem::take(entries));
+        if content.is_empty() {
+            return Ok(());
+        }
+        let name = self.store.put(Kind::List, &content)?;
+        self.push_at(level + 1, (name, u32::try_from(content.len()).unwrap_or(u32::MAX)))
+    }
+
+    fn finish(mut self) -> Result<Stream> {
+        let mut level = 0;
+        loop {
+            let few =
+                self.levels.get(level).is_none_or(|(entries, listed)| !listed && entries.len() <= MOST_IN_MANIFEST);
+            if few {
+                let blobs = self.levels.get_mut(level).map(|(entries, _)| std::mem::take(entries)).unwrap_or_default();
+                return Ok(Stream { bytes: self.bytes, levels: u8::try_from(level).unwrap_or(u8::MAX), blobs });
+            }
+            self.close(level)?;
+            level += 1;
+        }
+    }
+}
+
+fn encode_list(items: &[Item]) -> Vec<u8> {
+    items.iter().flat_map(|(name, len)| name.0.into_iter().chain(len.to_le_bytes())).collect()
+}
+
+pub(super) fn decode_list(content: &[u8]) -> Option<Vec<Item>> {
+    let (entries, rest) = content.as_chunks::<LIST_ENTRY>();
+    let item = |entry: &[u8; LIST_ENTRY]| {
+        let (name, len) = entry.split_first_chunk::<32>()?;
+        Some((Name(*name), u32::from_le_bytes(len.try_into().ok()?)))
+    };
+    if rest.is_empty() { entries.iter().map(item).collect() } else { None }
+}
+
+/// Stores a stream. Its beginning is the blobs of `known`, in the repository already; `produce` hands over the bytes behind them.
+pub(super) fn write(
+    store: &Store<'_>,
+    known: impl Iterator<Item = Result<Item>>,
+    produce: impl FnOnce(&mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()>,
+) -> Result<Stream> {
+    let mut lists = Lists::new(store);
+    for item in known {
+        lists.push(item?)?;
+    }
+    let threads = threads();
+    let (pieces, waiting) = mpsc::sync_channel::<(u64, Vec<u8>)>(threads);
+    let (answers, stored) = mpsc::channel();
+    let waiting = Mutex::new(waiting);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            let (answers, waiting) = (answers.clone(), &waiting);
+            scope.spawn(move || {
+                loop {
+                    let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                    let Ok((number, piece)) = next else { break };
+                    let len = u32::try_from(piece.len()).unwrap_or(u32::MAX);
+                    let item = store.put(Kind::Data, &piece).map(|name| (name, len));
+                    if answers.send((number, item)).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        drop(answers);
+        let mut order = Order { next: 0, early: BTreeMap::new(), lists: &mut lists };
+        let mut count = 0;
+        let mut send = |piece: Vec<u8>| {
+            // Workers end only when nobody sends.
+            let _ = pieces.send((count, piece));
+            count += 1;
+            stored.try_iter().try_for_each(|(number, item)| order.take(number, item))
+        };
+        let mut cutter = Cutter::new(&store.repository().keys().gear);
+        let fed = produce(&mut |bytes| cutter.feed(bytes, &mut send));
+        let fed = fed.and_then(|()| {
+            let last = cutter.finish();
+            if last.is_empty() { Ok(()) } else { send(last) }
+        });
+        // Also after an error: the workers wait for it.
+        drop(pieces);
+        fed?;
+        stored.iter().try_for_each(|(number, item)| order.take(number, item))
+    })?;
+    lists.finish()
+}
+
+/// Puts what the workers did into the order of the stream.
+struct Order<'a, 'l> {
+    next: u64,
+    early: BTreeMap<u64, Item>,
+    lists: &'l mut Lists<'a>,
+}
+
+impl Order<'_, '_> {
+    fn take(&mut self, number: u64, item: Result<Item>) -> Result<()> {
+        self.early.insert(number, item?);
+        while let Some(item) = self.early.remove(&self.next) {
+            self.lists.push(item)?;
+            self.next += 1;
+        }
+        Ok(())
+    }
+}
+
+/// The data blobs of a stream in order. `fetch` gives the content of lists.
+pub(super) struct Items<F> {
+    fetch: F,
+    /// What is left of the lists that are open, the innermost last, with the level that their entries are of.
+    open: Vec<(u8, std::vec::IntoIter<Item>)>,
+}
+
+impl<F: FnMut(&Name) -> Result<Vec<u8>>> Items<F> {
+    pub(super) fn new(stream: &Stream, fetch: F) -> Self {
+        Self { fetch, open: vec![(stream.levels, stream.blobs.clone().into_iter())] }
+    }
+}
+
+impl<F: FnMut(&Name) -> Result<Vec<u8>>> Iterator for Items<F> {
+    type Item = Result<Item>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let (level, entries) = self.open.last_mut()?;
+            let level = *level;
+            let Some(item) = entries.next() else {
+                self.open.pop();
+                continue;
+            };
+            let Some(below) = level.checked_sub(1) else { return Some(Ok(item)) };
+            let damaged = |detail: &str| BackupError::corrupt(format!("the list {}", item.0), detail);
+            if level > MOST_LEVELS {
+                return Some(Err(damaged("it lies deeper than any list")));
+            }
+            match (self.fetch)(&item.0).map(|content| decode_list(&content)) {
+                Ok(Some(entries)) => self.open.push((below, entries.into_iter())),
+                Ok(None) => return Some(Err(damaged("its length is none of a list"))),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}
+
+type Task = Box<dyn FnOnce() + Send>;
+
+/// Threads that open and decompress blobs.
+pub(super) struct Pool {
+    tasks: Option<SyncSender<Task>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Pool {
+    pub(super) fn new() -> Self {
+        let (tasks, waiting) = mpsc::sync_channel::<Task>(threads());
+        let waiting = Arc::new(Mutex::new(waiting));
+        let thread = |_| {
+            let waiting = Arc::clone(&waiting);
+            std::thread::spawn(move || {
+                loop {
+                    let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                    let Ok(task) = next else { break };
+                    task();
+                }
+            })
+        };
+        Self { tasks: Some(tasks), threads: (0..threads()).map(thread).collect() }
+    }
+
+    fn run(&self, task: Task) {
+        if let Some(tasks) = &self.tasks {
+            // The threads live as long as the pool.
+            let _ = tasks.send(task);
+        }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.tasks = None;
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Reads a stream, some blobs ahead.
+pub(super) struct Reader<'p> {
+    repository: Repository,
+    index: Arc<Index>,
+    pool: &'p Pool,
+    items: Box<dyn Iterator<Item = Result<Item>> + Send>,
+    /// Blobs that are on their way.
+    ahead: VecDeque<Receiver<Result<Vec<u8>>>>,
+    now: Vec<u8>,
+    at: usize,
+    /// Bytes that were handed over.
+    consumed: u64,
+    /// What went wrong, for who sees only an error of input.
+    error: Option<BackupError>,
+}
+
+impl<'p> Reader<'p> {
+    pub(super) fn new(repository: &Repository, index: &Arc<Index>, pool: &'p Pool, stream: &Stream) -> Self {
+        let fetch = {
+            let (repository, index) = (repository.clone(), Arc::clone(index));
+            move |name: &Name| repository.blob(&index, Kind::List, name)
+        };
+        Self::over(repository, index, pool, Box::new(Items::new(stream, fetch)))
+    }
+
+    /// Reads blobs that are not all of a stream.
+    pub(super) fn over(
+        repository: &Repository,
+        index: &Arc<Index>,
+        pool: &'p Pool,
+        items: Box<dyn Iterator<Item = Result<Item>> + Send>,
+    ) -> Self {
+        Self {
+            repository: repository.clone(),
+            index: Arc::clone(index),
+            pool,
+            items,
+            ahead: VecDeque::new(),
+            now: Vec::new(),
+            at: 0,
+            consumed: 0,
+            error: None,
+        }
+    }
+
+    /// Asks for the next blobs before they are needed.
+    fn look_ahead(&mut self) {
+        while self.ahead.len() < 2 * threads() {
+            let (answer, blob) = mpsc::sync_channel(1);
+            match self.items.next() {
+                None => break,
+                Some(Err(error)) => drop(answer.send(Err(error))),
+                Some(Ok((name, len))) => {
+                    let (repository, index) = (self.repository.clone(), Arc::clone(&self.index));
+                    self.pool.run(Box::new(move || {
+                        let content = repository.blob(&index, Kind::Data, &name);
+                        let content = content.and_then(|content| {
+                            let right = u32::try_from(content.len()) == Ok(len);
+                            let wrong = || BackupError::corrupt(format!("the blob {name}"), "it has another length");
+                            right.then_some(content).ok_or_else(wrong)
+                        });
+                        // Whoever asked may have given up.
+                        let _ = answer.send(content);
+                    }));
+                }
+            }
+            self.ahead.push_back(blob);
+        }
+    }
+
+    /// The next blob; none at the end.
+    pub(super) fn next_blob(&mut self) -> Result<Option<Vec<u8>>> {
+        self.look_ahead();
+        let Some(blob) = self.ahead.pop_front() else { return Ok(None) };
+        let gone = || BackupError::corrupt("a blob", "the thread that read it ended");
+        blob.recv().map_err(|_| gone())?.map(Some)
+    }
+
+    /// Bytes that were read.
+    pub(super) fn consumed(&self) -> u64 {
+        self.consumed
+    }
+
+    /// Nothing comes any more.
+    pub(super) fn is_at_end(&mut self) -> Result<bool> {
+        let mut byte = [0];
+        io::Read::read(self, &mut byte).map(|read| read == 0).map_err(|error| self.failed(&error))
+    }
+
+    /// What an error of reading was.
+    pub(super) fn failed(&mut self, error: &io::Error) -> BackupError {
+        self.error.take().unwrap_or_else(|| BackupError::corrupt("a stream", error.to_string()))
+    }
+}
+
+impl Read for Reader<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        while self.at == self.now.len() {
+            match self.next_blob() {
+                Ok(None) => return Ok(0),
+                Ok(Some(blob)) => (self.now, self.at) = (blob, 0),
+                Err(error) => {
+                    let said = io::Error::other(error.to_string());
+                    self.error = Some(error);
+                    return Err(said);
+                }
+            }
+        }
+        let rest = self.now.get(self.at..).unwrap_or_default();
+        let len = rest.len().min(into.len());
+        if let (Some(to), Some(from)) = (into.get_mut(..len), rest.get(..len)) {
+            to.copy_from_slice(from);
+        }
+        self.at += len;
+        self.consumed += len as u64;
+        Ok(len)
+    }
+}

@@ -1,0 +1,140 @@
+//! A destination of which any access may fail: what was there stays sound, nothing half done counts, and the next attempt succeeds.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use mirrordna::backup::{
+    BackupError, CreateOptions, Destination, Folder, LocalFolder, PruneOptions, Repository, Result, Silent,
+    VerifyOptions,
+};
+
+use crate::support::{Fixture, noise, passphrase, sound};
+
+/// Fails at one access, or from one on.
+struct Failing {
+    inner: LocalFolder,
+    /// Accesses until one fails.
+    left: AtomicI64,
+    /// All that follow fail, too.
+    for_good: bool,
+}
+
+impl Failing {
+    fn new(dir: &Path, after: i64, for_good: bool) -> Arc<Self> {
+        Arc::new(Self { inner: LocalFolder::new(dir), left: AtomicI64::new(after), for_good })
+    }
+
+    fn access(&self) -> Result<()> {
+        let left = self.left.fetch_sub(1, Ordering::Relaxed);
+        if left == 0 || (left < 0 && self.for_good) {
+            let source = io::Error::new(io::ErrorKind::TimedOut, "the destination does not answer");
+            return Err(BackupError::Io { location: self.location(), source });
+        }
+        Ok(())
+    }
+}
+
+impl Destination for Failing {
+    fn location(&self) -> String {
+        self.inner.location()
+    }
+
+    fn list(&self, folder: Folder) -> Result<Vec<(String, u64)>> {
+        self.access()?;
+        self.inner.list(folder)
+    }
+
+    fn read(&self, folder: Folder, name: &str) -> Result<Vec<u8>> {
+        self.access()?;
+        self.inner.read(folder, name)
+    }
+
+    fn read_part(&self, folder: Folder, name: &str, offset: u64, len: usize) -> Result<Vec<u8>> {
+        self.access()?;
+        self.inner.read_part(folder, name, offset, len)
+    }
+
+    fn write(&self, folder: Folder, name: &str, content: &[u8]) -> Result<()> {
+        // The answer may be what is lost, and not the file.
+        self.inner.write(folder, name, content)?;
+        self.access()
+    }
+
+    fn remove(&self, folder: Folder, name: &str) -> Result<()> {
+        self.access()?;
+        self.inner.remove(folder, name)
+    }
+}
+
+/// Does some work with a failure at the first access, the second, and so on until it succeeds.
+fn each_failure(fixture: &Fixture, for_good: bool, work: impl Fn(&Repository) -> Result<()>) {
+    let dir = fixture.path("repository");
+    for after in 0..10_000 {
+        let failing = Failing::new(&dir, after, for_good);
+        let done =
+            Repository::open(Arc::clone(&failing) as _, &passphrase("right")).and_then(|repository| work(&repository));
+        let vault = fixture.path("vault");
+        let options = VerifyOptions { sample: None, vault: Some(&vault) };
+        let report = fixture.repository.verify(&options, &mut Silent).unwrap();
+        assert!(report.is_clean(), "after {after}: {:?} {:?}", report.faults, report.backups);
+        if done.is_ok() && failing.left.load(Ordering::Relaxed) >= 0 {
+            assert!(after > 3, "something was done");
+            return;
+        }
+    }
+    panic!("it never succeeds");
+}
+
+/// A backup that fails at any access, once or for good, leaves a sound repository.
+#[test]
+fn a_backup_may_fail_at_any_access() {
+    for for_good in [false, true] {
+        let fixture = Fixture::new();
+        let before = fixture.create();
+        fixture.write("more.bin", 0, &noise(1 << 20, 4));
+        each_failure(&fixture, for_good, |repository| {
+            repository.create(&fixture.vault, &CreateOptions::default(), &mut Silent).map(drop)
+        });
+        fixture.restore_sound(&before.name.unwrap(), "before", before.root);
+        fixture.restore_sound("latest", "latest", fixture.vault.state().root);
+    }
+}
+
+/// A prune that fails at any access, once or for good, takes nothing from the backups that stay.
+#[test]
+fn a_prune_may_fail_at_any_access() {
+    for for_good in [false, true] {
+        let fixture = Fixture::new();
+        for n in 0..3 {
+            fixture.write("changing.bin", 0, &noise(1 << 20, n));
+            fixture.create();
+        }
+        let first = fixture.repository.backups().unwrap().0.remove(0);
+        fixture.repository.delete(&[first.name], false).unwrap();
+        each_failure(&fixture, for_good, |repository| {
+            repository.prune(&PruneOptions { dry_run: false, grace: 0 }, &mut Silent).map(drop)
+        });
+        for (n, backup) in fixture.repository.backups().unwrap().0.iter().enumerate() {
+            let to = fixture.path(&format!("restored{n}"));
+            fixture.repository.restore(&backup.name, &to, &mut Silent).unwrap();
+            sound(&to, backup.root);
+        }
+    }
+}
+
+/// A restore that fails at any access leaves nothing.
+#[test]
+fn a_restore_may_fail_at_any_access() {
+    let fixture = Fixture::new();
+    let created = fixture.create();
+    let to = fixture.path("restored");
+    each_failure(&fixture, true, |repository| {
+        let done = repository.restore("latest", &to, &mut Silent).map(drop);
+        assert_eq!(done.is_ok(), to.exists());
+        assert!(!fixture.path("restored.restoring").exists());
+        done
+    });
+    sound(&to, created.root);
+}

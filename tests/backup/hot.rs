@@ -1,0 +1,46 @@
+//! Backups of a vault that is in use.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use mirrordna::storage::PrunePolicy;
+use mirrordna::vault::Tier;
+
+use crate::sample;
+use crate::support::{Fixture, noise};
+
+/// Eight threads write records and an artifact, and versions are pruned; each backup is the vault at its sequence, to the last bit.
+#[test]
+fn backups_of_a_vault_that_is_written_restore_to_its_root() {
+    let fixture = Fixture::new();
+    let done = AtomicBool::new(false);
+    let mut created = Vec::new();
+    std::thread::scope(|scope| {
+        for thread in 0..8_u64 {
+            let (fixture, done) = (&fixture, &done);
+            scope.spawn(move || {
+                let session = sample::session(&fixture.vault);
+                for n in 0.. {
+                    if done.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    sample::memory(&fixture.vault, &session, Tier::LongTerm, format!("{thread} {n}").as_str().into());
+                    if n % 8 == 0 {
+                        fixture.write(&format!("file{thread}"), n * 1_000, &noise(50_000, n));
+                    }
+                }
+            });
+        }
+        for round in 0..6 {
+            created.push(fixture.create());
+            if round % 2 == 1 {
+                fixture.vault.prune(PrunePolicy { keep: Some(1), ..PrunePolicy::default() }).unwrap();
+            }
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    assert!(created.windows(2).all(|pair| pair[0].sequence < pair[1].sequence), "there were changes in between");
+    for (n, created) in created.iter().enumerate() {
+        assert_eq!(fixture.vault.storage().root(created.sequence).unwrap(), created.root);
+        fixture.restore_sound(created.name.as_deref().unwrap(), &format!("restored{n}"), created.root);
+    }
+}

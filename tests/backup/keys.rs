@@ -1,0 +1,116 @@
+//! Who can open a repository, and what is said to who cannot.
+
+use std::fs;
+use std::sync::Arc;
+
+use mirrordna::backup::{BackupError, Cost, LocalFolder, Repository, Secret};
+use mirrordna::record::Checksum;
+use zeroize::Zeroizing;
+
+use crate::support::{Fixture, bytes_of, files, init, open, passphrase, scratch};
+
+fn open_with(fixture: &Fixture, secret: &Secret) -> Result<Repository, BackupError> {
+    Repository::open(Arc::new(LocalFolder::new(&fixture.path("repository"))), secret)
+}
+
+/// A passphrase and a key file open the same repository; each can be taken away, but not the last.
+#[test]
+fn slots_are_added_and_removed() {
+    let fixture = Fixture::new();
+    let created = fixture.create();
+    let key = Secret::KeyFile(Zeroizing::new(vec![7; 32]));
+    assert!(matches!(open_with(&fixture, &key).map(drop), Err(BackupError::WrongSecret { what: "key file", .. })));
+    let slot = fixture.repository.add_key(&key, "the safe", Cost::LEAST).unwrap();
+    let opened = open_with(&fixture, &key).unwrap();
+    opened.restore("latest", &fixture.path("restored"), &mut mirrordna::backup::Silent).unwrap();
+    crate::support::sound(&fixture.path("restored"), created.root);
+    let (slots, faults) = opened.slots().unwrap();
+    assert_eq!((slots.len(), faults.len()), (2, 0));
+    let first = slots.iter().find(|other| other.id != slot).unwrap().id.clone();
+    opened.remove_key(&first).unwrap();
+    assert!(matches!(open_with(&fixture, &passphrase("right")).map(drop), Err(BackupError::WrongSecret { .. })));
+    assert!(matches!(opened.remove_key(&slot), Err(BackupError::Argument { .. })));
+    open_with(&fixture, &key).unwrap();
+}
+
+/// Changing a passphrase rewrites the slot and nothing else.
+#[test]
+fn a_passphrase_change_writes_little() {
+    let fixture = Fixture::new();
+    fixture.create();
+    let before = files(&fixture.path("repository"));
+    fixture.repository.change_key(&passphrase("other"), Cost::LEAST).unwrap();
+    let after = files(&fixture.path("repository"));
+    let fresh: u64 = after.iter().filter(|file| !before.contains(file)).map(|(_, len)| len).sum();
+    assert!(fresh > 0 && fresh < 1_000, "{fresh}");
+    assert_eq!(before.len(), after.len());
+    assert!(matches!(open_with(&fixture, &passphrase("right")).map(drop), Err(BackupError::WrongSecret { .. })));
+    assert_eq!(open_with(&fixture, &passphrase("other")).unwrap().backups().unwrap().0.len(), 1);
+}
+
+/// A wrong passphrase, no slot at all, and a damaged slot are three different things to say.
+#[test]
+fn failures_to_open_are_told_apart() {
+    let fixture = Fixture::new();
+    let keys = fixture.path("repository/keys");
+    let slot = files(&keys).pop().unwrap().0;
+    let whole = fs::read(&slot).unwrap();
+    let said = |secret: &str| open_with(&fixture, &passphrase(secret)).map(drop).unwrap_err().to_string();
+    let wrong = said("wrong");
+    assert!(wrong.starts_with("wrong passphrase"), "{wrong}");
+    let mut damaged = whole.clone();
+    damaged[70] ^= 1;
+    fs::write(&slot, &damaged).unwrap();
+    let damaged = said("right");
+    assert!(damaged.contains("is damaged"), "{damaged}");
+    fs::remove_file(&slot).unwrap();
+    let missing = said("right");
+    assert!(missing.contains("has no key slot"), "{missing}");
+    fs::write(&slot, &whole).unwrap();
+    open_with(&fixture, &passphrase("right")).unwrap();
+    assert!(matches!(open_with(&fixture, &Secret::None).map(drop), Err(BackupError::NoSecret { .. })));
+}
+
+/// A slot that asks for 64 GiB of memory is refused, and the others are tried.
+#[test]
+fn a_hostile_slot_is_refused() {
+    let fixture = Fixture::new();
+    let slot = files(&fixture.path("repository/keys")).pop().unwrap().0;
+    let mut hostile = fs::read(&slot).unwrap();
+    let at = 8 + 2 + 16 + 8 + 8;
+    hostile[at..at + 4].copy_from_slice(&(64_u32 << 20).to_le_bytes());
+    let end = hostile.len() - 32;
+    let sum = Checksum::of(&hostile[..end]);
+    hostile[end..].copy_from_slice(&sum.0);
+    fs::write(&slot, &hostile).unwrap();
+    let error = open_with(&fixture, &passphrase("right")).map(drop).unwrap_err();
+    assert!(matches!(&error, BackupError::HostileSlot { asked, .. } if asked.starts_with("65536 MiB")), "{error}");
+}
+
+/// A plain repository opens without a passphrase, and a passphrase never opens an open slot that somebody put there.
+#[test]
+fn plain_repositories_open_only_when_that_is_meant() {
+    let dir = scratch();
+    let folder = Arc::new(LocalFolder::new(dir.path()));
+    let repository = Repository::init(Arc::clone(&folder) as _, &Secret::None, "", Cost::LEAST).unwrap();
+    assert!(repository.is_plain());
+    assert!(Repository::open(Arc::clone(&folder) as _, &Secret::None).unwrap().is_plain());
+    assert!(Repository::open(folder, &passphrase("any")).is_err());
+}
+
+/// Nothing else than a new or empty folder becomes a repository.
+#[test]
+fn a_repository_is_made_in_an_empty_place() {
+    let dir = scratch();
+    init(dir.path());
+    let again = Repository::init(Arc::new(LocalFolder::new(dir.path())), &passphrase("x"), "", Cost::LEAST);
+    assert!(matches!(again.map(drop), Err(BackupError::Occupied { .. })));
+    let other = scratch();
+    fs::write(other.path().join("file"), b"x").unwrap();
+    let there = Repository::init(Arc::new(LocalFolder::new(other.path())), &passphrase("x"), "", Cost::LEAST);
+    assert!(matches!(there.map(drop), Err(BackupError::Occupied { .. })));
+    assert!(matches!(open(other.path()).map(drop), Err(BackupError::NotARepository { .. })));
+    let empty = Repository::init(Arc::new(LocalFolder::new(&dir.path().join("new"))), &passphrase(""), "", Cost::LEAST);
+    assert!(matches!(empty.map(drop), Err(BackupError::Argument { .. })));
+    assert_eq!(bytes_of(other.path()), 1);
+}

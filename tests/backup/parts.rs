@@ -1,0 +1,150 @@
+//! Parts of backups as plain files, sealed files to hand over, and the backups of the protocol's reference.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use mirrordna::artifacts::{Caller, NewNode, ROOT};
+use mirrordna::backup::archive::SealedFile;
+use mirrordna::backup::{BackupError, Extracted, Part, Repository, Silent, VerifyOptions};
+use mirrordna::interchange::{self, ImportOptions};
+use mirrordna::record::Kind;
+use mirrordna::storage::{Durability, record_file};
+use mirrordna::vault::{Filter, Tier};
+use mirrordna::{Vault, VaultOptions};
+
+use crate::sample;
+use crate::support::{Fixture, files, init, noise, passphrase, scratch, sound};
+
+fn extract(fixture: &Fixture, part: &str, to: &str) -> Result<Extracted, BackupError> {
+    fixture.repository.extract("latest", &Part::parse(part), &fixture.path(to), &mut Silent)
+}
+
+/// A collection comes back as the files that the mount shows, without what was deleted.
+#[test]
+fn a_collection_or_a_record_comes_back_as_files() {
+    let fixture = Fixture::new();
+    let session = sample::session(&fixture.vault);
+    let gone = sample::memory(&fixture.vault, &session, Tier::LongTerm, "gone".into());
+    fixture.vault.delete(Kind::Memory, &gone.id).unwrap();
+    fixture.create();
+    let extracted = extract(&fixture, "memories", "memories").unwrap();
+    let memories: Vec<_> = fixture.vault.list(Kind::Memory, &Filter::default()).unwrap().map(Result::unwrap).collect();
+    assert_eq!(extracted.files, memories.len() as u64);
+    assert_eq!(files(&fixture.path("memories")).len(), memories.len());
+    for memory in &memories {
+        let file = fixture.path("memories").join("memories").join(format!("{}.json", memory.id));
+        assert_eq!(fs::read(file).unwrap(), record_file(&memory.value));
+    }
+    extract(&fixture, &memories[0].id, "one").unwrap();
+    assert_eq!(files(&fixture.path("one")).len(), 1);
+    let missing = extract(&fixture, &gone.id, "none").unwrap_err();
+    assert!(matches!(missing, BackupError::NotFound { .. }), "{missing}");
+    assert!(!fixture.path("none").exists());
+}
+
+/// Artifacts come back with content, mode, links and directories.
+#[test]
+fn artifacts_come_back_as_files() {
+    const ME: Caller = Caller { uid: 1000, gid: 1000, umask: 0o022 };
+    let fixture = Fixture::new();
+    let vault_files = fixture.vault.artifacts().unwrap();
+    let dir = vault_files.create(ROOT, b"reports", &NewNode::directory(0o755), &ME).unwrap().ino;
+    let file = vault_files.create(dir, b"2026.bin", &NewNode::file(0o640), &ME).unwrap().ino;
+    let content = noise(700_000, 3);
+    assert_eq!(vault_files.write(file, 300_000, &content, Default::default()).unwrap(), content.len());
+    vault_files.link(file, dir, b"same.bin").unwrap();
+    vault_files.create(dir, b"link", &NewNode::symlink(b"2026.bin"), &ME).unwrap();
+    vault_files.commit(Durability::Buffered).unwrap();
+    fixture.create();
+    let extracted = extract(&fixture, "artifacts/reports", "out").unwrap();
+    assert_eq!((extracted.files, extracted.left_out), (4, 0));
+    let out = fixture.path("out/reports");
+    let read = fs::read(out.join("2026.bin")).unwrap();
+    assert!(read[..300_000].iter().all(|byte| *byte == 0) && read[300_000..] == content);
+    assert_eq!(fs::metadata(out.join("2026.bin")).unwrap().permissions().mode() & 0o777, 0o640);
+    assert_eq!(fs::read(out.join("same.bin")).unwrap(), read);
+    assert_eq!(fs::read_link(out.join("link")).unwrap(), Path::new("2026.bin"));
+    extract(&fixture, "artifacts/reports/2026.bin", "single").unwrap();
+    assert_eq!(fs::read(fixture.path("single/2026.bin")).unwrap(), read);
+    extract(&fixture, "artifacts", "all").unwrap();
+    assert_eq!(fs::read(fixture.path("all/noise.bin")).unwrap(), noise(3 << 20, 1));
+    assert!(matches!(extract(&fixture, "artifacts/nothing", "none"), Err(BackupError::NotFound { .. })));
+}
+
+/// A sealed file is a repository by itself: it verifies, restores, and can be imported into another one.
+#[test]
+fn a_backup_goes_from_hand_to_hand_in_one_sealed_file() {
+    let fixture = Fixture::new();
+    let created = fixture.create();
+    let path = fixture.path("handover.mdna");
+    let secret = passphrase("handover");
+    fixture.repository.export("latest", &path, &secret, &mut Silent).unwrap();
+    assert!(matches!(
+        fixture.repository.export("latest", &path, &secret, &mut Silent),
+        Err(BackupError::Occupied { .. })
+    ));
+    let open = |path: &Path| Repository::open(Arc::new(SealedFile::open(path)?), &secret);
+    let sealed = open(&path).unwrap();
+    assert!(sealed.verify(&VerifyOptions::default(), &mut Silent).unwrap().is_clean());
+    sealed.restore("latest", &fixture.path("restored"), &mut Silent).unwrap();
+    sound(&fixture.path("restored"), created.root);
+    let other = scratch();
+    let repository = init(&other.path().join("repository"));
+    assert_eq!(repository.import(&path, &secret, &mut Silent).unwrap().len(), 1);
+    assert_eq!(repository.import(&path, &secret, &mut Silent).unwrap().len(), 0, "it is there already");
+    assert!(repository.verify(&VerifyOptions::default(), &mut Silent).unwrap().is_clean());
+    repository.restore("latest", &other.path().join("restored"), &mut Silent).unwrap();
+    sound(&other.path().join("restored"), created.root);
+    // A file that was cut, or of which a byte is another one.
+    let whole = fs::read(&path).unwrap();
+    for at in (0..whole.len()).step_by(whole.len() / 60) {
+        let mut flipped = whole.clone();
+        flipped[at] ^= 1;
+        fs::write(&path, &flipped).unwrap();
+        let clean = open(&path)
+            .is_ok_and(|file| file.verify(&VerifyOptions::default(), &mut Silent).is_ok_and(|r| r.is_clean()));
+        assert!(!clean, "byte {at}");
+        fs::write(&path, &whole[..at]).unwrap();
+        assert!(open(&path).is_err(), "cut at {at}");
+    }
+}
+
+/// The reference's own backups are read, and one that is not what its metadata says is refused.
+#[test]
+fn backups_of_the_reference_are_imported() {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/backups");
+    let fixture = Fixture::empty();
+    let import = |name: &str, passphrase: Option<&str>, vault: &Vault| {
+        interchange::import_backup(
+            vault,
+            &data.join(name),
+            passphrase,
+            &ImportOptions::default(),
+            &mut interchange::Silent,
+        )
+    };
+    let plain = import("backup_plain.tar.gz", None, &fixture.vault).unwrap();
+    assert!(plain.total().taken > 100, "{:?}", plain.total());
+    let other = Vault::create(&fixture.path("other"), &VaultOptions::default()).unwrap();
+    let key = fs::read_to_string(data.join("encryption_key.txt")).unwrap();
+    let encrypted = import("backup_encrypted.tar.gz.enc", Some(key.trim_end()), &other).unwrap();
+    assert_eq!(encrypted.total(), plain.total());
+    assert!(import("backup_encrypted.tar.gz.enc", Some("wrong"), &other).is_err());
+    assert!(import("backup_encrypted.tar.gz.enc", None, &other).is_err());
+    for (name, passphrase) in [("backup_plain.tar.gz", None), ("backup_encrypted.tar.gz.enc", Some(key.trim_end()))] {
+        let mut bytes = fs::read(data.join(name)).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        let copy = fixture.path(name);
+        fs::write(&copy, bytes).unwrap();
+        let metadata = format!("{}_metadata.json", name.split('.').next().unwrap());
+        fs::copy(data.join(&metadata), fixture.path(&metadata)).unwrap();
+        let before = other.state().sequence;
+        let error =
+            interchange::import_backup(&other, &copy, passphrase, &ImportOptions::default(), &mut interchange::Silent);
+        assert!(error.unwrap_err().to_string().contains("checksum"));
+        assert_eq!(other.state().sequence, before);
+    }
+}

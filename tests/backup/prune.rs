@@ -1,0 +1,143 @@
+//! Deleting and pruning: what nobody needs goes, in two phases, and nothing else.
+
+use std::fs;
+
+use mirrordna::backup::{BackupError, Created, PruneOptions, RepositoryPruned, Retention, Silent, VerifyOptions};
+
+use crate::support::{Fixture, bytes_of, files, noise};
+
+fn prune(fixture: &Fixture, grace: u64) -> RepositoryPruned {
+    fixture.repository.prune(&PruneOptions { dry_run: false, grace }, &mut Silent).unwrap()
+}
+
+fn assert_sound(fixture: &Fixture) {
+    let vault = fixture.path("vault");
+    let options = VerifyOptions { sample: None, vault: Some(&vault) };
+    let report = fixture.repository.verify(&options, &mut Silent).unwrap();
+    assert!(report.is_clean(), "{:?} {:?}", report.faults, report.backups);
+}
+
+/// Three backups, each with 2 MiB of its own that is gone from the vault with the next one.
+fn three(fixture: &Fixture) -> Vec<Created> {
+    (0..3)
+        .map(|n| {
+            fixture.write("changing.bin", 0, &noise(2 << 20, n));
+            let created = fixture.create();
+            fixture.vault.prune(mirrordna::storage::PrunePolicy { keep: Some(1), ..Default::default() }).unwrap();
+            created
+        })
+        .collect()
+}
+
+/// What only a deleted backup needed is marked first and goes later; what others need stays.
+#[test]
+fn what_nobody_needs_goes_in_two_phases() {
+    let fixture = Fixture::new();
+    let created = three(&fixture);
+    let full = bytes_of(&fixture.path("repository"));
+    fixture.repository.delete(&[created[1].name.clone().unwrap()], false).unwrap();
+    assert_sound(&fixture);
+    let dry = fixture.repository.prune(&PruneOptions { dry_run: true, grace: 0 }, &mut Silent).unwrap();
+    let marked = prune(&fixture, 3_600);
+    assert_eq!(dry, marked);
+    assert!(marked.marked > 0 && marked.removed == 0, "{marked:?}");
+    assert_sound(&fixture);
+    // Within the grace time nothing goes.
+    assert_eq!(prune(&fixture, 3_600).removed, 0);
+    let removed = prune(&fixture, 0);
+    assert!(removed.removed >= marked.marked && removed.removed_bytes > 1 << 20, "{removed:?}");
+    assert_sound(&fixture);
+    assert!(bytes_of(&fixture.path("repository")) < full - (1 << 20));
+    assert_eq!(files(&fixture.path("repository/marks")), []);
+    for created in [&created[0], &created[2]] {
+        let name = created.name.as_deref().unwrap();
+        fixture.restore_sound(name, &format!("restored{}", created.sequence), created.root);
+    }
+    // A prune with nothing to do does nothing.
+    let before = files(&fixture.path("repository"));
+    assert_eq!(prune(&fixture, 0).removed, 0);
+    assert_eq!(files(&fixture.path("repository")), before);
+}
+
+/// A pack that was marked and is needed again, by a backup that was under way, comes back.
+#[test]
+fn what_is_needed_again_is_kept() {
+    let fixture = Fixture::new();
+    let created = three(&fixture);
+    let manifest = fixture.path("repository/backups").join(created[1].name.as_deref().unwrap());
+    let bytes = fs::read(&manifest).unwrap();
+    fixture.repository.delete(&[created[1].name.clone().unwrap()], false).unwrap();
+    assert!(prune(&fixture, 3_600).marked > 0);
+    // As a backup would end now that began before the mark was there.
+    fs::write(&manifest, bytes).unwrap();
+    fixture.restore_sound(created[1].name.as_deref().unwrap(), "while_marked", created[1].root);
+    let pruned = prune(&fixture, 0);
+    assert!(pruned.kept_again > 0, "{pruned:?}");
+    assert_sound(&fixture);
+    fixture.restore_sound(created[1].name.as_deref().unwrap(), "restored", created[1].root);
+}
+
+/// New backups do not rely on what is marked.
+#[test]
+fn new_backups_do_not_rely_on_what_is_marked() {
+    let fixture = Fixture::new();
+    let created = fixture.create();
+    fixture.write("more", 0, b"more");
+    let kept = fixture.create();
+    fixture.repository.delete(&[kept.name.unwrap(), created.name.unwrap()], false).unwrap();
+    assert!(prune(&fixture, 3_600).kept == 0);
+    let again = fixture.create();
+    assert!(again.stored.new_blobs > 0);
+    prune(&fixture, 0);
+    assert_sound(&fixture);
+    fixture.restore_sound("latest", "restored", again.root);
+}
+
+/// Many small packs, as backups by the minute leave them, become few.
+#[test]
+fn many_small_packs_and_index_files_become_few() {
+    let fixture = Fixture::new();
+    for n in 0..40 {
+        fixture.write(&format!("file{n}"), 0, &noise(5_000, n));
+        fixture.create();
+    }
+    let last = fixture.vault.state().root;
+    assert!(files(&fixture.path("repository/packs")).len() >= 40);
+    prune(&fixture, 0);
+    prune(&fixture, 0);
+    assert!(files(&fixture.path("repository/packs")).len() < 10);
+    assert!(files(&fixture.path("repository/index")).len() < 4);
+    assert_sound(&fixture);
+    fixture.restore_sound("latest", "restored", last);
+}
+
+/// Whoever cannot read a backup does not know what it needs, and removes nothing.
+#[test]
+fn nothing_is_removed_while_a_backup_cannot_be_read() {
+    let fixture = Fixture::new();
+    let created = three(&fixture);
+    fixture.repository.delete(&[created[0].name.clone().unwrap()], false).unwrap();
+    let manifest = fixture.path("repository/backups").join(created[1].name.as_deref().unwrap());
+    let mut bytes = fs::read(&manifest).unwrap();
+    bytes[100] ^= 1;
+    fs::write(&manifest, bytes).unwrap();
+    let before = files(&fixture.path("repository/packs"));
+    let refused = fixture.repository.prune(&PruneOptions { dry_run: false, grace: 0 }, &mut Silent);
+    assert!(matches!(refused, Err(BackupError::Corrupt { .. })));
+    assert_eq!(files(&fixture.path("repository/packs")), before);
+}
+
+/// A policy keeps what it says, and never nothing by mistake.
+#[test]
+fn a_policy_deletes_the_rest() {
+    let fixture = Fixture::new();
+    for _ in 0..5 {
+        fixture.create();
+    }
+    let would = fixture.repository.forget(&Retention { last: 2, ..Retention::default() }, true).unwrap();
+    assert_eq!((would.len(), fixture.repository.backups().unwrap().0.len()), (3, 5));
+    let deleted = fixture.repository.forget(&Retention { last: 2, ..Retention::default() }, false).unwrap();
+    assert_eq!((deleted, fixture.repository.backups().unwrap().0.len()), (would, 2));
+    assert!(matches!(fixture.repository.forget(&Retention::default(), false), Err(BackupError::Argument { .. })));
+    assert_sound(&fixture);
+}
