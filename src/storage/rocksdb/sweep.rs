@@ -225,20 +225,19 @@ impl RocksStorage {
         let mut iterator = self.database.iterate(Cf::Chunks, &[])?;
         iterator.seek_to_first();
         while let Some((stored, value)) = iterator.item() {
-            if let Some(id) = key::split_chunk(stored) {
-                if let Stored::At(place) = file_rows::decode_chunk(id, value)?
-                    && numbers.contains(&place.segment)
-                    && !kept.contains(&place.segment)
-                {
-                    match self.segments.read(id, &place) {
-                        Ok(content) => moved.push((id, place, self.segments.copy(id, &content, place.sha256)?)),
-                        Err(StorageError::Corrupt { what, detail }) => {
-                            // Nothing of it is touched: what is damaged may yet be saved by hand.
-                            tracing::error!(target: "mirrordna::storage", what, detail, "a segment cannot be compacted");
-                            kept.insert(place.segment);
-                        }
-                        Err(error) => return Err(error),
+            if let Some(id) = key::split_chunk(stored)
+                && let Stored::At(place) = file_rows::decode_chunk(id, value)?
+                && numbers.contains(&place.segment)
+                && !kept.contains(&place.segment)
+            {
+                match self.segments.read(id, &place) {
+                    Ok(content) => moved.push((id, place, self.segments.copy(id, &content, place.sha256)?)),
+                    Err(StorageError::Corrupt { what, detail }) => {
+                        // Nothing of it is touched: what is damaged may yet be saved by hand.
+                        tracing::error!(target: "mirrordna::storage", what, detail, "a segment cannot be compacted");
+                        kept.insert(place.segment);
                     }
+                    Err(error) => return Err(error),
                 }
             }
             iterator.next();
