@@ -11,7 +11,7 @@ use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::ptr;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -83,7 +83,7 @@ fn abort_file(point: &Path) -> io::Result<OwnedFd> {
 
 /// Forks the watcher, which is told when the thread ends that forked it, and waits until it is not needed any more.
 fn watch_over_this_thread(aborts: &[OwnedFd], stopped: &Receiver<()>) {
-    let mut aborts: Vec<RawFd> = aborts.iter().map(|file| file.as_raw_fd()).collect();
+    let mut aborts: Vec<RawFd> = aborts.iter().map(AsRawFd::as_raw_fd).collect();
     aborts.sort_unstable();
     let thread = format!("/proc/{}/task/{}", std::process::id(), rustix::thread::gettid().as_raw_nonzero());
     let Ok(thread) = CString::new(thread) else { return };
