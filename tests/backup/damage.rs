@@ -243,7 +243,7 @@ fn a_sample_reads_some_packs() {
     assert!(report.is_clean() && report.packs == 10 && report.read == 2, "{report:?}");
 }
 
-fn copy_dir(from: &Path, to: &Path) {
+pub(crate) fn copy_dir(from: &Path, to: &Path) {
     for (path, _) in files(from) {
         let to = to.join(path.strip_prefix(from).unwrap());
         fs::create_dir_all(to.parent().unwrap()).unwrap();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use mirrordna::artifacts::{Caller, NewNode, ROOT};
 use mirrordna::backup::archive::SealedFile;
-use mirrordna::backup::{BackupError, Extracted, Part, Repository, Silent, VerifyOptions};
+use mirrordna::backup::{BackupError, Cost, Extracted, Part, Repository, Silent, VerifyOptions};
 use mirrordna::interchange::{self, ImportOptions};
 use mirrordna::record::Kind;
 use mirrordna::storage::{Durability, record_file};
@@ -80,9 +80,9 @@ fn a_backup_goes_from_hand_to_hand_in_one_sealed_file() {
     let created = fixture.create();
     let path = fixture.path("handover.mdna");
     let secret = passphrase("handover");
-    fixture.repository.export("latest", &path, &secret, &mut Silent).unwrap();
+    fixture.repository.export("latest", &path, (&secret, Cost::LEAST), &mut Silent).unwrap();
     assert!(matches!(
-        fixture.repository.export("latest", &path, &secret, &mut Silent),
+        fixture.repository.export("latest", &path, (&secret, Cost::LEAST), &mut Silent),
         Err(BackupError::Occupied { .. })
     ));
     let open = |path: &Path| Repository::open(Arc::new(SealedFile::open(path)?), &secret);

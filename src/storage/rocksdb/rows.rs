@@ -61,8 +61,7 @@ impl RocksStorage {
         let mut page = RowPage::default();
         let mut log = self.database.iterate(Cf::Log, &[])?;
         log.seek(from);
-        let first = from.try_into().map(Sequence::from_be_bytes).unwrap_or(1);
-        let mut expected = first;
+        let mut expected = from.try_into().map_or(1, Sequence::from_be_bytes);
         while let Some((stored, entry)) = log.item() {
             let sequence = Sequence::from_be_bytes(stored.try_into().map_err(|_| unreadable("log", stored))?);
             if sequence > upto {
