@@ -105,7 +105,7 @@ fn a_backup_may_fail_at_any_access() {
         each_failure(&fixture, for_good, |repository| {
             repository.create(&fixture.vault, &CreateOptions::default(), &mut Silent).map(drop)
         });
-        fixture.restore_sound(&before.name.unwrap(), "before", before.root);
+        fixture.restore_sound(&before.name.unwrap(), "first", before.root);
         fixture.restore_sound("latest", "latest", fixture.vault.state().root);
     }
 }

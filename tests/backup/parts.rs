@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use mirrordna::artifacts::{Caller, NewNode, ROOT};
+use mirrordna::artifacts::{Caller, NewNode, ROOT, WriteOptions};
 use mirrordna::backup::archive::SealedFile;
 use mirrordna::backup::{BackupError, Cost, Extracted, Part, Repository, Silent, VerifyOptions};
 use mirrordna::interchange::{self, ImportOptions};
@@ -53,7 +53,7 @@ fn artifacts_come_back_as_files() {
     let dir = vault_files.create(ROOT, b"reports", &NewNode::directory(0o755), &ME).unwrap().ino;
     let file = vault_files.create(dir, b"2026.bin", &NewNode::file(0o640), &ME).unwrap().ino;
     let content = noise(700_000, 3);
-    assert_eq!(vault_files.write(file, 300_000, &content, Default::default()).unwrap(), content.len());
+    assert_eq!(vault_files.write(file, 300_000, &content, WriteOptions::default()).unwrap(), content.len());
     vault_files.link(file, dir, b"same.bin").unwrap();
     vault_files.create(dir, b"link", &NewNode::symlink(b"2026.bin"), &ME).unwrap();
     vault_files.commit(Durability::Buffered).unwrap();

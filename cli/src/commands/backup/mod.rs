@@ -392,7 +392,7 @@ impl Events<'_> {
                 ("done", done.into()),
                 ("total", total.into()),
             ]);
-            self.context.event(&event);
+            Context::event(&event);
         }
     }
 }
