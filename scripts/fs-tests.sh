@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs the POSIX conformance tests (pjdfstest) and the file system exerciser (fsx) on artifacts/ of a new, mounted vault.
+# Runs the POSIX conformance tests (pjdfstest) and the file system exerciser (fsx) on artifacts/ of a new, mounted vault, over
+# two connections and over one.
 # Arguments: how many operations fsx does (1000000), the seed of the first of its runs (1). FS_TESTS_DIR says where the
 # vault is made (a temporary directory), FS_TESTS_TOOLS where the two programs are installed. Root, since pjdfstest
 # changes users.
@@ -21,25 +22,32 @@ cleanup() {
 trap cleanup EXIT
 chmod 755 "$dir"
 mkdir "$dir/mnt"
-"$mirrordna" --quiet --vault "$dir/vault" init >/dev/null
-"$mirrordna" --quiet --vault "$dir/vault" --log-file "$dir/log" mount --allow-other "$dir/mnt"
-files="$dir/mnt/artifacts"
-chmod 755 "$files"
-mkdir -m 777 "$files/posix"
 
-echo "== pjdfstest"
-"$FS_TESTS_TOOLS/bin/pjdfstest" -c tests/mount/pjdfstest.toml -p "$files/posix" >"$dir/pjdfstest.log" || failed=1
-grep -E 'FAILED|skipped *$|^Summary' "$dir/pjdfstest.log" || true
+for way in two one; do
+    vault="$dir/vault-$way"
+    option=()
+    [[ $way = two ]] || option=(--one-connection)
+    echo "==== over $way connection(s)"
+    "$mirrordna" --quiet --vault "$vault" init >/dev/null
+    "$mirrordna" --quiet --vault "$vault" --log-file "$dir/log" mount --allow-other "${option[@]}" "$dir/mnt"
+    files="$dir/mnt/artifacts"
+    chmod 755 "$files"
+    mkdir -m 777 "$files/posix"
 
-echo "== fsx, $operations operations from seed $seed"
-(cd "$dir" && "$FS_TESTS_TOOLS/bin/fsx" -q -f "$OLDPWD/tests/mount/fsx.toml" -S "$seed" -N "$operations" -P "$dir" \
-    "$files/fsx") || failed=1
-# The source of the mount names the process that serves it.
-server=$(findmnt --noheadings --output SOURCE "$files" | sed 's/^mirrordna:\([0-9]*\).*/\1/')
-awk '/VmHWM/ {printf "the process of the mount had at most %d MB\n", $2 / 1024}' "/proc/$server/status"
+    echo "== pjdfstest"
+    "$FS_TESTS_TOOLS/bin/pjdfstest" -c tests/mount/pjdfstest.toml -p "$files/posix" >"$dir/pjdfstest.log" || failed=1
+    grep -E 'FAILED|skipped *$|^Summary' "$dir/pjdfstest.log" || true
 
-echo "== unmount, verify"
-"$mirrordna" --quiet umount "$dir/mnt"
-"$mirrordna" --vault "$dir/vault" verify || failed=1
+    echo "== fsx, $operations operations from seed $seed"
+    (cd "$dir" && "$FS_TESTS_TOOLS/bin/fsx" -q -f "$OLDPWD/tests/mount/fsx.toml" -S "$seed" -N "$operations" -P "$dir" \
+        "$files/fsx") || failed=1
+    # The source of the mount names the process that serves it.
+    server=$(findmnt --noheadings --output SOURCE --target "$files" | sed 's/^mirrordna:\([0-9]*\).*/\1/')
+    awk '/VmHWM/ {printf "the process of the mount had at most %d MB\n", $2 / 1024}' "/proc/$server/status"
+
+    echo "== unmount, verify"
+    "$mirrordna" --quiet umount "$dir/mnt"
+    "$mirrordna" --vault "$vault" verify || failed=1
+done
 if grep ERROR "$dir/log"; then failed=1; fi
 exit "${failed:-0}"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what building and running need: a C++ compiler and clang for RocksDB, fuse3 for the mount, and with `tests` the
-# programs that the tests drive, of which two come from crates.io; with `bench` what the mount is compared with. Does nothing that is already done.
+# programs that the tests drive, of which two come from crates.io; with `bench` what the mount is compared with; with
+# `endurance` what works on it for long, and shows where it hangs. Does nothing that is already done.
 set -euo pipefail
 
 packages=(build-essential clang libclang-dev fuse3 pkg-config)
@@ -10,6 +11,10 @@ fi
 
 if [[ "${1:-}" == bench ]]; then
     packages+=(bindfs gocryptfs fio git python3)
+fi
+
+if [[ "${1:-}" == endurance ]]; then
+    packages+=(fio gdb)
 fi
 
 missing=()

@@ -14,12 +14,18 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use fuser::{InitFlags, KernelConfig};
 use rustix::io::Errno;
 use rustix::mount::MountFlags;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
 use crate::error::MountError;
 use crate::mountpoint::SUBTYPE;
+
+/// The largest request, and how much of a file is read ahead.
+pub(crate) const REQUEST: u32 = 1 << 20;
+/// How many requests of the kernel's own (reading ahead, writing back) may be under way.
+const BACKGROUND: u16 = 64;
 
 /// The kernel's door to file systems in processes.
 const DEVICE: &str = "/dev/fuse";
@@ -29,7 +35,6 @@ const HELPER_SOCKET: (&str, &str) = ("_FUSE_COMMFD", "0");
 
 /// How something is to be mounted. Set-id bits and device files never have an effect in a mount of ours.
 #[derive(Clone, Copy, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(crate) struct Terms<'a> {
     /// What `mount` and `df` show as the source.
     pub(crate) source: &'a OsStr,
@@ -37,7 +42,6 @@ pub(crate) struct Terms<'a> {
     pub(crate) allow_other: bool,
     /// The kernel checks owners and modes.
     pub(crate) check_permissions: bool,
-    pub(crate) executable: bool,
 }
 
 /// Mounts on a directory, and gives the open device.
@@ -49,6 +53,19 @@ pub(crate) fn connect(point: &Path, terms: &Terms<'_>) -> Result<OwnedFd, MountE
         Err(Errno::NOENT | Errno::NODEV | Errno::NXIO) => Err(MountError::NoDevice),
         Err(error) => Err(MountError::Io { path: point.to_owned(), source: error.into() }),
     }
+}
+
+/// Agrees with the kernel on how to talk: what it is asked to do, as far as it can, and the size of requests. An older kernel
+/// does without some of it, and is only slower.
+pub(crate) fn agree(config: &mut KernelConfig, wanted: InitFlags) {
+    for one in wanted.iter() {
+        let _ = config.add_capabilities(one);
+    }
+    let _ = config.set_max_write(REQUEST);
+    if let Err(most) = config.set_max_readahead(REQUEST) {
+        let _ = config.set_max_readahead(most);
+    }
+    let _ = config.set_max_background(BACKGROUND);
 }
 
 fn by_system_call(point: &Path, terms: &Terms<'_>) -> rustix::io::Result<OwnedFd> {
@@ -65,7 +82,6 @@ fn by_system_call(point: &Path, terms: &Terms<'_>) -> rustix::io::Result<OwnedFd
     }
     let mut flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOATIME;
     flags.set(MountFlags::RDONLY, terms.read_only);
-    flags.set(MountFlags::NOEXEC, !terms.executable);
     let data = CString::new(data).map_err(|_| Errno::INVAL)?;
     rustix::mount::mount(terms.source, point, "fuse", flags, data.as_c_str())?;
     Ok(device.into())
@@ -107,7 +123,6 @@ fn options(terms: &Terms<'_>) -> OsString {
     }
     let flags = [
         (terms.read_only, ",ro"),
-        (!terms.executable, ",noexec"),
         (terms.allow_other, ",allow_other"),
         (terms.check_permissions, ",default_permissions"),
     ];
@@ -139,8 +154,8 @@ mod tests {
     #[test]
     fn names_are_escaped_for_the_helper() {
         let source = OsStr::new(r"/a,b\c");
-        let terms = Terms { source, read_only: true, allow_other: false, check_permissions: true, executable: false };
-        let expected = r"nosuid,nodev,noatime,subtype=mirrordna,fsname=/a\,b\\c,ro,noexec,default_permissions";
+        let terms = Terms { source, read_only: true, allow_other: false, check_permissions: true };
+        let expected = r"nosuid,nodev,noatime,subtype=mirrordna,fsname=/a\,b\\c,ro,default_permissions";
         assert_eq!(options(&terms), expected);
     }
 }

@@ -64,6 +64,7 @@ pub(crate) fn refused(refusal: &Refusal) -> Errno {
         Refusal::Missing { .. } => Errno::ENOENT,
         Refusal::Busy { .. } => Errno::EBUSY,
         Refusal::TooLarge { .. } => Errno::EFBIG,
+        Refusal::NoRoom { .. } => Errno::ENOSPC,
         Refusal::Unsupported { .. } => Errno::EOPNOTSUPP,
         Refusal::IsDirectory { .. } => Errno::EISDIR,
     }

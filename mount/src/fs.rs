@@ -5,12 +5,13 @@ use std::ffi::OsStr;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use fuser::{
-    Errno, FileAttr, FileHandle, FileType, FopenFlags, INodeNo, OpenAccMode, OpenFlags, ReplyData, ReplyXattr,
-};
-use mirrordna::record::Timestamp;
-use mirrordna::tree::{Attributes, Content, Entry, FileKind, Item, Node, Stability, Tree};
+use fuser::{Errno, FileAttr, FileHandle, FopenFlags, INodeNo, OpenAccMode, OpenFlags, ReplyData, ReplyXattr};
+use mirrordna::Error;
+use mirrordna::artifacts::Seek;
+use mirrordna::record::{FileType, Timestamp};
+use mirrordna::tree::{Attributes, Content, Directory, Entry, Item, Node, Stability, Tree};
 
+use crate::artifacts::{ArtifactsFs, translate};
 use crate::directory::{DOT, DOT_DOT};
 use crate::errno::{errno, refused};
 use crate::handles::{Handle, Handles, Writer};
@@ -34,6 +35,8 @@ pub(crate) struct VaultFs {
     pub(crate) handles: Handles,
     pub(crate) invalidator: Invalidator,
     owner: Owner,
+    /// The files of the present, if they are on the same connection.
+    files: Option<Arc<ArtifactsFs>>,
 }
 
 /// Whose the files are, and who may look at them.
@@ -46,21 +49,32 @@ pub(crate) struct Owner {
 }
 
 impl Owner {
-    fn mode(self, kind: FileKind, writable: bool) -> u16 {
-        let mode = match (kind, self.shared) {
-            (FileKind::Directory, false) => 0o500,
-            (FileKind::Directory, true) => 0o555,
-            (FileKind::Regular, false) => 0o400,
-            (FileKind::Regular, true) => 0o444,
-            (FileKind::Link, _) => 0o777,
+    fn mode(self, file_type: FileType, writable: bool) -> u16 {
+        let mode = match (file_type, self.shared) {
+            (FileType::Directory, false) => 0o500,
+            (FileType::Directory, true) => 0o555,
+            (FileType::Symlink, _) => 0o777,
+            (_, false) => 0o400,
+            (_, true) => 0o444,
         };
         if writable { mode | 0o200 } else { mode }
     }
 }
 
 impl VaultFs {
-    pub(crate) fn new(tree: Tree, inodes: Arc<Inodes>, invalidator: Invalidator, owner: Owner) -> Self {
-        Self { tree, inodes, handles: Handles::default(), invalidator, owner }
+    pub(crate) fn new(
+        tree: Tree,
+        inodes: Arc<Inodes>,
+        invalidator: Invalidator,
+        owner: Owner,
+        files: Option<Arc<ArtifactsFs>>,
+    ) -> Self {
+        Self { tree, inodes, handles: Handles::default(), invalidator, owner, files }
+    }
+
+    /// The files of the present, where the tree has nothing but their directory.
+    fn files_at(&self, node: &Node) -> Option<&ArtifactsFs> {
+        self.files.as_deref().filter(|_| *node == Node::directory(Directory::Artifacts))
     }
 
     pub(crate) fn node(&self, number: INodeNo) -> Answer<Node> {
@@ -80,7 +94,10 @@ impl VaultFs {
     }
 
     pub(crate) fn attr(&self, number: INodeNo, attributes: &Attributes, writable: bool) -> FileAttr {
-        let (kind, time) = (file_type(attributes.kind), system_time);
+        if let Some(artifact) = &attributes.artifact {
+            return FileAttr { ino: number, ..translate::attr(artifact) };
+        }
+        let time = system_time;
         FileAttr {
             ino: number,
             size: attributes.size,
@@ -89,8 +106,8 @@ impl VaultFs {
             mtime: time(attributes.mtime),
             ctime: time(attributes.ctime),
             crtime: UNIX_EPOCH,
-            kind,
-            perm: self.owner.mode(attributes.kind, writable),
+            kind: translate::kind(attributes.file_type),
+            perm: self.owner.mode(attributes.file_type, writable),
             nlink: attributes.nlink,
             uid: self.owner.uid,
             gid: self.owner.gid,
@@ -102,6 +119,9 @@ impl VaultFs {
 
     /// The attributes of a node, and how long they stay true.
     pub(crate) fn attributes(&self, number: INodeNo, node: &Node) -> Answer<(FileAttr, Duration)> {
+        if let Some(files) = self.files_at(node) {
+            return files.root();
+        }
         let written = self.tree.is_being_written(node);
         let attributes = match self.inodes.opened(number) {
             Some(content) => of_content(&content),
@@ -178,9 +198,24 @@ impl VaultFs {
             Err(errno) => reply.error(errno),
             Ok(content) => match content.read_at(offset, size as usize) {
                 Ok(bytes) => reply.data(&bytes),
-                Err(error) => reply.error(error.into()),
+                Err(source) => reply.error(self.node(number).map_or_else(
+                    |errno| errno,
+                    |node| self.refuse(&node, &Error::Io { path: node.to_string().into(), source }),
+                )),
             },
         }
+    }
+
+    /// The place in a file where data or a hole begins; none beyond its end.
+    pub(crate) fn seek(&self, number: INodeNo, handle: FileHandle, offset: u64, what: Seek) -> Answer<Option<u64>> {
+        if let Some(content) = self.handles.file(handle) {
+            return Ok(what.in_data(offset, content.len()));
+        }
+        if let Some(open) = self.handles.written(handle) {
+            return Ok(what.in_data(offset, open.attributes().map_err(|refusal| refused(&refusal))?.size));
+        }
+        let node = self.node(number)?;
+        self.tree.seek(&node, offset, what).map_err(|error| self.refuse(&node, &error))
     }
 
     /// Gives the entries of an open directory behind an offset to `give`, which says when it has enough.
@@ -237,6 +272,9 @@ impl VaultFs {
         outdated: bool,
     ) -> Answer<(FileAttr, Duration)> {
         let node = &entry.node;
+        if let Some(files) = self.files_at(node) {
+            return files.root();
+        }
         let (writable, written) = (self.tree.is_writable(node), self.tree.is_being_written(node));
         let known = match entry.attributes {
             Some(attributes) if !outdated => Some(attributes),
@@ -252,8 +290,7 @@ impl VaultFs {
 }
 
 /// What stands for the attributes of a file that was not made yet, for no longer than the moment.
-pub(crate) const UNKNOWN: Attributes =
-    Attributes { kind: FileKind::Regular, size: 0, mtime: Timestamp::EPOCH, ctime: Timestamp::EPOCH, nlink: 1 };
+pub(crate) const UNKNOWN: Attributes = of_file(0, Timestamp::EPOCH);
 
 /// What a directory gives.
 pub(crate) enum Given<'a> {
@@ -262,22 +299,17 @@ pub(crate) enum Given<'a> {
 }
 
 pub(crate) fn of_content(content: &Content) -> Attributes {
-    let time = content.time();
-    Attributes { kind: FileKind::Regular, size: content.len(), mtime: time, ctime: time, nlink: 1 }
+    of_file(content.len(), content.time())
+}
+
+const fn of_file(size: u64, time: Timestamp) -> Attributes {
+    Attributes { file_type: FileType::Regular, size, mtime: time, ctime: time, nlink: 1, artifact: None }
 }
 
 pub(crate) fn keep(stability: Stability) -> Duration {
     match stability {
         Stability::Immutable | Stability::Tracked => FOR_EVER,
         Stability::Volatile => Duration::ZERO,
-    }
-}
-
-pub(crate) fn file_type(kind: FileKind) -> FileType {
-    match kind {
-        FileKind::Directory => FileType::Directory,
-        FileKind::Regular => FileType::RegularFile,
-        FileKind::Link => FileType::Symlink,
     }
 }
 

@@ -87,6 +87,11 @@ impl Handles {
         self.lock().remove(&number.0)
     }
 
+    /// How many are open.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<u64, Handle>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }

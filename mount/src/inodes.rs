@@ -9,7 +9,9 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Wea
 
 use fuser::INodeNo;
 use mirrordna::record::Checksum;
-use mirrordna::tree::{Content, Node};
+use mirrordna::tree::{Content, Directory, Node};
+
+use crate::artifacts::{is_artifact, root_number};
 
 /// What stands behind a number.
 struct Inode {
@@ -62,7 +64,7 @@ impl Inodes {
                     return INodeNo(number);
                 }
                 // Two names with one number: the second one takes the next that is free.
-                Entry::Occupied(_) => number = number.wrapping_add(1),
+                Entry::Occupied(_) => number = next(number),
             }
         }
     }
@@ -78,7 +80,7 @@ impl Inodes {
             if inode.node == *node {
                 return Some(INodeNo(number));
             }
-            number = number.wrapping_add(1);
+            number = next(number);
         }
         None
     }
@@ -115,8 +117,7 @@ impl Inodes {
     }
 
     /// How many nodes the kernel knows.
-    #[cfg(test)]
-    fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.read().len()
     }
 
@@ -129,12 +130,24 @@ impl Inodes {
     }
 }
 
-/// The number of a node, unless it is taken: 63 bits, since some tools keep it in a signed integer, and neither that of the
-/// root nor 0.
+/// The number of a node, unless it is taken: 62 bits, since some tools keep it in a signed integer, and one is for files of
+/// the present; neither that of the root nor 0. What is at the head of those files has their number.
 fn number_of(node: &Node) -> u64 {
+    if *node == Node::directory(Directory::Artifacts) {
+        return root_number().0;
+    }
     let digest = Checksum::of(node.to_string().as_bytes()).0;
     let number = digest.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
-    (number >> 1).max(INodeNo::ROOT.0 + 1)
+    in_range(number >> 2)
+}
+
+/// The number that is tried when one is taken.
+fn next(number: u64) -> u64 {
+    in_range(number.wrapping_add(1))
+}
+
+fn in_range(number: u64) -> u64 {
+    if number <= INodeNo::ROOT.0 || is_artifact(INodeNo(number)) { INodeNo::ROOT.0 + 1 } else { number }
 }
 
 #[cfg(test)]
@@ -156,6 +169,11 @@ mod tests {
         inodes.forget(number, 1);
         assert_eq!((inodes.known(&one), inodes.node(number)), (None, None));
         assert_eq!(Inodes::new().look_up(INodeNo::ROOT, &one), number, "the same in another mount");
+        assert!(!is_artifact(number));
+        let files = Node::directory(Directory::Artifacts);
+        assert_eq!(inodes.number(&files), root_number());
+        assert!(is_artifact(root_number()));
+        assert_eq!(next((1 << 62) - 1), INodeNo::ROOT.0 + 1, "numbers of files are nobody else's");
         inodes.forget(INodeNo::ROOT, 9);
         assert_eq!(inodes.known(&Node::ROOT), Some(INodeNo::ROOT));
         assert_eq!(inodes.len(), 2);

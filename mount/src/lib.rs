@@ -3,8 +3,9 @@
 //! [`mount`] mounts a vault, [`umount`] unmounts one, of this process or another. What is seen there is decided by
 //! [`mirrordna::tree`]; this package only translates. `requests` and `fs` answer the kernel, with `inodes`, `directory` and
 //! `handles` for what the kernel refers to by number; `notify` drops from the kernel's caches what a change touched;
-//! `write` is what changes something; `artifacts` is the second connection, for ordinary files. `errno` says which error
-//! becomes which number; `connection`, `session`, `umount`, `mountpoint` and `server` are about being mounted.
+//! `write` is what changes something; `artifacts` is the second connection, for ordinary files, and `router` puts both on
+//! one. `errno` says which error becomes which number; `connection`, `session`, `guard`, `umount`, `mountpoint` and `server` are
+//! about being mounted.
 //! `docs/mount-semantics.md` lists what is promised and which test proves it.
 #![deny(unsafe_code, clippy::undocumented_unsafe_blocks)]
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
@@ -15,11 +16,13 @@ mod directory;
 mod errno;
 mod error;
 mod fs;
+mod guard;
 mod handles;
 mod inodes;
 mod mountpoint;
 mod notify;
 mod requests;
+mod router;
 mod server;
 mod session;
 mod umount;

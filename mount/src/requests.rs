@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -9,42 +10,36 @@ use std::time::{Duration, SystemTime};
 use fuser::{
     BsdFileFlags, CopyFileRangeFlags, Errno, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo,
     InitFlags, KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory,
-    ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow,
-    WriteFlags,
+    ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr, Request,
+    TimeOrNow, WriteFlags,
 };
-use mirrordna::tree::{Attributes, FileKind, Stability};
+use mirrordna::record;
+use mirrordna::tree::{Attributes, Stability};
 
+use crate::artifacts::translate;
+use crate::connection::{REQUEST, agree};
 use crate::directory::{Stream, offset_of};
 use crate::errno::refused;
-use crate::fs::{BLOCK, Given, LONGEST_NAME, UNKNOWN, VaultFs, file_type, keep, of_content, reply_xattr};
+use crate::fs::{BLOCK, Given, LONGEST_NAME, UNKNOWN, VaultFs, keep, of_content, reply_xattr};
 use crate::handles::{Handle, Handles};
 use crate::write::Wanted;
 
-/// The largest request.
-const REQUEST: u32 = 1 << 20;
+/// What records ask of the kernel.
+pub(crate) const WANTED: InitFlags = InitFlags::FUSE_DO_READDIRPLUS
+    .union(InitFlags::FUSE_PARALLEL_DIROPS)
+    .union(InitFlags::FUSE_CACHE_SYMLINKS)
+    // Files that are written are not cached, and mapped nevertheless.
+    .union(InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP)
+    // Opening tells that the file is to be empty, rather than a request of its own that names no handle.
+    .union(InitFlags::FUSE_ATOMIC_O_TRUNC)
+    // Nothing here is ever set-user-id, so that no write need ask first.
+    .union(InitFlags::FUSE_HANDLE_KILLPRIV_V2);
 /// What cannot be set.
 const XATTRS: &str = "extended attributes of their own";
 
 impl Filesystem for VaultFs {
     fn init(&mut self, _request: &Request, config: &mut KernelConfig) -> io::Result<()> {
-        for wanted in [
-            InitFlags::FUSE_DO_READDIRPLUS,
-            InitFlags::FUSE_PARALLEL_DIROPS,
-            InitFlags::FUSE_CACHE_SYMLINKS,
-            InitFlags::FUSE_AUTO_INVAL_DATA,
-            InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP,
-            // Opening tells that the file is to be empty, rather than a request of its own that names no handle.
-            InitFlags::FUSE_ATOMIC_O_TRUNC,
-            // Nothing here is ever set-user-id, so that no write need ask first.
-            InitFlags::FUSE_HANDLE_KILLPRIV_V2,
-        ] {
-            // An older kernel does without, and is only slower, or cannot map generated files.
-            let _ = config.add_capabilities(wanted);
-        }
-        let _ = config.set_max_write(REQUEST);
-        if let Err(most) = config.set_max_readahead(REQUEST) {
-            let _ = config.set_max_readahead(most);
-        }
+        agree(config, WANTED | InitFlags::FUSE_AUTO_INVAL_DATA);
         Ok(())
     }
 
@@ -85,7 +80,7 @@ impl Filesystem for VaultFs {
         let target =
             self.node(number).and_then(|node| self.tree.readlink(&node).map_err(|error| self.refuse(&node, &error)));
         match target {
-            Ok(target) => reply.data(target.as_bytes()),
+            Ok(target) => reply.data(target.as_encoded_bytes()),
             Err(errno) => reply.error(errno),
         }
     }
@@ -149,7 +144,7 @@ impl Filesystem for VaultFs {
             Ok(match given {
                 Given::Dot { offset, name, number } => reply.add(number, offset, FileType::Directory, name),
                 Given::Entry { entry, .. } => {
-                    let kind = file_type(entry.node.kind());
+                    let kind = translate::kind(entry.node.file_type());
                     reply.add(self.inodes.number(&entry.node), offset_of(entry), kind, &entry.name)
                 }
             })
@@ -171,7 +166,7 @@ impl Filesystem for VaultFs {
     ) {
         let answer = self.read_directory(number, handle, offset, |given| match given {
             Given::Dot { offset, name, number } => {
-                let attr = self.attr(number, &Attributes { kind: FileKind::Directory, ..UNKNOWN }, false);
+                let attr = self.attr(number, &Attributes { file_type: record::FileType::Directory, ..UNKNOWN }, false);
                 Ok(reply.add(number, offset, name, &Duration::ZERO, &attr, Generation(0)))
             }
             Given::Entry { entry, outdated } => {
@@ -210,6 +205,13 @@ impl Filesystem for VaultFs {
     }
 
     fn statfs(&self, _request: &Request, _number: INodeNo, reply: ReplyStatfs) {
+        tracing::debug!(
+            target: "mirrordna::mount::tables",
+            inodes = self.inodes.len(),
+            handles = self.handles.len(),
+            texts = self.tree.bytes_being_written(),
+            "in memory"
+        );
         let blocks = self.tree.vault().storage().stats().disk_bytes.div_ceil(u64::from(BLOCK));
         reply.statfs(blocks, 0, 0, 0, 0, BLOCK, LONGEST_NAME, BLOCK);
     }
@@ -218,7 +220,7 @@ impl Filesystem for VaultFs {
         let value =
             self.node(number).and_then(|node| self.tree.xattr(&node, name).map_err(|error| self.refuse(&node, &error)));
         match value {
-            Ok(Some(value)) => reply_xattr(reply, value.as_bytes(), size),
+            Ok(Some(value)) => reply_xattr(reply, &value, size),
             Ok(None) if name.as_encoded_bytes().starts_with(b"user.") => reply.error(Errno::NO_XATTR),
             // There are no access lists and labels here. `ls -l` asks for them, and asks for no further file when it is told.
             Ok(None) => reply.error(Errno::EOPNOTSUPP),
@@ -227,10 +229,12 @@ impl Filesystem for VaultFs {
     }
 
     fn listxattr(&self, _request: &Request, number: INodeNo, size: u32, reply: ReplyXattr) {
-        match self.node(number) {
-            Ok(node) => {
-                let names: String = self.tree.xattr_names(&node).iter().flat_map(|name| [name, "\0"]).collect();
-                reply_xattr(reply, names.as_bytes(), size);
+        let names =
+            self.node(number).and_then(|node| self.tree.xattr_names(&node).map_err(|error| self.refuse(&node, &error)));
+        match names {
+            Ok(names) => {
+                let list: Vec<u8> = names.into_iter().flat_map(|name| [name.as_bytes(), b"\0"].concat()).collect();
+                reply_xattr(reply, &list, size);
             }
             Err(errno) => reply.error(errno),
         }
@@ -331,6 +335,16 @@ impl Filesystem for VaultFs {
 
     fn fallocate(&self, _: &Request, number: INodeNo, _: FileHandle, _: u64, _: u64, _: i32, reply: ReplyEmpty) {
         reply.error(self.refuse_at(number, |node| self.tree.set_other(node, "room set aside for them")));
+    }
+
+    fn lseek(&self, _: &Request, number: INodeNo, handle: FileHandle, offset: i64, whence: i32, reply: ReplyLseek) {
+        let Some((offset, what)) = translate::place(offset, whence) else { return reply.error(Errno::EINVAL) };
+        match self.seek(number, handle, offset, what).map(|found| found.map(i64::try_from)) {
+            Ok(Some(Ok(offset))) => reply.offset(offset),
+            Ok(Some(Err(_))) => reply.error(Errno::EOVERFLOW),
+            Ok(None) => reply.error(Errno::ENXIO),
+            Err(errno) => reply.error(errno),
+        }
     }
 
     fn copy_file_range(

@@ -1,5 +1,5 @@
 //! Mounting, and being mounted: two connections to the kernel, one for the records and one inside it for `artifacts/`, which
-//! begin and end together.
+//! begin and end together; or one for both, where nothing can be mounted inside.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -10,24 +10,29 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use fuser::{BackgroundSession, Config, Filesystem, Session, SessionACL};
+use fuser::{BackgroundSession, Config, Filesystem, Notifier, Session, SessionACL};
 use mirrordna::Vault;
 use mirrordna::artifacts::Artifacts;
 use mirrordna::storage::{Durability, Subscriber};
 use mirrordna::tree::Tree;
 
-use crate::artifacts::{self, ArtifactsFs, Generations};
+use crate::artifacts::{self, ArtifactsFs, Generations, Sharing};
 use crate::connection::{Terms, connect};
 use crate::error::MountError;
 use crate::fs::{Owner, VaultFs};
+use crate::guard::Guard;
 use crate::inodes::Inodes;
 use crate::mountpoint::{State, absolute, state};
 use crate::notify::Invalidator;
+use crate::router::Router;
 use crate::server;
 use crate::umount::{detach, unmount_path};
 
 /// At least and at most this many threads answer the requests of a connection.
 const THREADS: (usize, usize) = (2, 4);
+/// So many more answer those of records and files together: while a restore works, changes of records wait, and dropping from
+/// the kernel's caches what it changed waits for requests about files.
+const THREADS_TOGETHER: usize = 8;
 /// Where the ordinary files are.
 const ARTIFACTS: &str = "artifacts";
 
@@ -39,13 +44,16 @@ pub struct MountOptions {
     pub allow_other: bool,
     /// For reading only.
     pub read_only: bool,
+    /// `artifacts/` is served over the connection of the records, though it could have one of its own, which is faster. It
+    /// always is when another mount cannot be made inside this one: for others than root without `allow_other`.
+    pub one_connection: bool,
 }
 
 impl MountOptions {
-    /// Whether something can be mounted inside the mount. `fusermount3` acts with two users' rights at a time, which the
-    /// kernel does not let into a mount for its user alone.
-    fn can_mount_inside(self) -> bool {
-        self.allow_other || is_root()
+    /// Whether `artifacts/` is mounted inside the mount, with a connection of its own. `fusermount3` acts with two users'
+    /// rights at a time, which the kernel does not let into a mount for its user alone.
+    fn mounts_inside(self) -> bool {
+        !self.one_connection && (self.allow_other || is_root())
     }
 }
 
@@ -58,24 +66,32 @@ pub struct Mounted {
 
 /// What serves a mount.
 struct Serving {
-    records: Connection,
+    records: Records,
+    files: Files,
+    /// Ends the connections if this process is killed.
+    guard: Option<Guard>,
+}
+
+/// What serves the records, and maybe `artifacts/` with them.
+struct Records {
+    session: BackgroundSession,
+    notifying: JoinHandle<()>,
     /// The vault tells it of changes for as long as it is there.
     subscriber: Arc<dyn Subscriber>,
-    files: Option<Files>,
 }
 
 /// What serves `artifacts/`.
 struct Files {
-    connection: Connection,
-    /// Tells the kernel of changes from elsewhere.
-    teller: artifacts::Invalidator,
+    /// Their own connection, if they have one.
+    session: Option<BackgroundSession>,
+    telling: Telling,
     artifacts: Arc<Artifacts>,
 }
 
-/// What serves a connection.
-struct Connection {
-    session: BackgroundSession,
-    notifying: JoinHandle<()>,
+/// What tells the kernel of changes of files from elsewhere.
+struct Telling {
+    teller: artifacts::Invalidator,
+    thread: JoinHandle<()>,
 }
 
 /// Mounts a vault on a directory. When this returns, it can be used there.
@@ -85,37 +101,67 @@ struct Connection {
 pub fn mount(vault: Vault, mountpoint: &Path, options: &MountOptions) -> Result<Mounted, MountError> {
     let path = prepare(mountpoint)?;
     let id = vault.id().to_owned();
-    let artifacts = vault.artifacts()?;
-    let (records, subscriber) = start_records(vault, &path, *options)?;
-    let mut files = None;
-    if options.can_mount_inside() {
-        match start_artifacts(artifacts, &path.join(ARTIFACTS), *options) {
-            Ok(started) => files = Some(started),
-            Err(error) => {
-                detach(&path)?;
-                drop(subscriber);
-                let _ = records.end();
-                return Err(error);
-            }
-        }
+    let serving = if options.mounts_inside() {
+        serve_apart(vault, &path, *options)?
     } else {
-        tracing::warn!(
-            target: "mirrordna::mount",
-            mountpoint = %path.display(),
-            "artifacts/ stays empty: to mount it inside, others than root need --allow-other, which /etc/fuse.conf must allow"
-        );
-    }
+        serve_together(vault, &path, *options)?
+    };
     tracing::info!(target: "mirrordna::mount", mountpoint = %path.display(), vault = id, "mounted");
-    let serving = Serving { records, subscriber, files };
     Ok(Mounted { mountpoint: path, serving: Mutex::new(Some(serving)) })
 }
 
-/// The connection for the records.
-fn start_records(
+/// Records and files with a connection each.
+fn serve_apart(vault: Vault, path: &Path, options: MountOptions) -> Result<Serving, MountError> {
+    let artifacts = vault.artifacts()?;
+    let (records, ()) = start_records(vault, path, options, None, |records| records, |_, _| Ok(()))?;
+    match start_files(artifacts, &path.join(ARTIFACTS), options) {
+        Ok(files) => {
+            let guard = Guard::start(&[path.to_owned(), path.join(ARTIFACTS)]);
+            Ok(Serving { records, files, guard })
+        }
+        Err(error) => {
+            detach(path)?;
+            let _ = records.end();
+            Err(error)
+        }
+    }
+}
+
+/// Records and files over one connection.
+fn serve_together(vault: Vault, path: &Path, options: MountOptions) -> Result<Serving, MountError> {
+    let failed = |source| MountError::Io { path: path.to_owned(), source };
+    let artifacts = vault.artifacts()?;
+    let generations = Arc::new(Generations::default());
+    let sharing = Sharing::WithRecords;
+    let (fs, cell) = ArtifactsFs::new(Arc::clone(&artifacts), Arc::clone(&generations), sharing, options.read_only)
+        .map_err(failed)?;
+    let fs = Arc::new(fs);
+    let files = Arc::clone(&fs);
+    let (records, telling) = start_records(
+        vault,
+        path,
+        options,
+        Some(fs),
+        |records| Router::new(records, files),
+        |notifier, device| {
+            let _ = cell.set(notifier.clone());
+            Telling::start(&artifacts, generations, sharing, notifier, device)
+        },
+    )?;
+    let guard = Guard::start(&[path.to_owned()]);
+    Ok(Serving { records, files: Files { session: None, telling, artifacts }, guard })
+}
+
+/// The connection for the records. `with` makes of them what answers the kernel, and `prepare` is called before the first
+/// request is answered.
+fn start_records<F: Filesystem, T>(
     vault: Vault,
     path: &Path,
     options: MountOptions,
-) -> Result<(Connection, Arc<dyn Subscriber>), MountError> {
+    files: Option<Arc<ArtifactsFs>>,
+    with: impl FnOnce(VaultFs) -> F,
+    prepare: impl FnOnce(Notifier, OwnedFd) -> io::Result<T>,
+) -> Result<(Records, T), MountError> {
     let inodes = Arc::new(Inodes::new());
     let (invalidator, jobs) = Invalidator::new(Arc::clone(&inodes));
     let owner = Owner {
@@ -126,7 +172,7 @@ fn start_records(
     let source = vault.clone();
     // The process stands at `artifacts/`, if that is mounted.
     let name = match source.dir() {
-        Some(dir) if options.can_mount_inside() => dir.as_os_str().to_owned(),
+        Some(dir) if options.mounts_inside() => dir.as_os_str().to_owned(),
         _ => server::this_process().into(),
     };
     let tree = if options.read_only {
@@ -135,32 +181,35 @@ fn start_records(
         let dir = vault.dir().map(Path::to_owned);
         Tree::writable(vault, dir.as_deref())?
     };
-    let fs = VaultFs::new(tree, inodes, invalidator.clone(), owner);
+    let fs = with(VaultFs::new(tree, inodes, invalidator.clone(), owner, files));
     let terms = Terms {
         source: &name,
         // The helper of those who are not root would find no writable directory there to mount `artifacts/` on. It makes
         // no difference: what is refused by the kernel then is refused by us now.
-        read_only: options.read_only && is_root(),
+        read_only: options.read_only && (is_root() || !options.mounts_inside()),
         allow_other: options.allow_other,
         check_permissions: true,
-        executable: false,
     };
     let failed = |source| MountError::Io { path: path.to_owned(), source };
-    let (session, _) = open(fs, path, &terms)?;
+    let threads = if options.mounts_inside() { threads() } else { threads() + THREADS_TOGETHER };
+    let (session, device) = open(fs, path, &terms, threads)?;
     let subscriber: Arc<dyn Subscriber> = Arc::new(invalidator);
     // Before the first request is answered, so that no change is missed.
     source.subscribe(&subscriber);
+    let prepared = prepare(session.notifier(), device).map_err(failed)?;
     let notifying = jobs.start(session.notifier()).map_err(failed)?;
     let session = session.spawn().map_err(failed)?;
-    Ok((Connection { session, notifying }, subscriber))
+    artifacts::read_ahead(path);
+    Ok((Records { session, notifying, subscriber }, prepared))
 }
 
 /// The connection for `artifacts/`.
-fn start_artifacts(artifacts: Arc<Artifacts>, path: &Path, options: MountOptions) -> Result<Files, MountError> {
+fn start_files(artifacts: Arc<Artifacts>, path: &Path, options: MountOptions) -> Result<Files, MountError> {
     let failed = |source| MountError::Io { path: path.to_owned(), source };
     let generations = Arc::new(Generations::default());
-    let (fs, notifier) =
-        ArtifactsFs::new(Arc::clone(&artifacts), Arc::clone(&generations), options.read_only).map_err(failed)?;
+    let sharing = Sharing::Alone;
+    let (fs, cell) = ArtifactsFs::new(Arc::clone(&artifacts), Arc::clone(&generations), sharing, options.read_only)
+        .map_err(failed)?;
     let process = server::this_process();
     let terms = Terms {
         source: OsStr::new(&process),
@@ -169,26 +218,48 @@ fn start_artifacts(artifacts: Arc<Artifacts>, path: &Path, options: MountOptions
         // Root may do everything, and nobody else can look in. Each check that the kernel makes of a directory that has
         // changed costs a question.
         check_permissions: options.allow_other || !is_root(),
-        executable: true,
     };
-    let (session, device) = open(fs, path, &terms)?;
-    let _ = notifier.set(session.notifier());
-    let (invalidator, jobs) = artifacts::Invalidator::new(Arc::clone(&artifacts), generations);
-    let teller = invalidator.clone();
-    artifacts.watch(Arc::new(move |changes| invalidator.changed(changes)));
-    let notifying = jobs.start(session.notifier(), device).map_err(failed)?;
+    let (session, device) = open(fs, path, &terms, threads())?;
+    let _ = cell.set(session.notifier());
+    let telling = Telling::start(&artifacts, generations, sharing, session.notifier(), device).map_err(failed)?;
     let session = session.spawn().map_err(failed)?;
     artifacts::read_ahead(path);
-    Ok(Files { connection: Connection { session, notifying }, teller, artifacts })
+    Ok(Files { session: Some(session), telling, artifacts })
+}
+
+impl Telling {
+    /// From now on the kernel is told of what others change.
+    fn start(
+        artifacts: &Arc<Artifacts>,
+        generations: Arc<Generations>,
+        sharing: Sharing,
+        notifier: Notifier,
+        device: OwnedFd,
+    ) -> io::Result<Self> {
+        let (invalidator, jobs) = artifacts::Invalidator::new(Arc::clone(artifacts), generations, sharing);
+        let teller = invalidator.clone();
+        artifacts.watch(Arc::new(move |changes| invalidator.changed(changes)));
+        Ok(Self { teller, thread: jobs.start(notifier, device)? })
+    }
+
+    fn end(self) {
+        self.teller.close();
+        let _ = self.thread.join();
+    }
 }
 
 /// Mounts, and agrees with the kernel on how to talk. Gives the open device, too, for what `fuser` cannot say.
-fn open<F: Filesystem>(fs: F, path: &Path, terms: &Terms<'_>) -> Result<(Session<F>, OwnedFd), MountError> {
+fn open<F: Filesystem>(
+    fs: F,
+    path: &Path,
+    terms: &Terms<'_>,
+    threads: usize,
+) -> Result<(Session<F>, OwnedFd), MountError> {
     let device = connect(path, terms)?;
     let begin = || {
         let copy = device.try_clone()?;
         // The kernel keeps others out, if they are to be kept out, before it asks us.
-        Ok((Session::from_fd(fs, device, SessionACL::All, config())?, copy))
+        Ok((Session::from_fd(fs, device, SessionACL::All, config(threads))?, copy))
     };
     begin().map_err(|source: io::Error| {
         if let Err(error) = detach(path) {
@@ -237,11 +308,15 @@ fn prepare(mountpoint: &Path) -> Result<PathBuf, MountError> {
     Ok(path)
 }
 
-fn config() -> Config {
-    let threads = thread::available_parallelism().map_or(THREADS.0, NonZeroUsize::get);
+fn threads() -> usize {
+    let processors = thread::available_parallelism().map_or(THREADS.0, NonZeroUsize::get);
+    processors.clamp(THREADS.0, THREADS.1)
+}
+
+fn config(threads: usize) -> Config {
     let mut config = Config::default();
     config.acl = SessionACL::All;
-    config.n_threads = Some(threads.clamp(THREADS.0, THREADS.1));
+    config.n_threads = Some(threads);
     config.clone_fd = true;
     config
 }
@@ -283,36 +358,33 @@ impl Mounted {
 impl Serving {
     /// Waits until the last requests are answered, writes everything out, and lets go of the vault.
     fn end(self, mountpoint: &Path) -> Result<(), MountError> {
-        let Self { records, subscriber, files } = self;
-        let files = files.map_or(Ok(()), |files| files.end(mountpoint));
-        drop(subscriber);
-        let records = records.end().map_err(|source| MountError::Io { path: mountpoint.to_owned(), source });
-        tracing::info!(target: "mirrordna::mount", mountpoint = %mountpoint.display(), "unmounted");
-        files.and(records)
-    }
-}
-
-impl Files {
-    /// Waits until the last request is answered, and writes everything out.
-    fn end(self, mountpoint: &Path) -> Result<(), MountError> {
-        let Self { connection, teller, artifacts } = self;
-        let path = || mountpoint.join(ARTIFACTS);
-        let served = connection.session.join();
-        teller.close();
-        let _ = connection.notifying.join();
+        let Self { records, files, guard } = self;
+        let failed = |path: PathBuf| move |source| MountError::Io { path, source };
+        let files_path = mountpoint.join(ARTIFACTS);
+        let files_served = files.session.map_or(Ok(()), BackgroundSession::join);
+        // Without a connection of their own, files are served as long as records are.
+        let served = records.session.join();
+        files.telling.end();
+        drop(guard);
         // The kernel tells of nothing that it forgets any more.
-        artifacts.forget_all();
-        let written = artifacts.commit(Durability::Sync);
-        written.map_err(|source| MountError::Files { path: path(), source })?;
-        served.map_err(|source| MountError::Io { path: path(), source })
+        files.artifacts.forget_all();
+        let written = files.artifacts.commit(Durability::Sync);
+        drop(files.artifacts);
+        // The thread ends when the last who could send it something is gone.
+        drop(records.subscriber);
+        let _ = records.notifying.join();
+        tracing::info!(target: "mirrordna::mount", mountpoint = %mountpoint.display(), "unmounted");
+        written.map_err(|source| MountError::Files { path: files_path.clone(), source })?;
+        files_served.map_err(failed(files_path))?;
+        served.map_err(failed(mountpoint.to_owned()))
     }
 }
 
-impl Connection {
+impl Records {
     /// Waits until the last request is answered.
     fn end(self) -> io::Result<()> {
         let ended = self.session.join();
-        // It ends when its last sender is gone, and that was the subscriber.
+        drop(self.subscriber);
         let _ = self.notifying.join();
         ended
     }

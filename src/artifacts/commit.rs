@@ -18,11 +18,15 @@ use crate::storage::{
 use super::content::{Content, Staged};
 use super::directory::Known;
 use super::error::{FsError, Result};
+use super::load::Syncing;
 use super::namespace::{ChangedIn, Name, Namespace, StoredData};
+use super::slot::Chunks;
 use super::{Artifacts, Ordering, lock};
 
 /// A sync of one file takes the content of the others with it when there is no more of it than this.
 const LITTLE_BYTES: usize = 4 << 20;
+/// With more than this in memory, what is synced goes into segments all the same.
+const INLINE_TOTAL: usize = 256 << 10;
 /// Inodes, bytes and rows of one commit of the storage, well below what it takes.
 const MAX_CHANGES: usize = 9_500;
 const MAX_BYTES: usize = 32 << 20;
@@ -124,7 +128,7 @@ impl Artifacts {
     /// To be called with the committer's lock held.
     fn commit_now(&self, scope: Scope, durability: Durability) -> Result<()> {
         let shared = if scope == Scope::All { std::mem::take(&mut *lock(&self.shared_chunks)) } else { Vec::new() };
-        let (staged, failure) = self.stage(scope);
+        let (staged, failure) = self.stage(scope, durability);
         let all = scope == Scope::All && failure.is_none();
         let (batch, rows) = self.take(&staged, all);
         let committed = self.store(&batch, &rows, durability);
@@ -146,7 +150,11 @@ impl Artifacts {
     }
 
     /// Writes content and gets it ready to be committed. A file of which that fails waits on, and the failure is told.
-    fn stage(&self, scope: Scope) -> (Vec<StagedFile>, Option<FsError>) {
+    fn stage(&self, scope: Scope, durability: Durability) -> (Vec<StagedFile>, Option<FsError>) {
+        let syncing = Syncing(self);
+        // One sync serves for much content as well as for little.
+        let little = self.budget.buffered.load(Ordering::Relaxed) <= INLINE_TOTAL;
+        let chunks: &dyn Chunks = if durability == Durability::Sync && little { &syncing } else { self };
         let waiting: Vec<(Ino, Arc<Content>)> = {
             let namespace = self.namespace();
             let dirty = namespace.dirty.iter().filter(|ino| scope == Scope::All || scope == Scope::One(**ino));
@@ -156,7 +164,7 @@ impl Artifacts {
         let (mut staged, mut failure, mut count) = (Vec::with_capacity(waiting.len()), None, 0);
         for (ino, content) in waiting {
             let mut state = content.peek();
-            match state.stage(self) {
+            match state.stage(chunks) {
                 Ok(Staged { data, rows }) => {
                     if let Some(node) = self.namespace().nodes.get_mut(&ino) {
                         node.data_changed = false;

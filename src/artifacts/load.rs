@@ -1,7 +1,7 @@
 //! What is read from the storage, without any lock held, and put into memory afterwards.
 
 use crate::record::{Checksum, FileType, Inode, Kind, json};
-use crate::storage::{ChunkId, Dentry, Ino, NOW, Piece, Sequence, Storage, StorageError};
+use crate::storage::{ChunkId, Dentry, INLINE_BYTES, Ino, NOW, Piece, Sequence, Storage, StorageError};
 
 use super::error::{FsError, Result};
 use super::namespace::{Namespace, Need};
@@ -126,31 +126,41 @@ pub(super) fn new_inode(ino: Ino, file_type: FileType, now: Nanos) -> Inode {
 
 impl Chunks for Artifacts {
     fn append(&self, bytes: &[u8]) -> std::result::Result<(ChunkId, Checksum), StorageError> {
-        let appended = self.storage.append_chunk(bytes);
+        self.appended(bytes, self.storage.append_chunk(bytes))
+    }
+
+    fn read(&self, piece: &Piece, from: u32, out: &mut [u8]) -> std::result::Result<(), StorageError> {
+        self.storage.read_piece_into(piece, from, out)
+    }
+}
+
+impl Artifacts {
+    /// Notes that content takes room now, if it does.
+    fn appended<T>(
+        &self,
+        bytes: &[u8],
+        appended: std::result::Result<T, StorageError>,
+    ) -> std::result::Result<T, StorageError> {
         if appended.is_ok() {
             let room = |free: u64| Some(free.saturating_sub(u64::from(length(bytes))));
             let _ = self.free.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room);
         }
         appended
     }
-
-    fn read(&self, piece: &Piece, from: u32, out: &mut [u8]) -> std::result::Result<(), StorageError> {
-        read_piece(&*self.storage, piece, from, out)
-    }
 }
 
-/// Reads a piece from its byte `from` on.
-pub(super) fn read_piece(
-    storage: &dyn Storage,
-    piece: &Piece,
-    from: u32,
-    out: &mut [u8],
-) -> std::result::Result<(), StorageError> {
-    let bytes = storage.read_piece(piece, from, length(out))?;
-    if bytes.len() != out.len() {
-        let detail = format!("it has {} bytes where {} were asked for", bytes.len(), out.len());
-        return Err(StorageError::Corrupt { what: format!("chunk {}", piece.chunk), detail });
+/// Chunks that a commit is about to make durable: small ones go with it.
+pub(super) struct Syncing<'a>(pub(super) &'a Artifacts);
+
+impl Chunks for Syncing<'_> {
+    fn append(&self, bytes: &[u8]) -> std::result::Result<(ChunkId, Checksum), StorageError> {
+        if bytes.len() > INLINE_BYTES {
+            return self.0.append(bytes);
+        }
+        self.0.appended(bytes, self.0.storage.append_inline(bytes))
     }
-    out.copy_from_slice(&bytes);
-    Ok(())
+
+    fn read(&self, piece: &Piece, from: u32, out: &mut [u8]) -> std::result::Result<(), StorageError> {
+        self.0.storage.read_piece_into(piece, from, out)
+    }
 }

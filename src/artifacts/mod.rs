@@ -143,11 +143,19 @@ impl Artifacts {
         self.commit(Durability::Sync)
     }
 
-    /// How much room there is.
+    /// How much room there is. What is held in memory is told to the log (`mirrordna::artifacts::tables`).
     ///
     /// # Errors
     /// Those of the storage.
     pub fn space(&self) -> Result<Space> {
+        let namespace = self.namespace();
+        tracing::debug!(
+            target: "mirrordna::artifacts::tables",
+            references = namespace.references.len(),
+            unnamed = namespace.unnamed.len(),
+            "in memory"
+        );
+        drop(namespace);
         Ok(self.storage.space()?)
     }
 

@@ -165,6 +165,18 @@ pub enum Seek {
     Hole,
 }
 
+impl Seek {
+    /// What is found in a file without holes, if its end is not reached.
+    #[must_use]
+    pub fn in_data(self, offset: u64, size: u64) -> Option<u64> {
+        let found = match self {
+            Self::Data => offset,
+            Self::Hole => size,
+        };
+        (offset < size).then_some(found)
+    }
+}
+
 /// How an extended attribute is set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum XattrMode {

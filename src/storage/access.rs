@@ -3,9 +3,13 @@
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::num::NonZeroU64;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::fs::Advice;
 
 /// How a file of data is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,21 +49,74 @@ pub trait DataFile: Send + Sync {
     fn size(&self) -> io::Result<u64>;
 }
 
-impl DataFile for File {
+/// Reads smaller than this are left to the operating system.
+const LARGE_READ: u64 = 64 << 10;
+/// Reads that begin within this distance of each other belong together.
+const NEAR: u64 = 2 << 20;
+/// How far is read ahead of reads that belong together.
+const AHEAD: u64 = 4 << 20;
+
+/// A file of the operating system.
+///
+/// Several threads that read one file in order read parts of it in turns. That looks like no order to the operating system,
+/// which then reads nothing ahead: what it is going to need, it is told here.
+struct SystemFile {
+    file: File,
+    /// Where the last large read began.
+    last: AtomicU64,
+    /// Up to where the operating system was told.
+    told: AtomicU64,
+}
+
+impl SystemFile {
+    fn new(file: File) -> Self {
+        Self { file, last: AtomicU64::new(u64::MAX), told: AtomicU64::new(0) }
+    }
+
+    /// Has the operating system begin to read what will be read next, if that can be foreseen.
+    fn read_ahead(&self, offset: u64, len: u64) {
+        if len < LARGE_READ {
+            return;
+        }
+        let last = self.last.swap(offset, Ordering::Relaxed);
+        let end = offset.saturating_add(len);
+        let told = self.told.load(Ordering::Relaxed);
+        if let Some((from, to)) = next_part(last, offset, end, told) {
+            self.told.store(to, Ordering::Relaxed);
+            // Without it reading is only slower.
+            let _ = rustix::fs::fadvise(&self.file, from, NonZeroU64::new(to - from), Advice::WillNeed);
+        }
+    }
+}
+
+/// What to read ahead of a read from `offset` to `end`, after one at `last`, when everything before `told` is under way.
+fn next_part(last: u64, offset: u64, end: u64, told: u64) -> Option<(u64, u64)> {
+    let goes_on = offset.abs_diff(last) <= NEAR;
+    let under_way = told.checked_sub(end).filter(|ahead| *ahead <= AHEAD);
+    match under_way {
+        _ if !goes_on => None,
+        Some(ahead) if ahead > AHEAD / 2 => None,
+        Some(_) => Some((told, end.saturating_add(AHEAD))),
+        None => Some((end, end.saturating_add(AHEAD))),
+    }
+}
+
+impl DataFile for SystemFile {
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
-        self.read_exact_at(bytes, offset)
+        self.read_ahead(offset, bytes.len() as u64);
+        self.file.read_exact_at(bytes, offset)
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.write_all_at(bytes, offset)
+        self.file.write_all_at(bytes, offset)
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.sync_data()
+        self.file.sync_data()
     }
 
     fn size(&self) -> io::Result<u64> {
-        Ok(self.metadata()?.len())
+        Ok(self.file.metadata()?.len())
     }
 }
 
@@ -98,7 +155,7 @@ pub trait FileAccess: Send + Sync {
     fn open(&self, path: &Path, opening: Opening) -> io::Result<Arc<dyn DataFile>> {
         let mut options = OpenOptions::new();
         options.read(true).write(opening != Opening::Read).create_new(opening == Opening::Create).mode(0o600);
-        Ok(Arc::new(options.open(path)?))
+        Ok(Arc::new(SystemFile::new(options.open(path)?)))
     }
 
     /// Makes a directory that is private to its user, if it is not there, and only returns when it is on disk.
@@ -165,5 +222,23 @@ impl FileAccess for SystemFiles {
         file.sync_all()?;
         fs::rename(&temporary, path)?;
         File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MB: u64 = 1 << 20;
+
+    #[test]
+    fn reads_that_go_on_have_what_follows_read_ahead_and_no_others() {
+        assert_eq!(next_part(u64::MAX, 0, MB, 0), None, "the first read says nothing");
+        assert_eq!(next_part(0, MB, 2 * MB, 0), Some((2 * MB, 6 * MB)));
+        // Another thread, a little behind or ahead of it.
+        assert_eq!(next_part(MB, 0, MB, 6 * MB), Some((MB, 5 * MB)), "what lies far ahead is none of its business");
+        assert_eq!(next_part(2 * MB, 3 * MB, 4 * MB, 6 * MB), Some((6 * MB, 8 * MB)));
+        assert_eq!(next_part(3 * MB, 4 * MB, 5 * MB, 8 * MB), None, "enough is under way");
+        assert_eq!(next_part(4 * MB, 40 * MB, 41 * MB, 8 * MB), None, "somewhere else");
     }
 }

@@ -5,16 +5,22 @@
 //! log commits to the content too.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use crate::record::{Checksum, FileType};
 
+use super::{Result, StorageError};
+
 /// The number of an inode. See [`crate::record::inode::ROOT_INO`].
 pub type Ino = u64;
-/// The number of a chunk. Numbers rise in the order in which chunks are appended.
+/// The number of a chunk. Those of chunks in segments rise in the order in which they are appended, and so do the lower
+/// ones of chunks that lie in their rows.
 pub type ChunkId = u64;
 
 /// Bytes of a slot, and the most bytes of a chunk: 128 KiB.
 pub const SLOT_BYTES: u32 = 128 << 10;
+/// The most bytes of a chunk that lies in the row that names it: 16 KiB.
+pub const INLINE_BYTES: usize = 16 << 10;
 /// The most pieces in a slot.
 pub const MAX_PIECES: usize = 64;
 /// The most directory entries and slots in one commit.
@@ -35,6 +41,22 @@ pub struct Piece {
     pub offset: u32,
     /// SHA-256 of the whole chunk.
     pub sha256: Checksum,
+}
+
+impl Piece {
+    /// Where in the chunk `len` bytes lie from byte `from` of the piece on.
+    ///
+    /// # Errors
+    /// [`StorageError::Limit`] when the piece does not have them.
+    pub(super) fn part(&self, from: u32, len: u32) -> Result<Range<u32>> {
+        let within = from.checked_add(len).is_some_and(|end| end <= self.len);
+        let start = self.offset.checked_add(from).filter(|_| within);
+        let range = start.and_then(|start| Some(start..start.checked_add(len)?));
+        range.ok_or_else(|| StorageError::Limit {
+            what: format!("{len} bytes from byte {from} of a piece on"),
+            limit: self.len as usize,
+        })
+    }
 }
 
 /// What a name leads to.
@@ -80,14 +102,14 @@ pub trait WriteBack: Send + Sync {
     ///
     /// # Errors
     /// Those of the storage.
-    fn write_back(&self) -> super::Result<()>;
+    fn write_back(&self) -> Result<()>;
 
     /// Commits everything that is held back and lets nobody change anything until [`WriteBack::resume`]: a restore is about
     /// to change artifacts below it.
     ///
     /// # Errors
     /// Those of the storage; then nothing is stopped.
-    fn stop(&self) -> super::Result<()>;
+    fn stop(&self) -> Result<()>;
 
     /// Forgets what it knows, since it may have changed, and goes on. Also called when nothing was stopped. Must not fail
     /// and must not wait for a commit.

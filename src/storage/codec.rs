@@ -66,6 +66,11 @@ pub(super) mod key {
         key
     }
 
+    /// What of a `versions` key names the record: all but the sequence.
+    pub(in crate::storage) fn record_of(key: &[u8]) -> &[u8] {
+        key.split_last_chunk::<8>().map_or(key, |(record, _)| record)
+    }
+
     /// Takes a `versions` key apart.
     pub(in crate::storage) fn split_version(key: &[u8]) -> Option<(Kind, &str, Sequence)> {
         let (kind, rest) = key.split_first()?;

@@ -1,15 +1,18 @@
 //! The bytes of the rows that belong to files: directory entries, extents, chunks. `docs/on-disk-format.md` has the tables.
 
-use crate::record::FileType;
+use crate::record::{Checksum, FileType};
 
 use super::StorageError;
 use super::artifacts::{ChunkId, Dentry, Ino, Piece};
 use super::codec::Reader;
+use super::inline::Small;
 use super::segments::Place;
 use super::types::Sequence;
 
 const EXTENT_VERSION: u8 = 1;
-const CHUNK_VERSION: u8 = 1;
+/// What a row of a chunk holds: where its content lies, or the content.
+const CHUNK_AT: u8 = 1;
+const CHUNK_HERE: u8 = 2;
 const PIECE_BYTES: usize = 52;
 
 /// Keys of the column families.
@@ -151,27 +154,74 @@ pub(super) fn decode_pieces(ino: Ino, slot: u64, bytes: &[u8]) -> Result<Vec<Pie
     read().ok_or_else(|| damaged(format!("slot {slot} of artifact {ino}")))
 }
 
-/// Where a chunk lies.
-pub(super) fn encode_place(place: &Place) -> Vec<u8> {
+/// What is stored of a chunk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Stored {
+    /// Its content lies in a segment.
+    At(Place),
+    /// Its content lies here.
+    Here(Small),
+}
+
+impl Stored {
+    /// Bytes of content.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::At(place) => place.len as usize,
+            Self::Here(small) => small.bytes.len(),
+        }
+    }
+
+    /// The sum of the content.
+    pub(super) fn sha256(&self) -> Checksum {
+        match self {
+            Self::At(place) => place.sha256,
+            Self::Here(small) => small.sha256,
+        }
+    }
+
+    /// Whether it is the chunk of which a piece shows a part.
+    pub(super) fn has(&self, piece: &Piece) -> bool {
+        let end = piece.offset.checked_add(piece.len);
+        self.sha256() == piece.sha256 && end.is_some_and(|end| end as usize <= self.len())
+    }
+}
+
+/// Where a chunk lies, or what it is.
+pub(super) fn encode_chunk(stored: &Stored) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(49);
-    bytes.push(CHUNK_VERSION);
-    bytes.extend_from_slice(&place.segment.to_le_bytes());
-    bytes.extend_from_slice(&place.offset.to_le_bytes());
-    bytes.extend_from_slice(&place.len.to_le_bytes());
-    bytes.extend_from_slice(&place.sha256.0);
+    match stored {
+        Stored::At(place) => {
+            bytes.push(CHUNK_AT);
+            bytes.extend_from_slice(&place.segment.to_le_bytes());
+            bytes.extend_from_slice(&place.offset.to_le_bytes());
+            bytes.extend_from_slice(&place.len.to_le_bytes());
+            bytes.extend_from_slice(&place.sha256.0);
+        }
+        Stored::Here(small) => {
+            bytes.push(CHUNK_HERE);
+            bytes.extend_from_slice(&small.sha256.0);
+            bytes.extend_from_slice(&small.bytes);
+        }
+    }
     sealed(bytes)
 }
 
-pub(super) fn decode_place(id: ChunkId, bytes: &[u8]) -> Result<Place, StorageError> {
+pub(super) fn decode_chunk(id: ChunkId, bytes: &[u8]) -> Result<Stored, StorageError> {
     let read = || {
         let mut reader = Reader(unsealed(bytes)?);
-        (reader.u8()? == CHUNK_VERSION).then_some(())?;
-        let place =
-            Place { segment: reader.u32()?, offset: reader.u32()?, len: reader.u32()?, sha256: reader.checksum()? };
-        reader.end()?;
-        Some(place)
+        match reader.u8()? {
+            CHUNK_AT => {
+                let (segment, offset, len) = (reader.u32()?, reader.u32()?, reader.u32()?);
+                let place = Place { segment, offset, len, sha256: reader.checksum()? };
+                reader.end()?;
+                Some(Stored::At(place))
+            }
+            CHUNK_HERE => Some(Stored::Here(Small { sha256: reader.checksum()?, bytes: reader.0.into() })),
+            _ => None,
+        }
     };
-    read().ok_or_else(|| damaged(format!("the place of chunk {id}")))
+    read().ok_or_else(|| damaged(format!("the row of chunk {id}")))
 }
 
 /// The highest number of an inode that ever was.
@@ -187,7 +237,6 @@ pub(super) fn decode_highest(bytes: &[u8]) -> Result<Ino, StorageError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::Checksum;
 
     #[test]
     fn rows_come_back_as_they_were_and_every_flipped_bit_is_seen() {
@@ -199,9 +248,19 @@ mod tests {
         for pieces in [vec![], vec![piece], vec![piece; 3]] {
             assert_eq!(decode_pieces(1, 2, &encode_pieces(&pieces)).unwrap(), pieces);
         }
-        assert_eq!(decode_place(1, &encode_place(&place)).unwrap(), place);
+        let small = Small { sha256: Checksum([9; 32]), bytes: b"content".as_slice().into() };
+        let (at, here) = (Stored::At(place), Stored::Here(small));
+        for stored in [&at, &here] {
+            assert_eq!(decode_chunk(1, &encode_chunk(stored)).unwrap(), *stored);
+        }
         assert_eq!(decode_highest(&encode_highest(77)).unwrap(), 77);
-        let rows = [encode_dentry(Some(&dentry)), encode_dentry(None), encode_pieces(&[piece]), encode_place(&place)];
+        let rows = [
+            encode_dentry(Some(&dentry)),
+            encode_dentry(None),
+            encode_pieces(&[piece]),
+            encode_chunk(&at),
+            encode_chunk(&here),
+        ];
         for (n, row) in rows.into_iter().enumerate() {
             for bit in 0..row.len() * 8 {
                 let mut row = row.clone();
@@ -209,7 +268,7 @@ mod tests {
                 let seen = match n {
                     0 | 1 => decode_dentry(1, b"a", &row).is_err(),
                     2 => decode_pieces(1, 2, &row).is_err(),
-                    _ => decode_place(1, &row).is_err(),
+                    _ => decode_chunk(1, &row).is_err(),
                 };
                 assert!(seen, "row {n}, bit {bit}");
             }

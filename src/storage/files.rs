@@ -21,8 +21,10 @@ pub(super) const FORMAT: u32 = 1;
 /// The incompatible feature bit of vaults that may hold artifacts: a program that knew nothing of them would drop what
 /// belongs to them.
 pub(super) const ARTIFACTS: u64 = 1;
-/// Feature bits that this program knows; a vault with any other incompatible bit is not opened.
-pub(super) const KNOWN_INCOMPATIBLE: u64 = ARTIFACTS;
+/// The incompatible feature bit of vaults whose rows of chunks may hold the content.
+const INLINE_CHUNKS: u64 = 2;
+/// Feature bits that this program knows, and that a vault has once it opened it; a vault with any other incompatible bit is not opened.
+pub(super) const KNOWN_INCOMPATIBLE: u64 = ARTIFACTS | INLINE_CHUNKS;
 /// As [`KNOWN_INCOMPATIBLE`], for bits that matter only to a writer.
 pub(super) const KNOWN_READ_ONLY_COMPATIBLE: u64 = 0;
 

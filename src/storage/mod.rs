@@ -11,6 +11,7 @@ mod file_rows;
 mod files;
 mod gate;
 mod holder;
+mod inline;
 mod lock;
 mod merkle;
 mod prepare;
@@ -28,8 +29,8 @@ use crate::record::{Checksum, Kind, Timestamp};
 
 pub use access::{DataFile, FileAccess, Opening, SystemFiles};
 pub use artifacts::{
-    ChunkId, Dentry, FileRows, Ino, MAX_FILE_ROWS, MAX_PIECES, Piece, SLOT_BYTES, Space, WINDOW_SLOTS, WriteBack,
-    file_root, window_root,
+    ChunkId, Dentry, FileRows, INLINE_BYTES, Ino, MAX_FILE_ROWS, MAX_PIECES, Piece, SLOT_BYTES, Space, WINDOW_SLOTS,
+    WriteBack, file_root, window_root,
 };
 pub use error::StorageError;
 pub use prepare::{MAX_TAGS, missing_time, prepare, prepare_inode, record_file, terms_of};
@@ -301,6 +302,14 @@ pub trait Storage: Send + Sync {
     /// [`StorageError::NoSpace`] when it does not fit, [`StorageError::Limit`], and those of the operating system.
     fn append_chunk(&self, bytes: &[u8]) -> Result<(ChunkId, Checksum)>;
 
+    /// As [`Storage::append_chunk`], for 1 to [`INLINE_BYTES`] bytes: they lie beside the row that names them, and so need no
+    /// sync but that of the commit. Content that is to be durable at once is cheaper so, and much of it dearer: the database
+    /// writes it several times.
+    ///
+    /// # Errors
+    /// As [`Storage::append_chunk`].
+    fn append_inline(&self, bytes: &[u8]) -> Result<(ChunkId, Checksum)>;
+
     /// Says that no commit will name these chunks, so that their room can be used again. Those that are committed stay.
     fn discard_chunks(&self, chunks: &[ChunkId]);
 
@@ -317,11 +326,23 @@ pub trait Storage: Send + Sync {
     /// As [`Storage::head`]; rows are verified before they are handed out.
     fn rows(&self, part: Part, from: &[u8], upto: Sequence) -> Result<RowPage>;
 
-    /// `len` bytes of a piece from its byte `from` on. The chunk is verified against the piece when it is first read.
+    /// Fills `out` with a piece from its byte `from` on. The chunk is verified against the piece when it is first read.
     ///
     /// # Errors
-    /// As [`Storage::chunk`], and [`StorageError::Limit`] for a range that lies outside of the piece.
-    fn read_piece(&self, piece: &Piece, from: u32, len: u32) -> Result<Vec<u8>>;
+    /// As [`Storage::chunk`], and [`StorageError::Limit`] for a range that lies outside of the piece. Then nobody knows what
+    /// is in `out`.
+    fn read_piece_into(&self, piece: &Piece, from: u32, out: &mut [u8]) -> Result<()>;
+
+    /// As [`Storage::read_piece_into`], `len` bytes.
+    ///
+    /// # Errors
+    /// As [`Storage::read_piece_into`].
+    fn read_piece(&self, piece: &Piece, from: u32, len: u32) -> Result<Vec<u8>> {
+        piece.part(from, len)?;
+        let mut bytes = vec![0; len as usize];
+        self.read_piece_into(piece, from, &mut bytes)?;
+        Ok(bytes)
+    }
 
     /// What a name led to at a sequence.
     ///

@@ -354,14 +354,20 @@ impl Segments {
 
     /// Reads a chunk and verifies it.
     pub(super) fn read(&self, id: ChunkId, place: &Place) -> Result<Vec<u8>> {
-        let mut bytes = vec![0; HEADER_BYTES as usize + place.len as usize];
-        self.fill(id, place, 0, &mut bytes)?;
-        let content = bytes.split_off(HEADER_BYTES as usize);
+        let mut content = vec![0; place.len as usize];
+        self.read_whole(id, place, &mut content)?;
+        Ok(content)
+    }
+
+    fn read_whole(&self, id: ChunkId, place: &Place, content: &mut [u8]) -> Result<()> {
+        let mut found = [0; HEADER_BYTES as usize];
+        self.fill(id, place, 0, &mut found)?;
+        self.fill(id, place, HEADER_BYTES, content)?;
         let damaged = |detail: String| Err(damaged(id, detail));
-        if bytes != header(id, place.len, &place.sha256) {
+        if found != header(id, place.len, &place.sha256) {
             return damaged(format!("its header in {} is not its own", self.path(place.segment).display()));
         }
-        let actual = Checksum::of(&content);
+        let actual = Checksum::of(content);
         if actual != place.sha256 {
             return damaged(format!("expected checksum {}, actual {actual}", place.sha256));
         }
@@ -370,20 +376,20 @@ impl Segments {
             state.verified.clear();
         }
         state.verified.insert(id);
-        Ok(content)
+        Ok(())
     }
 
-    /// Reads a part of a chunk. The whole chunk is verified when it is read for the first time.
-    pub(super) fn read_part(&self, id: ChunkId, place: &Place, from: u32, len: u32) -> Result<Vec<u8>> {
-        if !self.state().verified.contains(&id) {
-            let mut content = self.read(id, place)?;
-            content.drain(..from as usize);
-            content.truncate(len as usize);
-            return Ok(content);
+    /// Reads a part of a chunk, which must lie within it. The whole chunk is verified when it is read for the first time.
+    pub(super) fn read_part(&self, id: ChunkId, place: &Place, from: u32, out: &mut [u8]) -> Result<()> {
+        if self.state().verified.contains(&id) {
+            return self.fill(id, place, HEADER_BYTES + from, out);
         }
-        let mut bytes = vec![0; len as usize];
-        self.fill(id, place, HEADER_BYTES + from, &mut bytes)?;
-        Ok(bytes)
+        if out.len() == place.len as usize {
+            return self.read_whole(id, place, out);
+        }
+        let content = self.read(id, place)?;
+        out.copy_from_slice(content.get(from as usize..from as usize + out.len()).unwrap_or_default());
+        Ok(())
     }
 
     fn fill(&self, id: ChunkId, place: &Place, from: u32, bytes: &mut [u8]) -> Result<()> {

@@ -27,7 +27,8 @@ pub(super) struct Made {
 #[derive(Clone, Copy)]
 pub(super) struct Digest {
     pub(super) len: u64,
-    pub(super) sha256: Checksum,
+    /// Of what is kept here it is always known.
+    pub(super) sha256: Option<Checksum>,
     pub(super) time: Timestamp,
 }
 

@@ -1,4 +1,5 @@
-//! What a file holds: bytes that stay as they are, in memory when they are few, else in a temporary file without a name.
+//! What a file holds: bytes that stay as they are, in memory when they are few, else in a temporary file without a name, or
+//! in the vault, as those of an artifact.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -8,7 +9,10 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use crate::artifacts::Ino;
 use crate::record::{Checksum, Timestamp};
+
+use super::node::Pinned;
 
 /// More bytes than this go to a temporary file.
 const IN_MEMORY: usize = 256 << 10;
@@ -20,7 +24,7 @@ pub struct Content {
     /// Where it begins in the body.
     start: u64,
     len: u64,
-    sha256: Checksum,
+    sha256: Option<Checksum>,
     time: Timestamp,
 }
 
@@ -28,11 +32,16 @@ pub struct Content {
 enum Body {
     Memory(Arc<[u8]>),
     File(Arc<File>),
+    Artifact(Arc<Pinned>, Ino),
 }
 
 impl Content {
     pub(super) fn of(bytes: Vec<u8>, sha256: Checksum, time: Timestamp) -> Self {
-        Self { start: 0, len: bytes.len() as u64, body: Body::Memory(bytes.into()), sha256, time }
+        Self { start: 0, len: bytes.len() as u64, body: Body::Memory(bytes.into()), sha256: Some(sha256), time }
+    }
+
+    pub(super) fn of_artifact(pinned: Arc<Pinned>, ino: Ino, len: u64, time: Timestamp) -> Self {
+        Self { start: 0, len, body: Body::Artifact(pinned, ino), sha256: None, time }
     }
 
     /// Its length in bytes.
@@ -47,9 +56,9 @@ impl Content {
         self.len == 0
     }
 
-    /// Its SHA-256.
+    /// Its SHA-256. Of an artifact it is not known before all of it was read.
     #[must_use]
-    pub fn sha256(&self) -> Checksum {
+    pub fn sha256(&self) -> Option<Checksum> {
         self.sha256
     }
 
@@ -62,7 +71,7 @@ impl Content {
     /// At most `size` bytes from `offset` on; fewer only at the end.
     ///
     /// # Errors
-    /// Those of reading a temporary file.
+    /// Those of reading a temporary file, and of an artifact that is damaged.
     pub fn read_at(&self, offset: u64, size: usize) -> io::Result<Cow<'_, [u8]>> {
         let size = size.min(usize::try_from(self.len.saturating_sub(offset)).unwrap_or(usize::MAX));
         if size == 0 {
@@ -76,6 +85,12 @@ impl Content {
             Body::File(file) => {
                 let mut bytes = vec![0; size];
                 file.read_exact_at(&mut bytes, self.start + offset)?;
+                Ok(Cow::Owned(bytes))
+            }
+            Body::Artifact(pinned, ino) => {
+                let mut bytes = vec![0; size];
+                let read = pinned.artifacts().read(*ino, self.start + offset, &mut bytes).map_err(io::Error::other)?;
+                bytes.truncate(read);
                 Ok(Cow::Owned(bytes))
             }
         }
@@ -113,7 +128,7 @@ impl Spool {
         } else {
             Body::Memory(self.buffer.as_slice().into())
         };
-        let sha256 = Checksum(self.hasher.clone().finalize().into());
+        let sha256 = Some(Checksum(self.hasher.clone().finalize().into()));
         Ok(Content { body, start: self.start, len: self.len - self.start, sha256, time })
     }
 }
@@ -154,7 +169,7 @@ mod tests {
         for (part, bytes) in [(first, &b"first"[..]), (second, b"second")] {
             assert_eq!(part.read_at(0, 100).unwrap(), bytes);
             assert_eq!(part.read_at(2, 2).unwrap(), bytes.get(2..4).unwrap());
-            assert_eq!(part.sha256(), Checksum::of(bytes));
+            assert_eq!(part.sha256(), Some(Checksum::of(bytes)));
         }
     }
 
@@ -171,7 +186,7 @@ mod tests {
         }
         for (bytes, content) in earlier {
             assert_eq!(content.len(), bytes.len() as u64);
-            assert_eq!(content.sha256(), Checksum::of(&bytes));
+            assert_eq!(content.sha256(), Some(Checksum::of(&bytes)));
             assert_eq!(content.read_at(0, usize::MAX).unwrap(), bytes);
             assert_eq!(content.read_at(39_990, 20).unwrap(), bytes.get(39_990..bytes.len().min(40_010)).unwrap());
             assert!(content.read_at(content.len() + 5, 20).unwrap().is_empty());

@@ -1,18 +1,20 @@
 //! Listing a directory: bounded memory whatever its size, and a place for each entry from which the listing goes on.
 
 use std::collections::VecDeque;
+use std::ffi::OsString;
 use std::iter::Peekable;
 use std::sync::Arc;
 
+use crate::artifacts::ROOT as ARTIFACTS;
 use crate::record::document::Format;
-use crate::record::{Kind, Timestamp};
+use crate::record::{FileType, Kind, Timestamp};
 use crate::storage::{Head, Position, Selection, Sequence};
 use crate::vault::{Result, Tier, Vault};
 
 use super::members::{self, Members};
 use super::node::{At, Directory, Item, Node, Pinned, SUMS};
 use super::write::EXTRA;
-use super::{Attributes, Tree, days};
+use super::{Attributes, Tree, artifacts, days};
 
 /// The place of an entry in its directory. It stays what it is as long as the entry is there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,7 +32,7 @@ const FIXED: u64 = 32;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// Its name.
-    pub name: String,
+    pub name: OsString,
     /// Its node.
     pub node: Node,
     /// Its place in the directory.
@@ -79,6 +81,12 @@ impl Listing {
         }
         Ok(Self { fixed, rest, extras })
     }
+
+    /// The entries of a directory among the artifacts of a snapshot.
+    pub(super) fn of_artifacts(parent: &Node, after: Cursor) -> Self {
+        let rest: Box<dyn Iterator<Item = Result<Entry>> + Send> = Box::new(artifacts::entries(parent.clone(), after));
+        Self { fixed: VecDeque::new(), rest: rest.peekable(), extras: VecDeque::new() }
+    }
 }
 
 impl Iterator for Listing {
@@ -120,7 +128,10 @@ pub(super) fn fixed_entries(at: &At, directory: Directory) -> Vec<(Cursor, &'sta
     let tier = |tier: Tier| (tier.name(), Item::Directory(Directory::Tier(tier)));
     let past = matches!(at, At::Past(_));
     let entries = match directory {
-        Directory::Root => ROOT.into_iter().filter(|(_, item)| !past || !is_of_the_present(item)).collect(),
+        Directory::Root if past => {
+            ROOT.into_iter().filter_map(|(name, item)| in_the_past(item).map(|item| (name, item))).collect()
+        }
+        Directory::Root => ROOT.to_vec(),
         Directory::Collection(Kind::Memory) => std::iter::once(sums()).chain(Tier::ALL.map(tier)).collect(),
         Directory::Collection(Kind::Snapshot) => vec![sums(), ("latest", Item::Latest)],
         Directory::Collection(_) | Directory::Tier(_) => vec![sums()],
@@ -136,9 +147,13 @@ pub(super) fn fixed_entries(at: &At, directory: Directory) -> Vec<(Cursor, &'sta
     (1..).map(Cursor).zip(entries).map(|(cursor, (name, item))| (cursor, name, item)).collect()
 }
 
-/// Snapshots are no part of what a snapshot shows, nor are the mount point of artifacts and the vault's word about itself.
-fn is_of_the_present(item: &Item) -> bool {
-    matches!(item, Item::Directory(Directory::Vault | Directory::Artifacts | Directory::Collection(Kind::Snapshot)))
+/// What stands for an entry of the root in a snapshot: neither snapshots nor the vault's word about itself are part of it.
+fn in_the_past(item: Item) -> Option<Item> {
+    match item {
+        Item::Directory(Directory::Vault | Directory::Collection(Kind::Snapshot)) => None,
+        Item::Directory(Directory::Artifacts) => Some(Item::Artifact(ARTIFACTS, FileType::Directory)),
+        item => Some(item),
+    }
 }
 
 /// A directory that has files even when the vault is empty.
@@ -193,7 +208,7 @@ fn record_entries(
     Ok(members.map(move |member| {
         let (id, head) = member?;
         Ok(Entry {
-            name: format!("{id}.json"),
+            name: format!("{id}.json").into(),
             node: parent.beside(Item::Record { kind, id: id.into() }),
             cursor: Cursor(FIXED + head.birth),
             attributes: Some(Attributes::of_head(&head)),
@@ -214,7 +229,7 @@ fn day_entries(
     let parent = parent.clone();
     Ok(tree.days(&parent.at)?.into_iter().filter(move |day| place(*day) > after).map(move |day| {
         Ok(Entry {
-            name: days::name_of(day),
+            name: days::name_of(day).into(),
             node: parent.beside(Item::Day(day)),
             cursor: place(day),
             attributes: None,
@@ -247,7 +262,8 @@ fn snapshot_entries(vault: &Vault, after: Cursor) -> Result<impl Iterator<Item =
                 (format!("{id}.yaml"), file(Format::Yaml)),
             ];
             let entry = |(n, (name, node)): (u64, (String, Node))| {
-                Ok(Entry { name, node, cursor: Cursor(FIXED + birth * EACH + n), attributes: None })
+                let cursor = Cursor(FIXED + birth * EACH + n);
+                Ok(Entry { name: name.into(), node, cursor, attributes: None })
             };
             (0..).zip(nodes).map(entry).collect()
         }
@@ -264,5 +280,5 @@ pub(super) fn pinned(vault: &Vault, id: &str) -> Result<Option<Arc<Pinned>>> {
     let Some(Head { birth, .. }) = vault.present().head(Kind::Snapshot, id)? else { return Ok(None) };
     let pin = vault.snapshots().get(id)?;
     let view = vault.at(pin.sequence)?;
-    Ok(Some(Arc::new(Pinned::new(birth, pin, view))))
+    Ok(view.artifacts()?.map(|artifacts| Arc::new(Pinned::new(birth, pin, view, artifacts))))
 }

@@ -3,10 +3,11 @@
 //!
 //! [`Node`] names a place, [`Tree`] answers what is there. Nothing here knows of FUSE, of inode numbers or handles.
 //! `listing` and `members` list; `files` makes and keeps what files hold, with `days`, `sums` and `generated` for those that
-//! are no records, and `stamps` to tell when they must be made again; `affected` says what a change touches; `write` is what
-//! can be changed through the tree.
+//! are no records, and `stamps` to tell when they must be made again; `artifacts` shows the files of a snapshot; `affected`
+//! says what a change touches; `write` is what can be changed through the tree.
 
 mod affected;
+mod artifacts;
 mod cache;
 mod content;
 mod days;
@@ -20,13 +21,14 @@ mod sums;
 mod write;
 
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::artifacts::{Attributes as ArtifactAttributes, Seek};
 use crate::record::document::Format;
-use crate::record::{Kind, Timestamp};
+use crate::record::{FileType, Kind, Timestamp};
 use crate::storage::{Changed, Head, Order, Selection, Sequence};
 use crate::vault::{Error, Result, Vault};
 
@@ -40,7 +42,7 @@ use write::Writing;
 pub use affected::Affected;
 pub use content::Content;
 pub use listing::{Cursor, Entry, Listing};
-pub use node::{At, Directory, FileKind, Item, Node, Pinned, Stability};
+pub use node::{At, Directory, Item, Node, Pinned, Stability};
 pub use write::{Effects, Offset, OpenFile, Refusal, ScratchFile, Written};
 
 /// The SHA-256 of a file.
@@ -53,25 +55,27 @@ pub const XATTR_SEQUENCE: &str = "user.mirrordna.sequence";
 /// What is known about a node without opening it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attributes {
-    /// File, directory or link.
-    pub kind: FileKind,
+    /// File, directory or link; an artifact may be anything else, too.
+    pub file_type: FileType,
     /// Length in bytes; of a link, that of what it leads to; 0 for a directory.
     pub size: u64,
     /// When the content changed last.
     pub mtime: Timestamp,
     /// When anything of it changed last.
     pub ctime: Timestamp,
-    /// Always 1, which tells tools that the links of a directory do not count its subdirectories.
+    /// 1, which tells tools that the links of a directory do not count its subdirectories; of an artifact, what it had.
     pub nlink: u32,
+    /// All that was stored of an artifact, its mode and owner among it. Of everything else, whoever shows the tree decides.
+    pub artifact: Option<ArtifactAttributes>,
 }
 
 impl Attributes {
-    fn new(kind: FileKind, size: u64, time: Timestamp) -> Self {
-        Self { kind, size, mtime: time, ctime: time, nlink: 1 }
+    fn new(file_type: FileType, size: u64, time: Timestamp) -> Self {
+        Self { file_type, size, mtime: time, ctime: time, nlink: 1, artifact: None }
     }
 
     fn of_head(head: &Head) -> Self {
-        Self::new(FileKind::Regular, head.file.len, head.time)
+        Self::new(FileType::Regular, head.file.len, head.time)
     }
 }
 
@@ -131,6 +135,9 @@ impl Tree {
     /// # Errors
     /// Those of the storage.
     pub fn lookup(&self, parent: &Node, name: &OsStr) -> Result<Option<Node>> {
+        if let Some((pinned, ino)) = parent.artifact() {
+            return artifacts::lookup(pinned, ino, parent, name);
+        }
         let (Item::Directory(directory), Some(name)) = (&parent.item, name.to_str()) else { return Ok(None) };
         let directory = *directory;
         let fixed = listing::fixed_entries(&parent.at, directory).into_iter().find(|(_, fixed, _)| *fixed == name);
@@ -183,10 +190,13 @@ impl Tree {
     /// [`crate::storage::StorageError::NotFound`] for a record that is gone, [`Error::Io`] of kind `NotFound` for another file that is,
     /// and those of the storage.
     pub fn attributes(&self, node: &Node) -> Result<Attributes> {
+        if let Some((pinned, ino)) = node.artifact() {
+            return artifacts::attributes(pinned, ino, node);
+        }
         match &node.item {
             Item::Directory(directory) => {
                 let time = self.time_of_directory(&node.at, *directory)?;
-                Ok(Attributes::new(FileKind::Directory, 0, time))
+                Ok(Attributes::new(FileType::Directory, 0, time))
             }
             Item::Record { kind, id } => match node.at.view(&self.vault).head(*kind, id)? {
                 Some(head) => Ok(Attributes::of_head(&head)),
@@ -195,11 +205,11 @@ impl Tree {
             Item::Scratch(file) => self.scratch_attributes(file).map_err(|refusal| of_scratch(node, refusal)),
             Item::Latest => {
                 let time = self.stamps.entries(&self.vault, Kind::Snapshot)?.time;
-                Ok(Attributes::new(FileKind::Link, self.readlink(node)?.len() as u64, time))
+                Ok(Attributes::new(FileType::Symlink, self.readlink(node)?.len() as u64, time))
             }
             _ => {
                 let digest = self.digest(node)?;
-                Ok(Attributes::new(FileKind::Regular, digest.len, digest.time))
+                Ok(Attributes::new(FileType::Regular, digest.len, digest.time))
             }
         }
     }
@@ -212,7 +222,7 @@ impl Tree {
         match &node.item {
             Item::Sums(_) | Item::Day(_) | Item::SnapshotFile(..) | Item::Log => {
                 let known = self.cache.digest(node, |sequence| self.is_fresh(node, sequence))?;
-                Ok(known.map(|digest| Attributes::new(FileKind::Regular, digest.len, digest.time)))
+                Ok(known.map(|digest| Attributes::new(FileType::Regular, digest.len, digest.time)))
             }
             _ => self.attributes(node).map(Some),
         }
@@ -225,16 +235,21 @@ impl Tree {
     pub fn list(&self, node: &Node, after: Cursor) -> Result<Listing> {
         match node.item {
             Item::Directory(directory) => Listing::new(self, node, directory, after),
+            Item::Artifact(_, FileType::Directory) => Ok(Listing::of_artifacts(node, after)),
             _ => Err(Error::argument(node.to_string(), "it is not a directory")),
         }
     }
 
-    /// The content of a file, as it is now and stays. A record is verified, then rendered.
+    /// The content of a file, as it is now and stays. A record is verified, then rendered; an artifact is verified as it is
+    /// read.
     ///
     /// # Errors
     /// As [`Tree::attributes`], [`crate::storage::StorageError::Corrupt`] when a record is not what was stored, and those of temporary
     /// files.
     pub fn open(&self, node: &Node) -> Result<Content> {
+        if let Some((pinned, ino)) = node.artifact() {
+            return artifacts::open(pinned, ino, node);
+        }
         match &node.item {
             Item::Directory(_) | Item::Latest => Err(Error::argument(node.to_string(), "it is not a regular file")),
             Item::Record { kind, id } => self.open_record(node, *kind, id),
@@ -244,6 +259,7 @@ impl Tree {
             Item::MerkleRoot => Ok(generated::merkle_root(&self.vault)),
             Item::Log => self.log.content(&self.vault),
             Item::LastError => self.last_error().map(|error| error.content()).ok_or_else(|| gone(node)),
+            Item::Artifact(..) => Err(gone(node)),
             Item::Sums(_) | Item::Day(_) | Item::SnapshotFile(..) => {
                 self.cache.content(node, |sequence| self.is_fresh(node, sequence), || self.make(node))
             }
@@ -254,20 +270,36 @@ impl Tree {
     ///
     /// # Errors
     /// [`Error::Argument`] for what is no link, [`Error::Io`] of kind `NotFound` when it is gone, those of the storage.
-    pub fn readlink(&self, node: &Node) -> Result<String> {
+    pub fn readlink(&self, node: &Node) -> Result<OsString> {
+        if let Some((pinned, ino)) = node.artifact() {
+            return artifacts::read_link(pinned, ino, node);
+        }
         match node.item {
-            Item::Latest => self.newest_snapshot()?.ok_or_else(|| gone(node)),
+            Item::Latest => self.newest_snapshot()?.map(OsString::from).ok_or_else(|| gone(node)),
             _ => Err(Error::argument(node.to_string(), "it is not a symbolic link")),
         }
     }
 
+    /// The next data, or the next hole, at or after an offset of a file; none at or beyond its end, or when what is left is
+    /// a hole. Only artifacts have holes.
+    ///
+    /// # Errors
+    /// As [`Tree::attributes`].
+    pub fn seek(&self, node: &Node, offset: u64, what: Seek) -> Result<Option<u64>> {
+        match node.artifact() {
+            Some((pinned, ino)) => artifacts::seek(pinned, ino, node, offset, what),
+            None => Ok(what.in_data(offset, self.attributes(node)?.size)),
+        }
+    }
+
     /// The names of a node's extended attributes.
-    #[must_use]
-    pub fn xattr_names(&self, node: &Node) -> &'static [&'static str] {
-        match node.item {
-            Item::Record { .. } => &[XATTR_SHA256, XATTR_CHECKSUM, XATTR_SEQUENCE],
-            Item::SnapshotFile(..) => &[XATTR_SHA256],
-            _ => &[],
+    ///
+    /// # Errors
+    /// As [`Tree::attributes`].
+    pub fn xattr_names(&self, node: &Node) -> Result<Vec<OsString>> {
+        match node.artifact() {
+            Some((pinned, ino)) => artifacts::xattr_names(pinned, ino, node),
+            None => Ok(made_xattrs(node).iter().map(OsString::from).collect()),
         }
     }
 
@@ -275,8 +307,11 @@ impl Tree {
     ///
     /// # Errors
     /// As [`Tree::attributes`].
-    pub fn xattr(&self, node: &Node, name: &OsStr) -> Result<Option<String>> {
-        let Some(name) = self.xattr_names(node).iter().find(|known| name == **known) else { return Ok(None) };
+    pub fn xattr(&self, node: &Node, name: &OsStr) -> Result<Option<Vec<u8>>> {
+        if let Some((pinned, ino)) = node.artifact() {
+            return artifacts::xattr(pinned, ino, node, name);
+        }
+        let Some(name) = made_xattrs(node).iter().find(|known| name == **known) else { return Ok(None) };
         let value = match (&node.item, *name) {
             (Item::Record { kind, id }, XATTR_CHECKSUM) => {
                 let version = node.at.view(&self.vault).version(*kind, id)?;
@@ -284,9 +319,9 @@ impl Tree {
             }
             (Item::Record { kind, id }, XATTR_SEQUENCE) => self.head(node, *kind, id)?.sequence.to_string(),
             (Item::Record { kind, id }, _) => self.head(node, *kind, id)?.file.sha256.to_string(),
-            _ => self.digest(node)?.sha256.to_string(),
+            _ => return Ok(self.digest(node)?.sha256.map(|sha256| sha256.to_string().into_bytes())),
         };
-        Ok(Some(value))
+        Ok(Some(value.into_bytes()))
     }
 
     /// What a change touches. Whoever caches the tree subscribes to the vault and drops that.
@@ -354,6 +389,15 @@ impl Tree {
                 Ok(strays)
             }
         }
+    }
+}
+
+/// The extended attributes that the vault gives its files.
+fn made_xattrs(node: &Node) -> &'static [&'static str] {
+    match node.item {
+        Item::Record { .. } => &[XATTR_SHA256, XATTR_CHECKSUM, XATTR_SEQUENCE],
+        Item::SnapshotFile(..) => &[XATTR_SHA256],
+        _ => &[],
     }
 }
 

@@ -5,8 +5,9 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use crate::artifacts::{Ino, Past};
 use crate::record::document::Format;
-use crate::record::{Kind, Timestamp};
+use crate::record::{FileType, Kind, Timestamp};
 use crate::storage::Sequence;
 use crate::vault::{Pin, Tier, Vault, View};
 
@@ -21,11 +22,12 @@ pub struct Pinned {
     birth: Sequence,
     pin: Pin,
     view: View,
+    artifacts: Past,
 }
 
 impl Pinned {
-    pub(super) fn new(birth: Sequence, pin: Pin, view: View) -> Self {
-        Self { birth, pin, view }
+    pub(super) fn new(birth: Sequence, pin: Pin, view: View, artifacts: Past) -> Self {
+        Self { birth, pin, view, artifacts }
     }
 
     /// What the snapshot pins.
@@ -37,6 +39,11 @@ impl Pinned {
     /// The vault as the snapshot has it.
     pub(super) fn view(&self) -> &View {
         &self.view
+    }
+
+    /// The files of the vault as the snapshot has them.
+    pub(super) fn artifacts(&self) -> &Past {
+        &self.artifacts
     }
 }
 
@@ -95,7 +102,7 @@ pub enum Directory {
     Collection(Kind),
     /// The memories of a tier.
     Tier(Tier),
-    /// Where the ordinary files are mounted. In the tree it is empty.
+    /// Where the ordinary files of the present are mounted. In the tree it is empty; [`crate::artifacts`] has them.
     Artifacts,
     /// `.vault`: what the vault says about itself.
     Vault,
@@ -151,6 +158,8 @@ pub enum Item {
     MerkleRoot,
     /// `.vault/last-error`
     LastError,
+    /// `artifacts/` of a snapshot, or anything in it: the inode and what it is. Names of one file are one node.
+    Artifact(Ino, FileType),
 }
 
 /// How long that what is known of a node stays true.
@@ -162,17 +171,6 @@ pub enum Stability {
     Tracked,
     /// Not longer than the moment: it is made from the whole vault, or from all of a collection.
     Volatile,
-}
-
-/// What a node is for those who look at it from outside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FileKind {
-    /// A directory.
-    Directory,
-    /// A regular file.
-    Regular,
-    /// A symbolic link.
-    Link,
 }
 
 /// A file, directory or link of the tree. Small, and cheap to clone.
@@ -218,10 +216,11 @@ impl Node {
 
     /// What it is for those who look at it from outside.
     #[must_use]
-    pub fn kind(&self) -> FileKind {
+    pub fn file_type(&self) -> FileType {
         match self.item {
-            Item::Directory(_) => FileKind::Directory,
-            Item::Latest => FileKind::Link,
+            Item::Directory(_) => FileType::Directory,
+            Item::Latest => FileType::Symlink,
+            Item::Artifact(_, file_type) => file_type,
             Item::Record { .. }
             | Item::Scratch(_)
             | Item::Readme
@@ -231,7 +230,15 @@ impl Node {
             | Item::Health
             | Item::Log
             | Item::MerkleRoot
-            | Item::LastError => FileKind::Regular,
+            | Item::LastError => FileType::Regular,
+        }
+    }
+
+    /// The snapshot and the inode of an artifact of the past.
+    pub(super) fn artifact(&self) -> Option<(&Arc<Pinned>, Ino)> {
+        match (&self.at, &self.item) {
+            (At::Past(pinned), Item::Artifact(ino, _)) => Some((pinned, *ino)),
+            _ => None,
         }
     }
 
@@ -242,7 +249,7 @@ impl Node {
             return Stability::Immutable;
         }
         match &self.item {
-            Item::Readme | Item::SnapshotFile(..) => Stability::Immutable,
+            Item::Readme | Item::SnapshotFile(..) | Item::Artifact(..) => Stability::Immutable,
             // Their entries come and go with the log, not with records of their own.
             Item::Directory(Directory::Vault | Directory::Collection(Kind::Event))
             // Its name can become that of a record.
@@ -279,6 +286,8 @@ impl fmt::Display for Node {
             Item::Log => f.write_str(".vault/log.jsonl"),
             Item::MerkleRoot => f.write_str(".vault/root"),
             Item::LastError => f.write_str(".vault/last-error"),
+            // It may have several names.
+            Item::Artifact(ino, _) => write!(f, "artifacts/#{ino}"),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::Write;
 
-use crate::record::{Checksum, Kind};
+use crate::record::{Checksum, FileType, Kind};
 use crate::storage::Sequence;
 use crate::vault::Result;
 
@@ -12,7 +12,7 @@ use super::cache::Made;
 use super::content::Spool;
 use super::listing::{Cursor, Entry, Listing};
 use super::members::Members;
-use super::node::{At, Directory, FileKind, Item, Node};
+use super::node::{At, Directory, Item, Node};
 use super::spooling;
 
 /// How often a file over files that are made themselves is made again because they changed meanwhile.
@@ -53,8 +53,11 @@ fn of_files(tree: &Tree, at: &At, directory: Directory) -> Result<Made> {
         let mut spool = Spool::default();
         for file in Listing::new(tree, &parent, directory, Cursor::START)? {
             let Entry { name, node, .. } = file?;
-            if node.kind() == FileKind::Regular && node.item != Item::Sums(directory) {
-                write_line(&mut spool, tree.digest(&node)?.sha256, &name)?;
+            if node.file_type() == FileType::Regular
+                && node.item != Item::Sums(directory)
+                && let Some(sha256) = tree.digest(&node)?.sha256
+            {
+                write_line(&mut spool, sha256, &name.to_string_lossy())?;
             }
         }
         let made = finish(tree, at, directory, spool, sequence)?;

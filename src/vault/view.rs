@@ -1,7 +1,9 @@
 //! The vault at one sequence: the present, or a past that stays readable as long as the view is there.
 
 use std::fmt;
+use std::sync::Arc;
 
+use crate::artifacts::Past;
 use crate::record::Kind;
 use crate::storage::{Head, Lease, NOW, Sequence, Version};
 
@@ -15,7 +17,7 @@ const PAGE: usize = 1_024;
 pub struct View {
     vault: Vault,
     at: Sequence,
-    _lease: Option<Lease>,
+    lease: Option<Lease>,
 }
 
 impl fmt::Debug for View {
@@ -26,7 +28,7 @@ impl fmt::Debug for View {
 
 impl View {
     pub(super) fn present(vault: &Vault) -> Self {
-        Self { vault: vault.clone(), at: NOW, _lease: None }
+        Self { vault: vault.clone(), at: NOW, lease: None }
     }
 
     pub(super) fn past(vault: &Vault, at: Sequence) -> Result<Self> {
@@ -40,7 +42,7 @@ impl View {
         if at < horizon && !vault.storage().pins()?.contains(&at) {
             return Err(Error::Pruned { at, horizon });
         }
-        Ok(Self { vault: vault.clone(), at, _lease: Some(lease) })
+        Ok(Self { vault: vault.clone(), at, lease: Some(lease) })
     }
 
     /// The vault that is viewed.
@@ -53,6 +55,17 @@ impl View {
     #[must_use]
     pub fn sequence(&self) -> Option<Sequence> {
         (self.at != NOW).then_some(self.at)
+    }
+
+    /// The files of the vault in this view. Those of the present change: [`Vault::artifacts`] gives them.
+    ///
+    /// # Errors
+    /// Those of the storage.
+    pub fn artifacts(&self) -> Result<Option<Past>> {
+        let Some(lease) = &self.lease else { return Ok(None) };
+        let entry = self.vault.log(self.at, 1)?.pop();
+        let time = entry.map_or(0, |entry| i128::from(entry.time.as_micros()) * 1_000);
+        Ok(Some(Past::new(Arc::clone(&self.vault.shared.storage), self.at, time, lease.clone())))
     }
 
     /// The version of a record in this view, if the record is there.

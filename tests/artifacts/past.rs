@@ -4,22 +4,33 @@
 
 use std::sync::{Arc, Mutex};
 
-use mirrordna::artifacts::{Invalidation, NewNode, ROOT, RenameFlags, SetAttributes, WriteOptions};
+use mirrordna::artifacts::{
+    Allocate, Invalidation, NewNode, Past, ROOT, RenameFlags, Seek, SetAttributes, WriteOptions,
+};
 use mirrordna::storage::PrunePolicy;
 use mirrordna::vault::NewSnapshot;
 
 use crate::support::{Fixture, SLOT, code};
 
-fn names(past: &mirrordna::artifacts::Past, ino: u64) -> Vec<String> {
-    let mut names = Vec::new();
-    let mut take = |entry: &mirrordna::artifacts::ListEntry<'_>, attributes: &mirrordna::artifacts::Attributes| {
-        assert_eq!(entry.ino, attributes.ino);
-        names.push(String::from_utf8(entry.name.to_vec()).unwrap());
-        true
-    };
-    past.list_with_attributes(ino, 0, &mut take).unwrap();
-    names.sort();
-    names
+/// The names of a directory, which are read in pages of any size.
+fn names(past: &Past, ino: u64) -> Vec<String> {
+    let all = past.names(ino, None, 1_000).unwrap();
+    for limit in 1..4 {
+        let mut paged: Vec<(Vec<u8>, _)> = Vec::new();
+        loop {
+            let page = past.names(ino, paged.last().map(|(name, _)| name.as_slice()), limit).unwrap();
+            if page.is_empty() {
+                break;
+            }
+            paged.extend(page);
+        }
+        assert_eq!(paged, all);
+    }
+    for (name, found) in &all {
+        assert_eq!(past.lookup(ino, name).unwrap(), *found);
+        assert_eq!(past.attributes(found.ino).unwrap().file_type, found.file_type);
+    }
+    all.into_iter().map(|(name, _)| String::from_utf8(name).unwrap()).collect()
 }
 
 fn snapshot(fixture: &Fixture) -> (String, u64) {
@@ -49,10 +60,10 @@ fn a_snapshot_shows_files_as_they_were() {
     fixture.file("new");
     fixture.commit();
     for round in 0..2 {
-        let past = fixture.files.at(at);
+        let past = fixture.past(at);
         assert_eq!(names(&past, ROOT), ["dir", "file"]);
         assert_eq!(names(&past, dir), ["inner"]);
-        assert_eq!(past.lookup(ROOT, b"file").unwrap(), then);
+        assert_eq!(past.attributes(past.lookup(ROOT, b"file").unwrap().ino).unwrap(), then);
         assert_eq!(code(past.lookup(ROOT, b"new")), "ENOENT");
         assert_eq!(past.read_link(inner).unwrap(), b"target");
         assert_eq!(past.xattr(file, b"user.a").unwrap(), b"then");
@@ -61,8 +72,8 @@ fn a_snapshot_shows_files_as_they_were() {
         assert_eq!(past.read(file, 0, &mut bytes).unwrap(), 3 * SLOT as usize + 5);
         assert!(bytes[..3 * SLOT as usize + 5].iter().all(|byte| *byte == 1));
         assert_eq!(past.read(file, 3 * SLOT, &mut bytes).unwrap(), 5);
-        assert_eq!(names(&fixture.files.at(empty), ROOT), Vec::<String>::new());
-        assert_eq!(names(&fixture.files.at(fixture.vault.state().sequence), dir), ["moved"]);
+        assert_eq!(names(&fixture.past(empty), ROOT), Vec::<String>::new());
+        assert_eq!(names(&fixture.past(fixture.vault.state().sequence), dir), ["moved"]);
         drop(past);
         if round == 0 {
             fixture.vault.prune(PrunePolicy { keep: Some(1), ..PrunePolicy::default() }).unwrap();
@@ -95,6 +106,41 @@ fn a_snapshot_shows_files_as_they_were() {
     let fixture = fixture.reopen();
     assert_eq!(fixture.list(ROOT), ["dir", "file", "later"]);
     assert_eq!(fixture.find(ROOT, "file").unwrap().size, then.size);
+}
+
+#[test]
+fn holes_are_found_as_they_were() {
+    let fixture = Fixture::new();
+    let file = fixture.file("file");
+    let size = 400 * SLOT + 17;
+    fixture.files.set_attributes(file, &SetAttributes { size: Some(size), ..SetAttributes::default() }).unwrap();
+    // Data within a slot, over the border of two, in many slots in a row, and up to the end.
+    for (at, len) in [(5, 10), (3 * SLOT - 7, 20), (20 * SLOT, 300 * SLOT), (size - 9, 9)] {
+        fixture.write(file, at, &vec![1; len as usize]);
+    }
+    fixture.files.allocate(file, Allocate::PunchHole, 30 * SLOT + 1, SLOT + 1).unwrap();
+    let places: Vec<u64> = [0, 4, 5, 15, 3 * SLOT - 7, 3 * SLOT + 13, 19 * SLOT, 20 * SLOT, 30 * SLOT, 31 * SLOT]
+        .into_iter()
+        .chain([31 * SLOT + 2, 320 * SLOT - 1, 320 * SLOT, size - 9, size - 1, size, size + 5])
+        .collect();
+    let all = |seek: &dyn Fn(u64, Seek) -> String| -> Vec<String> {
+        places.iter().flat_map(|at| [seek(*at, Seek::Data), seek(*at, Seek::Hole)]).collect()
+    };
+    let said =
+        |found: mirrordna::artifacts::Result<u64>| found.map_or_else(|error| error.to_string(), |at| at.to_string());
+    let then = all(&|at, what| said(fixture.files.seek(file, at, what)));
+    let (_, at) = snapshot(&fixture);
+    fixture.files.set_attributes(file, &SetAttributes { size: Some(1), ..SetAttributes::default() }).unwrap();
+    fixture.commit();
+    let past = fixture.past(at);
+    assert_eq!(all(&|at, what| said(past.seek(file, at, what))), then);
+    assert_eq!(code(past.seek(ROOT, 0, Seek::Data)), "EISDIR");
+    // Nothing of it was ever written.
+    let (_, at) = snapshot(&fixture);
+    assert_eq!(
+        (fixture.past(at).seek(file, 0, Seek::Hole).unwrap(), code(fixture.past(at).seek(file, 0, Seek::Data))),
+        (0, "ENXIO")
+    );
 }
 
 #[test]

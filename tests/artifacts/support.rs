@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use mirrordna::artifacts::{Artifacts, Attributes, Caller, FsError, Ino, NewNode, ROOT, Result, WriteOptions};
+use mirrordna::artifacts::{Artifacts, Attributes, Caller, FsError, Ino, NewNode, Past, ROOT, Result, WriteOptions};
 use mirrordna::storage::{CheckSink, Durability, Fault, Version};
 use mirrordna::{Vault, VaultOptions};
 use tempfile::TempDir;
@@ -43,6 +43,11 @@ impl Fixture {
         let vault = Vault::open(&dir.path().join("vault"), &VaultOptions::default()).unwrap();
         let files = vault.artifacts().unwrap();
         Self { dir, vault, files }
+    }
+
+    /// The files as they were at a sequence.
+    pub(crate) fn past(&self, at: u64) -> Past {
+        self.vault.at(at).unwrap().artifacts().unwrap().unwrap()
     }
 
     pub(crate) fn file(&self, name: &str) -> Ino {

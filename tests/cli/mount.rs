@@ -104,6 +104,52 @@ fn a_mount_is_ready_when_the_command_returns_and_gone_when_it_is_unmounted() {
     bed.fails(["umount", "mnt"], 17, &["no vault is mounted"]);
 }
 
+/// A user who is not root has `artifacts/`, without `--allow-other`: files, git, links, modes, the next mount.
+#[test]
+fn a_user_who_is_not_root_has_artifacts() {
+    if !Path::new("/dev/fuse").exists() {
+        return eprintln!("NOT TESTED: /dev/fuse is missing");
+    }
+    let bed = Bed::empty();
+    // Where the command is built, others may not look.
+    std::fs::copy(env!("CARGO_BIN_EXE_mirrordna"), bed.path("mirrordna")).unwrap();
+    let script = r#"
+        set -euo pipefail; export HOME=$PWD; vault() { ./mirrordna --quiet --vault vault "$@"; }
+        trap 'cd "$HOME"; fusermount3 -u -z mnt 2>/dev/null || true' EXIT
+        vault init >/dev/null; mkdir mnt; vault mount mnt; ls -d mnt/artifacts; cd mnt/artifacts
+        test "$(stat -c '%u %a' .)" = "$(id -u) 700"
+        mkdir dir; echo text >dir/file; ln dir/file hard; ln -s dir link; cat link/file; chmod 750 dir; stat -c '%a %h' dir hard
+        printf '#!/bin/sh\necho runs\n' >run; chmod +x run; ./run
+        if which git >/dev/null; then
+            export GIT_AUTHOR_NAME=A GIT_AUTHOR_EMAIL=a@b GIT_COMMITTER_NAME=A GIT_COMMITTER_EMAIL=a@b
+            git init -q -b main one; cd one; cp ../run .; git add .; git commit -qm one; cd ..; git clone -q one two; git -C two fsck 2>&1
+        fi
+        cd ../..; vault snapshot create >/dev/null; echo later >mnt/artifacts/hard; cat mnt/snapshots/latest/artifacts/hard
+        fusermount3 -u mnt; test ! -e mnt/artifacts
+        vault mount --read-only mnt; cat mnt/artifacts/dir/file; (echo x >mnt/artifacts/dir/file || true) 2>&1 | grep -o 'Read-only.*'
+        vault umount mnt; test ! -e mnt/artifacts; vault verify >/dev/null"#;
+    let mut command = if rustix::process::geteuid().is_root() {
+        let nobody = Some(65_534);
+        std::os::unix::fs::chown(bed.path("."), nobody, nobody).unwrap();
+        // Where the device is root's alone, everybody's lies over it, for the processes of this test.
+        let device = r#"[[ $(stat -c %a /dev/fuse) = 666 ]] || { mknod -m 666 fuse c 10 229; mount --bind fuse /dev/fuse; }
+            exec setpriv --reuid=65534 --regid=65534 --clear-groups bash -c "$0""#;
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "bash", "-c", device, script]);
+        command
+    } else {
+        let mut command = Command::new("bash");
+        command.args(["-c", script]);
+        command
+    };
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    let output = command.current_dir(bed.path(".")).output().unwrap();
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let expected = "mnt/artifacts\ntext\n750 2\n644 2\nruns\ntext\nlater\nRead-only file system\n";
+    assert_eq!((out.as_ref(), err.as_ref()), (expected, ""), "{}", output.status);
+    assert!(output.status.success());
+}
+
 #[test]
 fn what_keeps_a_vault_from_being_mounted_is_said_by_the_command_itself() {
     let Some(vault) = Mountable::new() else { return };

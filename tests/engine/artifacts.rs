@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use mirrordna::record::{Checksum, FileType, Kind};
 use mirrordna::storage::{
-    Dentry, Durability, FileRows, NOW, Piece, PrunePolicy, RocksStorage, SLOT_BYTES, Selection, Sequence, Storage,
-    StorageError,
+    Dentry, Durability, FileRows, INLINE_BYTES, NOW, Piece, PrunePolicy, RocksStorage, SLOT_BYTES, Selection, Sequence,
+    Storage, StorageError,
 };
 
 use super::files::{Files, noise, size};
@@ -371,4 +371,44 @@ fn records_and_files_do_not_see_each_other() {
     assert_eq!(storage.heads(Kind::Artifact, None, 9).unwrap().len(), 1);
     assert!(!Kind::ALL.contains(&Kind::Artifact));
     assert_eq!(check(&storage, &[]).versions, 2);
+}
+
+#[test]
+fn small_content_lies_with_its_row_and_needs_no_segment() {
+    let dir = scratch();
+    let storage = create(dir.path());
+    let mut files = Files::default();
+    files.make(1, FileType::Directory, 0, b"");
+    files.make(2, FileType::Regular, 1, b"small");
+    files.make(3, FileType::Regular, 1, b"as large as may be");
+    files.write_inline(&storage, 2, 0, b"little");
+    let largest = files.write_inline(&storage, 3, 0, &noise(3, INLINE_BYTES));
+    assert_eq!(storage.chunk(largest.chunk).unwrap(), noise(3, INLINE_BYTES), "before any commit names it");
+    for len in [0, INLINE_BYTES + 1] {
+        assert!(matches!(storage.append_inline(&vec![0; len]), Err(StorageError::Limit { .. })), "{len}");
+    }
+    let pin = files.commit(&storage, Durability::Sync);
+    let before = files.clone();
+    set_pins(&storage, &[pin]);
+    storage.append_inline(b"named by nobody").unwrap();
+    let given_back = storage.append_inline(b"given back").unwrap().0;
+    storage.discard_chunks(&[given_back]);
+    assert!(matches!(storage.chunk(given_back), Err(StorageError::Corrupt { .. })));
+    storage.close().unwrap();
+    assert_eq!(segments(dir.path()), [] as [u64; 0]);
+    let storage = open(dir.path());
+    // Both kinds side by side, in one commit and in one file; numbers go on where they were.
+    let next = files.write_inline(&storage, 2, 0, b"changed");
+    assert_eq!(next.chunk, largest.chunk + 1);
+    files.write(&storage, 2, 1, &noise(4, SLOT));
+    files.commit(&storage, Durability::Sync);
+    files.compare(&storage, NOW);
+    before.compare(&storage, pin);
+    assert_clean(&storage, &[pin]);
+    assert_eq!(prune(&storage, &[pin]).chunks, 0);
+    set_pins(&storage, &[]);
+    let pruned = prune(&storage, &[]);
+    assert_eq!((pruned.chunks, pruned.chunk_bytes), (1, 6), "{pruned:?}");
+    files.compare(&storage, NOW);
+    assert_clean(&storage, &[]);
 }

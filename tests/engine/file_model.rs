@@ -3,7 +3,7 @@
 
 use mirrordna::record::FileType;
 use mirrordna::storage::{
-    Durability, Ino, Lease, NOW, Piece, PrunePolicy, RocksStorage, SLOT_BYTES, Sequence, Storage,
+    Durability, INLINE_BYTES, Ino, Lease, NOW, Piece, PrunePolicy, RocksStorage, SLOT_BYTES, Sequence, Storage,
 };
 
 use super::files::{Files, noise, size};
@@ -102,7 +102,9 @@ impl Work {
                 let len =
                     1 + self.random.below(if self.random.0.is_multiple_of(7) { u64::from(SLOT_BYTES) } else { 900 });
                 let content = noise(self.random.0, size(len));
-                let piece = self.files.write(storage, ino, slot, &content);
+                let inline = content.len() <= INLINE_BYTES && self.random.below(2) == 0;
+                let write = if inline { Files::write_inline } else { Files::write };
+                let piece = write(&mut self.files, storage, ino, slot, &content);
                 self.pieces = vec![(piece, content)];
             }
         }

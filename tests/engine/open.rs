@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use mirrordna::record::id::SeededIds;
-use mirrordna::record::{Checksum, FileType, Kind};
+use mirrordna::record::{Checksum, FileType, Inode, Kind, json};
 use mirrordna::storage::{
     Durability, Expect, FileAccess, NOW, OpenOptions, Operation, RocksStorage, Storage, StorageError, SystemFiles,
 };
@@ -67,15 +67,15 @@ fn newer_formats_and_unknown_features_are_refused_before_anything_is_touched() {
     let error = refusal(dir.path());
     assert!(matches!(error, StorageError::NewerFormat { found: 2, supported: 1, .. }), "{error}");
     remark(dir.path(), "format 2\n", "format 1\n");
-    for (bits, found) in [("0x0 0x0 0x9", 8), ("0x0 0x2 0x1", 2)] {
-        remark(dir.path(), "features 0x0 0x0 0x1", &format!("features {bits}"));
+    for (bits, found) in [("0x0 0x0 0xb", 8), ("0x0 0x2 0x3", 2)] {
+        remark(dir.path(), "features 0x0 0x0 0x3", &format!("features {bits}"));
         let error = refusal(dir.path());
         assert!(matches!(error, StorageError::UnknownFeatures { bits, .. } if bits == found), "{error}");
-        remark(dir.path(), &format!("features {bits}"), "features 0x0 0x0 0x1");
+        remark(dir.path(), &format!("features {bits}"), "features 0x0 0x0 0x3");
     }
     assert_eq!(super::support::files_of(dir.path()), before);
     // Compatible bits are for information alone.
-    remark(dir.path(), "features 0x0 0x0 0x1", "features 0x4 0x0 0x1");
+    remark(dir.path(), "features 0x0 0x0 0x3", "features 0x4 0x0 0x3");
     assert_clean(&open(dir.path()), &[]);
 }
 
@@ -98,13 +98,13 @@ fn a_vault_of_the_day_before_artifacts_opens_and_takes_them() {
     RocksStorage::repair(&dir, &options()).unwrap();
     assert_eq!(marker(), before);
     // A crash after the marker was written anew, and before anything else was.
-    remark(&dir, "features 0x0 0x0 0x0", "features 0x0 0x0 0x1");
+    remark(&dir, "features 0x0 0x0 0x0", "features 0x0 0x0 0x3");
     let storage = open(&dir);
     assert_eq!((storage.state().sequence, storage.state().root), (sequence, root));
     storage.close().unwrap();
-    remark(&dir, "features 0x0 0x0 0x1", "features 0x0 0x0 0x0");
+    remark(&dir, "features 0x0 0x0 0x3", "features 0x0 0x0 0x0");
     let storage = open(&dir);
-    assert!(marker().contains("features 0x0 0x0 0x1\n"));
+    assert!(marker().contains("features 0x0 0x0 0x3\n"));
     assert_eq!((storage.state().sequence, storage.state().root), (sequence, root));
     assert_eq!(storage.heads(Kind::Memory, None, 1_000).unwrap().len() > 10, storage.next_ino().unwrap() == 1);
     let mut files = Files::default();
@@ -116,6 +116,42 @@ fn a_vault_of_the_day_before_artifacts_opens_and_takes_them() {
     let storage = open(&dir);
     files.compare(&storage, NOW);
     assert_clean(&storage, &[sequence]);
+}
+
+/// A vault of the day before content could lie in the rows of chunks, made through a mount of that day: a file that a snapshot
+/// pins as it was before it was changed.
+const BEFORE_INLINE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/vaults/format1_features1");
+
+#[test]
+fn a_vault_of_the_day_before_inline_content_opens_and_takes_it() {
+    let home = scratch();
+    let dir = home.path().join("vault");
+    super::support::copy_dir(Path::new(BEFORE_INLINE), &dir).unwrap();
+    let marker = || fs::read_to_string(dir.join("VAULT")).unwrap();
+    assert!(marker().contains("features 0x0 0x0 0x1\n"));
+    let storage = open(&dir);
+    assert!(marker().contains("features 0x0 0x0 0x3\n"));
+    let [pin] = storage.pins().unwrap()[..] else { panic!("one snapshot") };
+    let content = |storage: &RocksStorage, at| {
+        let directory = storage.dentry(1, b"dir", at).unwrap().unwrap().ino;
+        let file = storage.dentry(directory, b"small.txt", at).unwrap().unwrap().ino;
+        let slots = storage.extents(file, 0, 10, at).unwrap();
+        let [(0, pieces)] = &slots[..] else { panic!("one slot: {slots:?}") };
+        (file, storage.read_piece(&pieces[0], 0, pieces[0].len).unwrap())
+    };
+    assert_eq!(content(&storage, pin).1, b"small\n");
+    let (file, now) = content(&storage, NOW);
+    assert_eq!(now, b"changed\n");
+    let version = storage.version(Kind::Artifact, &file.to_string(), NOW).unwrap().unwrap();
+    let inode = Inode::from_value(&json::parse(&version.json).unwrap()).unwrap();
+    let mut files = Files::default();
+    files.load(inode);
+    files.write_inline(&storage, file, 0, b"little");
+    files.commit(&storage, Durability::Sync);
+    storage.close().unwrap();
+    let storage = open(&dir);
+    assert_eq!((content(&storage, NOW).1, content(&storage, pin).1), (b"little".to_vec(), b"small\n".to_vec()));
+    assert_clean(&storage, &[pin]);
 }
 
 #[test]

@@ -227,6 +227,25 @@ fn modes_count_for_others_when_they_are_let_in() {
     }
 }
 
+/// Set-id bits are gone, and seen to be, when somebody else has written to a file or emptied it.
+#[test]
+fn set_id_bits_go_when_somebody_else_writes() {
+    for one_connection in [false, true] {
+        let mount = Mount::with(MountOptions { allow_other: true, one_connection, ..writable() }, |_| {});
+        mount.sh("cd artifacts; chmod 755 .; touch file; chmod 777 file");
+        fs::set_permissions(mount.point.parent().unwrap(), fs::Permissions::from_mode(0o755)).unwrap();
+        let path = mount.path("artifacts/file");
+        for change in ["echo more >>\"$0\"", "echo new >\"$0\"", ": >\"$0\"", "truncate -s 9 \"$0\""] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o6777)).unwrap();
+            let mut nobody = Command::new("setpriv");
+            nobody.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups", "bash", "-c", change]).arg(&path);
+            assert!(nobody.status().unwrap().success());
+            // Asks for nothing else.
+            assert_eq!(mount.sh("stat -c %a artifacts/file"), "777\n", "{change}, {one_connection}");
+        }
+    }
+}
+
 /// What is written while the vault is being unmounted is written out, or its writer is told.
 #[test]
 fn unmounting_while_writing_loses_nothing() {
@@ -275,4 +294,28 @@ fn pieces_make_the_whole() {
         assert!(piece == body[start..start + piece.len()], "{start}");
     }
     mount.sh("cd artifacts; cp large copy; cmp large copy; cp --sparse=always large sparse; cmp large sparse");
+}
+
+/// A listing shows what was changed before it began, also when another one that began earlier is still going on.
+#[test]
+fn a_listing_shows_what_was_changed_before_it_began() {
+    let mount = Mount::with(writable(), |_| {});
+    let dir = mount.path("artifacts/many");
+    fs::create_dir(&dir).unwrap();
+    for number in 0..3_000 {
+        File::create(dir.join(format!("name {number}"))).unwrap();
+    }
+    let name = |entry: std::io::Result<fs::DirEntry>| entry.unwrap().file_name();
+    let mut earlier = fs::read_dir(&dir).unwrap();
+    let seen: Vec<_> = earlier.by_ref().take(1_500).map(name).collect();
+    fs::remove_file(dir.join(&seen[1_400])).unwrap();
+    fs::rename(dir.join(&seen[1_300]), dir.join("renamed")).unwrap();
+    let mut later = fs::read_dir(&dir).unwrap();
+    let mut found = std::collections::BTreeSet::from([name(later.next().unwrap())]);
+    // Now the kernel has all of it, the beginning from before the change.
+    assert!(earlier.count() >= 1_498);
+    found.extend(later.map(name));
+    assert!(!found.contains(&seen[1_400]) && !found.contains(&seen[1_300]));
+    assert!(found.contains(std::ffi::OsStr::new("renamed")));
+    assert_eq!(found.len(), 2_999);
 }

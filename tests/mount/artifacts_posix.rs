@@ -33,12 +33,22 @@ fn configuration(name: &str) -> PathBuf {
 /// system, one that is mounted anew, or a limit of links that the C library knows.
 #[test]
 fn pjdfstest_finds_no_fault() {
+    pjdfstest(MountOptions::default());
+}
+
+/// The same over one connection.
+#[test]
+fn pjdfstest_finds_no_fault_over_one_connection() {
+    pjdfstest(MountOptions { one_connection: true, ..MountOptions::default() });
+}
+
+fn pjdfstest(options: MountOptions) {
     let Some(program) = tool("pjdfstest") else { return };
     if !rustix::process::geteuid().is_root() {
         eprintln!("NOT TESTED with pjdfstest: it changes users, which only root may");
         return;
     }
-    let mount = Mount::with(MountOptions { allow_other: true, ..MountOptions::default() }, |_| {});
+    let mount = Mount::with(MountOptions { allow_other: true, ..options }, |_| {});
     let dir = mount.path("artifacts/posix");
     fs::create_dir(&dir).unwrap();
     let open = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
@@ -62,8 +72,18 @@ fn pjdfstest_finds_no_fault() {
 /// `fsx`: reads, writes, mappings, cuts, holes, copies and syncs in any order, and each read is what was written.
 #[test]
 fn fsx_reads_what_it_wrote() {
+    fsx(MountOptions::default());
+}
+
+/// The same over one connection.
+#[test]
+fn fsx_reads_what_it_wrote_over_one_connection() {
+    fsx(MountOptions { one_connection: true, ..MountOptions::default() });
+}
+
+fn fsx(options: MountOptions) {
     let Some(program) = tool("fsx") else { return };
-    let mount = Mount::with(MountOptions::default(), |_| {});
+    let mount = Mount::with(options, |_| {});
     let kept = tempfile::tempdir().unwrap();
     let mut fsx = Command::new(program);
     fsx.args(["-q", "-S", "1", "-N", OPERATIONS]).arg("-f").arg(configuration("fsx.toml")).arg("-P").arg(kept.path());

@@ -1,11 +1,18 @@
 //! Programs that people use, at work inside `artifacts/`.
 
+use std::path::Path;
+
 use mirrordna_mount::MountOptions;
 
 use crate::support::{Mount, has};
 
 fn files() -> Mount {
     Mount::with(MountOptions::default(), |_| {})
+}
+
+/// Mounts over two connections and over one.
+fn mounts() -> [Mount; 2] {
+    [false, true].map(|one_connection| Mount::with(MountOptions { one_connection, ..MountOptions::default() }, |_| {}))
 }
 
 /// `git clone` of a repository with history, `git gc`, `git fsck`, and work in the clone.
@@ -27,7 +34,9 @@ fn git_clones_packs_and_checks() {
         test "$(git rev-list --count HEAD)" = 42; git status --porcelain; git gc -q --aggressive; git fsck --strict 2>&1
         git log --oneline | wc -l; echo more >>all; git commit -qam more; git push -q origin HEAD:refs/heads/pushed
         git -C ../origin rev-parse -q --verify pushed >/dev/null; git stash list; git -C ../origin fsck 2>&1"#;
-    assert_eq!(files().sh(&format!("cd artifacts; {script}")), "42\n");
+    for files in mounts() {
+        assert_eq!(files.sh(&format!("cd artifacts; {script}")), "42\n");
+    }
 }
 
 /// `cargo build` of a small crate, which runs from there.
@@ -80,11 +89,13 @@ db = sqlite3.connect("db")
 print(db.execute("PRAGMA integrity_check").fetchone()[0], db.execute("SELECT n FROM count").fetchone()[0],
       db.execute("SELECT count(*), count(DISTINCT who || step) FROM t").fetchone())
 PY"#;
-    assert_eq!(files().sh(&format!("cd artifacts\n{script}")), "ok 200 (200, 200)\n");
+    for files in mounts() {
+        assert_eq!(files.sh(&format!("cd artifacts\n{script}")), "ok 200 (200, 200)\n");
+    }
 }
 
 /// A tree with links, sparse files, extended attributes, odd names and times.
-const TREE: &str = r#"
+pub(crate) const TREE: &str = r#"
     mkdir -p tree/sub/$'line\nbreak' "tree/ blank " tree/empty; cd tree
     echo one >sub/one; ln sub/one hard; ln -s sub/one soft; ln -s /nowhere dangling; mkfifo pipe
     truncate -s 100M sparse; printf middle | dd of=sparse bs=1 seek=50000000 conv=notrunc status=none
@@ -98,7 +109,7 @@ const TREE: &str = r#"
     cd ..; "#;
 
 /// Everything that can be said of a tree.
-const SAY: &str = r#"say() { (cd "$1"; find . -printf '%P %y %m %U %G %n %s %T@ %l\n' | LC_ALL=C sort
+pub(crate) const SAY: &str = r#"say() { (cd "$1"; find . -printf '%P %y %m %U %G %n %s %T@ %l\n' | LC_ALL=C sort
     find . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum; getfattr -R -P -d -m - . 2>/dev/null | LC_ALL=C sort); }
     # Directories count their entries in different ways.
     same() { diff <(say "$1" | sed -E 's/^(.* d [0-7]+ [0-9]+ [0-9]+ [0-9]+) [0-9]+ /\1 /') \
@@ -120,7 +131,10 @@ fn rsync_there_and_back_is_equal() {
         rsync -aHAXn --itemize-changes back/ "$files/copy/"; rsync -aHAXnc --itemize-changes "$files/copy/" back/
         test "$(stat -c %b "$files/copy/sparse")" -lt 2000"#
     );
-    assert_eq!(files().sh(&script), "");
+    for files in mounts() {
+        assert_eq!(files.sh(&script), "");
+        empty(away.path());
+    }
 }
 
 /// `tar` of a tree out of `artifacts/` and into it: the same.
@@ -140,7 +154,15 @@ fn tar_out_and_in_is_equal() {
         tar --xattrs --xattrs-include='*' --same-owner -p -xf {out}/archive.tar -C {out}/outside --warning=no-timestamp; same tree {out}/outside
         test "$(stat -c %b inside/sparse)" -lt 2000"#
     );
-    assert_eq!(files().sh(&script), "");
+    for files in mounts() {
+        assert_eq!(files.sh(&script), "");
+        empty(away.path());
+    }
+}
+
+fn empty(dir: &Path) {
+    std::fs::remove_dir_all(dir).unwrap();
+    std::fs::create_dir(dir).unwrap();
 }
 
 /// Programs that map files, lock them and append to them from several processes.
@@ -151,5 +173,7 @@ fn locks_and_appends_are_atomic() {
         add() { for _ in $(seq 25); do flock number sh -c 'n=$(cat number); echo $((n + 1)) >number'; echo "$1" >>log; done; }
         for who in a b c d; do add $who & done; wait
         cat number; sort log | uniq -c | awk '{print $1 $2}' | tr '\n' ' '"#;
-    assert_eq!(files().sh(&format!("cd artifacts; {script}")), "100\n25a 25b 25c 25d ");
+    for files in mounts() {
+        assert_eq!(files.sh(&format!("cd artifacts; {script}")), "100\n25a 25b 25c 25d ");
+    }
 }

@@ -95,7 +95,7 @@ fn snapshot_files_are_stable() {
     sample::memory(&mount.vault, &session, Tier::LongTerm, "later".into());
     mount.mounted = Some(mirrordna_mount::mount(mount.vault.clone(), &mount.point, &MountOptions::default()).unwrap());
     assert_eq!(mount.sh("sha256sum snapshots/snap_*.*"), first);
-    assert_eq!(mount.sh("readlink snapshots/latest; ls snapshots/latest/ | wc -l"), "snap_b\n12\n");
+    assert_eq!(mount.sh("readlink snapshots/latest; ls snapshots/latest/ | wc -l"), "snap_b\n13\n");
     mount.vault.snapshots().create(NewSnapshot { id: Some("snap_c".into()), ..NewSnapshot::default() }).unwrap();
     assert_eq!(mount.sh("readlink snapshots/latest"), "snap_c\n");
     assert_eq!(mount.sh("ls snapshots/latest/memories/long_term").lines().count(), 5);

@@ -50,8 +50,8 @@ fn dropping_unmounts() {
     drop(open);
 }
 
-/// `umount` unmounts from outside, and `umount -R` and `fusermount3 -u` do, which take what is mounted inside first; whoever
-/// waits for the mount goes on.
+/// `umount` unmounts from outside, and `umount -R`, `fusermount3 -uz`, and `fusermount3 -u` of `artifacts/` and then of the
+/// mount do; plain `fusermount3 -u` says that it is busy and changes nothing. Whoever waits for the mount goes on.
 #[test]
 fn waiting_ends_with_the_mount() {
     let (dir, vault) = vault();
@@ -72,6 +72,9 @@ fn waiting_ends_with_the_mount() {
     for way in ways {
         let mounted = mount(vault.clone(), &point, &MountOptions::default()).unwrap();
         assert_eq!(mounted.mountpoint(), point.canonicalize().unwrap());
+        let refused = Command::new("fusermount3").arg("-u").arg(&point).output().unwrap();
+        assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("busy"), "{refused:?}");
+        fs::write(point.join("artifacts/file"), "text").unwrap();
         let waiting = thread::spawn(move || mounted.wait());
         way(&point);
         waiting.join().unwrap().unwrap();

@@ -9,6 +9,8 @@ mod changes;
 mod editors;
 mod generated;
 mod life;
+mod one_connection;
+mod past;
 mod reading;
 mod records;
 #[path = "../support/sample.rs"]

@@ -31,7 +31,9 @@ impl Mount {
         let vault = open(&dir.path().join("vault"));
         let point = dir.path().join("mount point");
         std::fs::create_dir(&point).unwrap();
-        let mounted = mount(vault.clone(), &point, &options).unwrap();
+        // All tests can be run on a mount of one connection, too.
+        let one_connection = options.one_connection || std::env::var_os("MIRRORDNA_TEST_ONE_CONNECTION").is_some();
+        let mounted = mount(vault.clone(), &point, &MountOptions { one_connection, ..options }).unwrap();
         Self { vault, mounted: Some(mounted), point, _dir: dir }
     }
 

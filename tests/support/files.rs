@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use mirrordna::record::inode::ROOT_INO;
 use mirrordna::record::{Checksum, FileType, Inode, Kind};
 use mirrordna::storage::{
-    Action, Change, Commit, Dentry, Durability, Expect, FileRows, Ino, Origin, Piece, SLOT_BYTES, Sequence, Storage,
-    StorageError, WINDOW_SLOTS, file_root, prepare_inode, window_root,
+    Action, Change, ChunkId, Commit, Dentry, Durability, Expect, FileRows, Ino, Origin, Piece, SLOT_BYTES, Sequence,
+    Storage, StorageError, WINDOW_SLOTS, file_root, prepare_inode, window_root,
 };
 
 /// The content of a slot: pieces, and the bytes that they stand for.
@@ -145,10 +145,20 @@ impl Files {
         slot: u64,
         content: &[u8],
     ) -> Result<Piece, StorageError> {
-        let (chunk, sha256) = storage.append_chunk(content)?;
+        let appended = storage.append_chunk(content)?;
+        Ok(self.set_chunk(ino, slot, appended, content))
+    }
+
+    /// As [`Files::write`], with the content in the row of its chunk.
+    pub(crate) fn write_inline(&mut self, storage: &dyn Storage, ino: Ino, slot: u64, content: &[u8]) -> Piece {
+        let appended = storage.append_inline(content).unwrap();
+        self.set_chunk(ino, slot, appended, content)
+    }
+
+    fn set_chunk(&mut self, ino: Ino, slot: u64, (chunk, sha256): (ChunkId, Checksum), content: &[u8]) -> Piece {
         let piece = Piece { start: 0, len: u32::try_from(content.len()).unwrap(), chunk, offset: 0, sha256 };
         self.set(ino, slot, vec![piece], content.to_vec());
-        Ok(piece)
+        piece
     }
 
     pub(crate) fn set(&mut self, ino: Ino, slot: u64, pieces: Vec<Piece>, content: Vec<u8>) {

@@ -47,19 +47,23 @@ fn extended_attributes_tell_checksums_and_sequence() {
     sample::fill(&vault);
     let pin = vault.snapshots().create(NewSnapshot::default()).unwrap();
     let tree = Tree::new(vault.clone());
-    let xattr = |node: &Node, name: &str| tree.xattr(node, OsStr::new(name)).unwrap();
+    let xattr = |node: &Node, name: &str| {
+        let value = tree.xattr(node, OsStr::new(name)).unwrap();
+        value.map(|value| String::from_utf8(value).unwrap())
+    };
+    let sha256 = |node: &Node| tree.open(node).unwrap().sha256().map(|sha256| sha256.to_string());
     let path = format!("identities/{}.json", sample::AGENT);
     let record = vault.get(Kind::Identity, sample::AGENT).unwrap();
     for top in [String::new(), format!("snapshots/{}/", pin.id)] {
         let node = node(&tree, &format!("{top}{path}")).unwrap();
-        assert_eq!(xattr(&node, "user.sha256"), Some(tree.open(&node).unwrap().sha256().to_string()));
+        assert_eq!(xattr(&node, "user.sha256"), sha256(&node));
         assert_eq!(xattr(&node, "user.mirrordna.checksum"), Some(record.checksum.to_string()));
         assert_eq!(xattr(&node, "user.mirrordna.sequence"), Some(record.sequence.to_string()));
         assert_eq!(xattr(&node, "user.other"), None);
     }
     let file = node(&tree, &format!("snapshots/{}.yaml", pin.id)).unwrap();
-    assert_eq!(tree.xattr_names(&file), ["user.sha256"]);
-    assert_eq!(xattr(&file, "user.sha256"), Some(tree.open(&file).unwrap().sha256().to_string()));
+    assert_eq!(tree.xattr_names(&file).unwrap(), ["user.sha256"]);
+    assert_eq!(xattr(&file, "user.sha256"), sha256(&file));
     assert_eq!(xattr(&file, "user.mirrordna.checksum"), None);
     assert_eq!(xattr(&Node::ROOT, "user.sha256"), None);
 }

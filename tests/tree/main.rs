@@ -1,5 +1,6 @@
 //! The tree of a vault, without mounting it.
 
+mod artifacts;
 mod changes;
 mod files;
 mod past;

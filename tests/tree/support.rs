@@ -5,9 +5,9 @@ use std::ffi::OsStr;
 use std::sync::Arc;
 
 use mirrordna::record::time::SteppingClock;
-use mirrordna::record::{Checksum, Timestamp};
+use mirrordna::record::{Checksum, FileType, Timestamp};
 use mirrordna::storage::Durability;
-use mirrordna::tree::{Cursor, Directory, Entry, FileKind, Item, Node, Tree};
+use mirrordna::tree::{Cursor, Directory, Entry, Item, Node, Tree};
 use mirrordna::{Vault, VaultOptions};
 use tempfile::TempDir;
 
@@ -28,7 +28,7 @@ pub(crate) fn entries(tree: &Tree, node: &Node) -> Vec<Entry> {
 
 /// The names in a directory.
 pub(crate) fn names(tree: &Tree, node: &Node) -> Vec<String> {
-    entries(tree, node).into_iter().map(|entry| entry.name).collect()
+    entries(tree, node).into_iter().map(|entry| entry.name.into_string().unwrap()).collect()
 }
 
 /// The node at a path.
@@ -62,12 +62,15 @@ pub(crate) fn walk(tree: &Tree, from: &Node, deep: bool) -> BTreeMap<String, See
     let mut open = vec![(String::new(), from.clone())];
     while let Some((path, node)) = open.pop() {
         let attributes = tree.attributes(&node).unwrap();
-        let sha256 = (attributes.kind == FileKind::Regular).then(|| Checksum::of(&bytes(tree, &node)));
-        if attributes.kind == FileKind::Directory {
+        let sha256 = (attributes.file_type == FileType::Regular).then(|| Checksum::of(&bytes(tree, &node)));
+        if attributes.file_type == FileType::Directory {
             let is_past = matches!(node.item, Item::Directory(Directory::Root)) && !path.is_empty();
             if deep || !is_past {
                 for entry in entries(tree, &node) {
-                    open.push((format!("{path}{}{}", if path.is_empty() { "" } else { "/" }, entry.name), entry.node));
+                    open.push((
+                        format!("{path}{}{}", if path.is_empty() { "" } else { "/" }, entry.name.display()),
+                        entry.node,
+                    ));
                 }
             }
         }

@@ -170,6 +170,45 @@ fn a_refused_text_can_be_made_good() {
     assert_eq!(content(&tree, ID).as_deref(), Some("good"));
 }
 
+/// The texts that are being written share 128 MiB of memory. Beyond that whoever writes more is refused, changes nothing, and
+/// finds the reason in `.vault/last-error`; what was written before is as it was, and closing a file makes room.
+#[test]
+fn texts_share_a_limited_memory() {
+    let (_dir, tree) = writable();
+    let long = tier(Tier::LongTerm);
+    let name = |number: usize| file(&format!("mem_{number:012}"));
+    let mut open: Vec<OpenFile> = (0..3).map(|number| create(&tree, &long, &name(number)).unwrap()).collect();
+    for half in &open[..2] {
+        tree.set_len(half, 64 << 20).unwrap();
+    }
+    assert_eq!(tree.bytes_being_written(), 128 << 20);
+    let refused = tree.write(&open[2], Offset::At(0), b"{").unwrap_err();
+    assert!(matches!(refused, Refusal::NoRoom { .. }) && refused.to_string().contains(&name(2)), "{refused}");
+    assert!(last_error(&tree).contains("134217728 bytes in all"), "{}", last_error(&tree));
+    assert!(matches!(tree.set_len(&open[2], 1), Err(Refusal::NoRoom { .. })));
+    assert_eq!(open[2].attributes().unwrap().size, 0);
+    // What is written over takes no more room.
+    tree.write(&open[0], Offset::At(100), b"x").unwrap();
+    let _ = tree.close(open.remove(0));
+    // Who was refused and goes away leaves the reason behind.
+    let more = create(&tree, &long, &name(3)).unwrap();
+    tree.set_len(&more, 64 << 20).unwrap();
+    let refused = create(&tree, &long, &name(4)).unwrap();
+    assert!(matches!(tree.write(&refused, Offset::At(0), b"{"), Err(Refusal::NoRoom { .. })));
+    let _ = tree.flush(&refused);
+    let _ = tree.close(refused);
+    assert!(last_error(&tree).contains(&name(4)) && last_error(&tree).contains("in all"), "{}", last_error(&tree));
+    let _ = tree.close(more);
+    let text = memory_text("mem_000000000002", "there is room now");
+    tree.write(&open[1], Offset::At(0), text.as_bytes()).unwrap();
+    tree.sync(&open[1]).unwrap();
+    for rest in open {
+        let _ = tree.close(rest);
+    }
+    assert_eq!(tree.bytes_being_written(), 0);
+    assert_eq!(content(&tree, "mem_000000000002").as_deref(), Some("there is room now"));
+}
+
 /// A text that says what the record says already makes no version.
 #[test]
 fn an_equal_text_makes_no_version() {

@@ -57,6 +57,9 @@ pub(crate) struct Mount {
     /// Let other users look in, too
     #[arg(long)]
     allow_other: bool,
+    /// Serve artifacts/ over the connection of the records, as for those who cannot mount inside a mount
+    #[arg(long, hide = true)]
+    one_connection: bool,
     /// This is the process in the background
     #[arg(long, hide = true)]
     serve: bool,
@@ -90,7 +93,11 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<()> {
 /// Mounts the vault and serves it until it is unmounted. `ready` is called when it can be used.
 fn serve(mount: &Mount, context: &Context, ready: impl FnOnce() -> Result<()>) -> Result<()> {
     let vault = context.own()?;
-    let options = MountOptions { allow_other: mount.allow_other, read_only: mount.read_only };
+    let options = MountOptions {
+        allow_other: mount.allow_other,
+        read_only: mount.read_only,
+        one_connection: mount.one_connection,
+    };
     let progress = Arc::new(Mutex::new(Progress::default()));
     let seen = Arc::clone(&progress);
     let stop = move || {
@@ -199,6 +206,7 @@ fn arguments(mount: &Mount, context: &Context) -> Result<Vec<OsString>> {
     let mut arguments: Vec<OsString> = vec!["mount".into(), absolute(&mount.dir)?.into()];
     arguments.extend(mount.read_only.then(|| "--read-only".into()));
     arguments.extend(mount.allow_other.then(|| "--allow-other".into()));
+    arguments.extend(mount.one_connection.then(|| "--one-connection".into()));
     arguments.extend(["--vault".into(), absolute(&context.vault_dir()?)?.into(), "--serve".into()]);
     let mut option = |name: &str, value: Option<OsString>| {
         arguments.extend(value.into_iter().flat_map(|value| [name.into(), value]));

@@ -1,13 +1,17 @@
-//! `artifacts/`: the second connection to the kernel, mounted inside the first, where ordinary files are.
+//! `artifacts/`, where ordinary files are: a second connection to the kernel, mounted inside the first.
 //!
 //! It is a connection of its own because the kernel treats it otherwise: here it collects what is written and keeps sizes
 //! and times itself (write-back), and it asks for no opening and closing, since each question costs a fifth of a
-//! millisecond. What the files are is decided by [`mirrordna::artifacts`]; `requests` translates, `translate` says what
-//! both sides call things, `workers` does what may take long, and `notify` tells the kernel of changes from elsewhere.
+//! millisecond. Who cannot mount inside a mount has the files on the connection of the records, slower
+//! ([`crate::router`]). What the files are is decided by [`mirrordna::artifacts`]; `requests` and `changes` translate, `translate`
+//! says what both sides call things, `workers` does what may take long, `notify` tells the kernel of changes from elsewhere,
+//! and `listings` drops listings that would mix old and new.
 
+mod changes;
+mod listings;
 mod notify;
-mod requests;
-mod translate;
+pub(crate) mod requests;
+pub(crate) mod translate;
 mod workers;
 
 pub(crate) use notify::Invalidator;
@@ -19,28 +23,58 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
-use fuser::{Errno, Generation, INodeNo, Notifier, ReplyEntry};
-use mirrordna::artifacts::{Artifacts, Attributes, FileType, FsError};
+use fuser::{Errno, FileAttr, Generation, INodeNo, Notifier, ReplyEntry};
+use mirrordna::artifacts::{Artifacts, Attributes, FileType, FsError, Ino, ROOT};
 
+use crate::connection::REQUEST;
 use crate::errno;
 use crate::fs::Answer;
+use listings::Listings;
 use workers::Workers;
 
 /// How long the kernel keeps what it is told: until it is told otherwise.
 const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 3_600);
 
-/// The largest request, and how much of a file is read ahead.
-const REQUEST: u32 = 1 << 20;
+/// What the number of a file begins with on the connection of the records. Numbers of records are smaller.
+const FILE: u64 = 1 << 62;
 
-/// How many requests of the kernel's own (reading ahead, writing back) may be under way.
-const BACKGROUND: u16 = 64;
+/// On which connection files are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sharing {
+    /// On one of their own.
+    Alone,
+    /// On that of the records.
+    WithRecords,
+}
+
+impl Sharing {
+    /// The number by which the kernel knows a file.
+    fn number(self, ino: Ino) -> INodeNo {
+        match self {
+            Self::Alone => INodeNo(ino),
+            Self::WithRecords => INodeNo(ino | FILE),
+        }
+    }
+}
+
+/// Whether a number on the connection of the records is that of a file.
+pub(crate) fn is_artifact(number: INodeNo) -> bool {
+    number.0 & FILE != 0
+}
+
+/// The number of `artifacts/` on the connection of the records.
+pub(crate) fn root_number() -> INodeNo {
+    Sharing::WithRecords.number(ROOT)
+}
 
 /// The files of `artifacts/`, as the kernel asks for them.
 pub(crate) struct ArtifactsFs {
     artifacts: Arc<Artifacts>,
     generations: Arc<Generations>,
+    listings: Listings,
     workers: Workers,
     notifier: Arc<OnceLock<Notifier>>,
+    sharing: Sharing,
     read_only: bool,
 }
 
@@ -52,11 +86,15 @@ impl ArtifactsFs {
     pub(crate) fn new(
         artifacts: Arc<Artifacts>,
         generations: Arc<Generations>,
+        sharing: Sharing,
         read_only: bool,
     ) -> std::io::Result<(Self, Arc<OnceLock<Notifier>>)> {
         let notifier = Arc::new(OnceLock::new());
         let workers = Workers::start()?;
-        Ok((Self { artifacts, generations, workers, notifier: Arc::clone(&notifier), read_only }, notifier))
+        let listings = Listings::default();
+        let fs =
+            Self { artifacts, generations, listings, workers, notifier: Arc::clone(&notifier), sharing, read_only };
+        Ok((fs, notifier))
     }
 
     /// Whether this mount may change anything.
@@ -64,9 +102,32 @@ impl ArtifactsFs {
         if self.read_only { Err(Errno::EROFS) } else { Ok(()) }
     }
 
+    /// Names of a directory have changed. To be called before that is answered.
+    fn names_changed(&self, directory: INodeNo) {
+        self.listings.changed(directory, self.notifier.get());
+    }
+
+    /// The file that the kernel means.
+    fn ino(&self, number: INodeNo) -> Ino {
+        match self.sharing {
+            Sharing::Alone => number.0,
+            Sharing::WithRecords => number.0 & !FILE,
+        }
+    }
+
+    fn attr(&self, attributes: &Attributes) -> FileAttr {
+        FileAttr { ino: self.sharing.number(attributes.ino), ..translate::attr(attributes) }
+    }
+
+    /// The attributes of `artifacts/`, and how long they may be kept.
+    pub(crate) fn root(&self) -> Answer<(FileAttr, Duration)> {
+        let found = self.artifacts.attributes(ROOT).map_err(|error| refuse(INodeNo(ROOT), &error))?;
+        Ok((self.attr(&found), FOR_EVER))
+    }
+
     /// Answers with a node, which the kernel knows from now on.
     fn entry(&self, attributes: &Attributes, reply: ReplyEntry) {
-        let attr = translate::attr(attributes);
+        let attr = self.attr(attributes);
         reply.entry(&FOR_EVER, &attr, self.generations.of(attributes));
     }
 }

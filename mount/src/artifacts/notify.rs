@@ -15,9 +15,9 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use fuser::{INodeNo, Notifier};
-use mirrordna::artifacts::{Artifacts, FileType, FsError, Invalidation, ROOT, Seek};
+use mirrordna::artifacts::{Artifacts, FileType, FsError, Ino, Invalidation, ROOT, Seek};
 
-use super::Generations;
+use super::{Generations, Sharing};
 
 /// How long a change waits for the kernel.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -34,6 +34,7 @@ pub(crate) struct Jobs {
     received: Receiver<Job>,
     artifacts: Arc<Artifacts>,
     generations: Arc<Generations>,
+    sharing: Sharing,
 }
 
 /// Tells the thread what was changed from elsewhere. To be called when the change can be seen, without a lock held.
@@ -41,9 +42,9 @@ pub(crate) struct Jobs {
 pub(crate) struct Invalidator(Arc<Mutex<Option<Sender<Job>>>>);
 
 impl Invalidator {
-    pub(crate) fn new(artifacts: Arc<Artifacts>, generations: Arc<Generations>) -> (Self, Jobs) {
+    pub(crate) fn new(artifacts: Arc<Artifacts>, generations: Arc<Generations>, sharing: Sharing) -> (Self, Jobs) {
         let (sender, jobs) = channel();
-        (Self(Arc::new(Mutex::new(Some(sender)))), Jobs { received: jobs, artifacts, generations })
+        (Self(Arc::new(Mutex::new(Some(sender)))), Jobs { received: jobs, artifacts, generations, sharing })
     }
 
     /// The mount is gone: nothing is to be told any more, and the thread ends.
@@ -102,14 +103,14 @@ impl Jobs {
         for change in changes {
             match change {
                 Invalidation::All => self.drop_every_name(kernel),
-                Invalidation::Name(parent, name) => kernel.drop_name(*parent, name),
+                Invalidation::Name(parent, name) => kernel.drop_name(self.sharing.number(*parent), name),
                 Invalidation::Inode(_) => {}
             }
         }
         for change in changes {
             match change {
-                Invalidation::All => kernel.drop_inode(ROOT),
-                Invalidation::Inode(ino) => kernel.drop_inode(*ino),
+                Invalidation::All => kernel.drop_inode(self.sharing.number(ROOT)),
+                Invalidation::Inode(ino) => kernel.drop_inode(self.sharing.number(*ino)),
                 Invalidation::Name(..) => {}
             }
         }
@@ -132,7 +133,7 @@ impl Jobs {
             tracing::error!(target: "mirrordna::mount", %error, "artifacts cannot be listed, so old names may stay");
         }
         for name in names {
-            kernel.drop_name(ROOT, &name);
+            kernel.drop_name(self.sharing.number(ROOT), &name);
         }
     }
 }
@@ -144,13 +145,13 @@ struct Kernel {
 }
 
 impl Kernel {
-    fn drop_name(&self, parent: u64, name: &[u8]) {
-        let told = self.notifier.inval_entry(INodeNo(parent), OsStr::from_bytes(name));
+    fn drop_name(&self, parent: INodeNo, name: &[u8]) {
+        let told = self.notifier.inval_entry(parent, OsStr::from_bytes(name));
         log(told, "a name");
     }
 
-    fn drop_inode(&self, ino: u64) {
-        log(self.notifier.inval_inode(INodeNo(ino), 0, 0), "an inode");
+    fn drop_inode(&self, number: INodeNo) {
+        log(self.notifier.inval_inode(number, 0, 0), "an inode");
     }
 
     fn drop_every_name(&mut self) -> io::Result<()> {
@@ -173,41 +174,36 @@ fn log(told: io::Result<()>, what: &str) {
 /// The place in a file where data or a hole begins, as the program sees it that asks.
 ///
 /// The kernel may hold data for what is a hole here, and asks nevertheless. It writes back what lies in a range that it is
-/// told to drop, so the hole that the answer depends on is dropped first. No other range is: that the kernel holds more of
+/// told to drop, so the hole that the answer depends on is dropped first, by `settle`. No other range is: that the kernel holds more of
 /// what is data here changes nothing.
 pub(super) fn seek(
     artifacts: &Artifacts,
-    notifier: Option<&Notifier>,
-    ino: INodeNo,
+    ino: Ino,
     offset: u64,
     what: Seek,
+    settle: impl Fn(u64, Option<u64>),
 ) -> Result<u64, FsError> {
-    let settle = |start: u64, end: Option<u64>| {
-        if let Some(notifier) = notifier {
-            drop_pages(notifier, ino, start, end);
-        }
-    };
     match what {
-        Seek::Data => match artifacts.seek(ino.0, offset, Seek::Data) {
+        Seek::Data => match artifacts.seek(ino, offset, Seek::Data) {
             Ok(data) if data == offset => Ok(data),
             Ok(data) => {
                 settle(offset, Some(data));
-                artifacts.seek(ino.0, offset, Seek::Data)
+                artifacts.seek(ino, offset, Seek::Data)
             }
             Err(FsError::BeyondEnd) => {
                 settle(offset, None);
-                artifacts.seek(ino.0, offset, Seek::Data)
+                artifacts.seek(ino, offset, Seek::Data)
             }
             Err(error) => Err(error),
         },
         Seek::Hole => {
-            let mut hole = match artifacts.seek(ino.0, offset, Seek::Hole) {
+            let mut hole = match artifacts.seek(ino, offset, Seek::Hole) {
                 Err(FsError::BeyondEnd) => offset,
                 other => other?,
             };
             loop {
-                settle(hole, artifacts.seek(ino.0, hole, Seek::Data).ok());
-                let now = artifacts.seek(ino.0, offset, Seek::Hole)?;
+                settle(hole, artifacts.seek(ino, hole, Seek::Data).ok());
+                let now = artifacts.seek(ino, offset, Seek::Hole)?;
                 if now == hole {
                     return Ok(now);
                 }
@@ -218,7 +214,7 @@ pub(super) fn seek(
 }
 
 /// Has the kernel write back and drop what it holds of a range of a file, which without an end goes on to the file's.
-fn drop_pages(notifier: &Notifier, ino: INodeNo, start: u64, end: Option<u64>) {
+pub(super) fn drop_pages(notifier: &Notifier, ino: INodeNo, start: u64, end: Option<u64>) {
     // A length of 0 means all that follows.
     let length = end.map_or(Ok(0), |end| i64::try_from(end.saturating_sub(start)));
     let (Ok(start), Ok(length)) = (i64::try_from(start), length) else { return };

@@ -9,21 +9,25 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use fuser::{
-    AccessFlags, BsdFileFlags, CopyFileRangeFlags, Errno, FileHandle, FileType as Kind, Filesystem, Generation,
-    INodeNo, InitFlags, IoctlFlags, KernelConfig, LockOwner, OpenFlags, RenameFlags as Flags, ReplyAttr, ReplyCreate,
-    ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek, ReplyOpen,
-    ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
+    AccessFlags, BsdFileFlags, CopyFileRangeFlags, Errno, FileHandle, FileType as Kind, Filesystem, FopenFlags,
+    Generation, INodeNo, InitFlags, IoctlFlags, KernelConfig, LockOwner, OpenFlags, RenameFlags as Flags, ReplyAttr,
+    ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek,
+    ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 use mirrordna::artifacts::{
-    Allocate, Attributes, Caller, FsError, ListEntry, NewNode, RenameFlags, Seek, SetAttributes, WriteOptions,
-    XattrMode,
+    Allocate, Attributes, FsError, ListEntry, NewNode, ROOT, RenameFlags, SetAttributes, WriteOptions, XattrMode,
 };
 
-use super::translate::{absent, attr, kind, kind_of_mode, nanos, set_time};
-use super::{ArtifactsFs, BACKGROUND, FOR_EVER, REQUEST, notify, refuse};
+use super::changes::caller;
+use super::translate::{absent, kind, kind_of_mode, nanos, place, set_time};
+use super::{ArtifactsFs, FOR_EVER, Sharing, notify, refuse};
+use crate::connection::agree;
 use crate::directory::{DOT, DOT_DOT};
 use crate::fs::{Answer, BLOCK, reply_xattr};
 
+/// What is open has no handle, and nothing to say when it is closed; what the kernel knows of it stays true.
+const NO_HANDLE: FileHandle = FileHandle(0);
+const OPENED: FopenFlags = FopenFlags::FOPEN_KEEP_CACHE.union(FopenFlags::FOPEN_NOFLUSH);
 /// Names have at most this many bytes.
 const LONGEST_NAME: u32 = 255;
 /// The most that is copied from file to file for one request, which has room for 32 bits.
@@ -33,6 +37,17 @@ const LABEL: &str = "security.selinux";
 /// Of these the kernel would have to know the meaning.
 const ACCESS_LISTS: &[u8] = b"system.";
 
+/// What files ask of the kernel.
+pub(crate) const WANTED: InitFlags = InitFlags::FUSE_DO_READDIRPLUS
+    .union(InitFlags::FUSE_PARALLEL_DIROPS)
+    .union(InitFlags::FUSE_CACHE_SYMLINKS)
+    .union(InitFlags::FUSE_ASYNC_DIO)
+    // What changes behind the kernel's back, it is told to drop. If it looked at times, it would also drop what it has
+    // written itself.
+    .union(InitFlags::FUSE_EXPLICIT_INVAL_DATA)
+    // Set-id bits are cleared here. Otherwise the kernel asks for an attribute before each single write.
+    .union(InitFlags::FUSE_HANDLE_KILLPRIV_V2);
+
 thread_local! {
     /// Where what is read lies until it is sent.
     static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -40,30 +55,12 @@ thread_local! {
 
 impl Filesystem for ArtifactsFs {
     fn init(&mut self, _request: &Request, config: &mut KernelConfig) -> io::Result<()> {
-        for wanted in [
-            InitFlags::FUSE_WRITEBACK_CACHE,
-            InitFlags::FUSE_DO_READDIRPLUS,
-            InitFlags::FUSE_PARALLEL_DIROPS,
-            InitFlags::FUSE_CACHE_SYMLINKS,
-            InitFlags::FUSE_ASYNC_DIO,
-            // Nothing changes behind the kernel's back.
-            InitFlags::FUSE_EXPLICIT_INVAL_DATA,
-            // Set-id bits are cleared here. Otherwise the kernel asks for an attribute before each single write.
-            InitFlags::FUSE_HANDLE_KILLPRIV_V2,
-        ] {
-            // An older kernel does without, and is only slower.
-            let _ = config.add_capabilities(wanted);
-        }
-        let _ = config.set_max_write(REQUEST);
-        if let Err(most) = config.set_max_readahead(REQUEST) {
-            let _ = config.set_max_readahead(most);
-        }
-        let _ = config.set_max_background(BACKGROUND);
+        agree(config, WANTED | InitFlags::FUSE_WRITEBACK_CACHE);
         Ok(())
     }
 
     fn lookup(&self, _request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        match self.artifacts.lookup(parent.0, name.as_bytes()) {
+        match self.artifacts.lookup(self.ino(parent), name.as_bytes()) {
             Ok(found) => self.entry(&found, reply),
             Err(FsError::NotFound) => reply.entry(&FOR_EVER, &absent(), Generation(0)),
             Err(error) => reply.error(refuse(parent, &error)),
@@ -71,12 +68,13 @@ impl Filesystem for ArtifactsFs {
     }
 
     fn forget(&self, _request: &Request, ino: INodeNo, lookups: u64) {
-        self.artifacts.forget(ino.0, lookups);
+        self.listings.forgotten(ino);
+        self.artifacts.forget(self.ino(ino), lookups);
     }
 
     fn getattr(&self, _request: &Request, ino: INodeNo, _handle: Option<FileHandle>, reply: ReplyAttr) {
-        match self.artifacts.attributes(ino.0) {
-            Ok(attributes) => reply.attr(&FOR_EVER, &attr(&attributes)),
+        match self.artifacts.attributes(self.ino(ino)) {
+            Ok(attributes) => reply.attr(&FOR_EVER, &self.attr(&attributes)),
             Err(error) => reply.error(refuse(ino, &error)),
         }
     }
@@ -112,15 +110,15 @@ impl Filesystem for ArtifactsFs {
         };
         let changed = self
             .writable()
-            .and_then(|()| self.artifacts.set_attributes(ino.0, &change).map_err(|error| refuse(ino, &error)));
+            .and_then(|()| self.artifacts.set_attributes(self.ino(ino), &change).map_err(|error| refuse(ino, &error)));
         match changed {
-            Ok(attributes) => reply.attr(&FOR_EVER, &attr(&attributes)),
+            Ok(attributes) => reply.attr(&FOR_EVER, &self.attr(&attributes)),
             Err(errno) => reply.error(errno),
         }
     }
 
     fn readlink(&self, _request: &Request, ino: INodeNo, reply: ReplyData) {
-        match self.artifacts.read_link(ino.0) {
+        match self.artifacts.read_link(self.ino(ino)) {
             Ok(target) => reply.data(&target),
             Err(error) => reply.error(refuse(ino, &error)),
         }
@@ -157,20 +155,29 @@ impl Filesystem for ArtifactsFs {
 
     fn link(&self, _request: &Request, ino: INodeNo, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         let linked = self.writable().and_then(|()| {
-            self.artifacts.link(ino.0, parent.0, name.as_bytes()).map_err(|error| refuse(parent, &error))
+            self.artifacts
+                .link(self.ino(ino), self.ino(parent), name.as_bytes())
+                .map_err(|error| refuse(parent, &error))
         });
         match linked {
-            Ok(attributes) => self.entry(&attributes, reply),
+            Ok(attributes) => {
+                self.names_changed(parent);
+                self.entry(&attributes, reply);
+            }
             Err(errno) => reply.error(errno),
         }
     }
 
     fn unlink(&self, _request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        self.change(parent, reply, || self.artifacts.unlink(parent.0, name.as_bytes()));
+        self.change(parent, reply, || {
+            self.artifacts.unlink(self.ino(parent), name.as_bytes()).inspect(|()| self.names_changed(parent))
+        });
     }
 
     fn rmdir(&self, _request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        self.change(parent, reply, || self.artifacts.rmdir(parent.0, name.as_bytes()));
+        self.change(parent, reply, || {
+            self.artifacts.rmdir(self.ino(parent), name.as_bytes()).inspect(|()| self.names_changed(parent))
+        });
     }
 
     fn rename(
@@ -192,28 +199,70 @@ impl Filesystem for ArtifactsFs {
             exchange: flags.contains(Flags::RENAME_EXCHANGE),
         };
         self.change(parent, reply, || {
-            self.artifacts.rename(parent.0, name.as_bytes(), new_parent.0, new_name.as_bytes(), flags)
+            self.artifacts.rename(
+                self.ino(parent),
+                name.as_bytes(),
+                self.ino(new_parent),
+                new_name.as_bytes(),
+                flags,
+            )?;
+            self.names_changed(parent);
+            self.names_changed(new_parent);
+            Ok(())
         });
     }
 
     /// Told once that there is none, the kernel opens by itself, and asks for no closing either.
-    fn open(&self, _request: &Request, _ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
-        reply.error(Errno::ENOSYS);
+    fn open(&self, request: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        match self.sharing {
+            Sharing::Alone => reply.error(Errno::ENOSYS),
+            Sharing::WithRecords => match self.truncate_on_opening(request, ino, flags.0) {
+                Ok(()) => reply.opened(NO_HANDLE, OPENED),
+                Err(errno) => reply.error(errno),
+            },
+        }
     }
 
     /// As with [`Filesystem::open`]; listings are cached then.
     fn opendir(&self, _request: &Request, _ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
-        reply.error(Errno::ENOSYS);
+        match self.sharing {
+            Sharing::Alone => reply.error(Errno::ENOSYS),
+            Sharing::WithRecords => {
+                reply.opened(NO_HANDLE, FopenFlags::FOPEN_CACHE_DIR | FopenFlags::FOPEN_KEEP_CACHE);
+            }
+        }
     }
 
     /// Told that there is none, the kernel makes nodes and opens them by itself: that is one question less, since what is
     /// created open is closed by another.
-    fn create(&self, _: &Request, _: INodeNo, _: &OsStr, _: u32, _: u32, _: i32, reply: ReplyCreate) {
-        reply.error(Errno::ENOSYS);
+    fn create(
+        &self,
+        request: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        mode: u32,
+        umask: u32,
+        flags: i32,
+        reply: ReplyCreate,
+    ) {
+        match self.sharing {
+            Sharing::Alone => reply.error(Errno::ENOSYS),
+            Sharing::WithRecords => match self.create_open(request, parent, name, (mode, umask), flags) {
+                Ok(found) => {
+                    self.names_changed(parent);
+                    let generation = self.generations.of(&found);
+                    reply.created(&FOR_EVER, &self.attr(&found), generation, NO_HANDLE, OPENED);
+                }
+                Err(errno) => reply.error(errno),
+            },
+        }
     }
 
     fn flush(&self, _request: &Request, _ino: INodeNo, _handle: FileHandle, _owner: LockOwner, reply: ReplyEmpty) {
-        reply.error(Errno::ENOSYS);
+        match self.sharing {
+            Sharing::Alone => reply.error(Errno::ENOSYS),
+            Sharing::WithRecords => reply.ok(),
+        }
     }
 
     /// Asked for only when the kernel does not check permissions itself, where there is nobody to be kept out.
@@ -235,7 +284,7 @@ impl Filesystem for ArtifactsFs {
         BUFFER.with_borrow_mut(|buffer| {
             buffer.resize(buffer.len().max(size as usize), 0);
             let room = buffer.get_mut(..size as usize).unwrap_or_default();
-            match self.artifacts.read(ino.0, offset, room) {
+            match self.artifacts.read(self.ino(ino), offset, room) {
                 Ok(read) => reply.data(room.get(..read).unwrap_or_default()),
                 Err(error) => reply.error(refuse(ino, &error)),
             }
@@ -256,11 +305,13 @@ impl Filesystem for ArtifactsFs {
     ) {
         let options = WriteOptions {
             kill_set_id: write_flags.contains(WriteFlags::FUSE_WRITE_KILL_SUIDGID),
-            keep_times: write_flags.contains(WriteFlags::FUSE_WRITE_CACHE),
+            // What the kernel collects has its times from the kernel.
+            keep_times: self.sharing == Sharing::Alone && write_flags.contains(WriteFlags::FUSE_WRITE_CACHE),
         };
-        let written = self
-            .writable()
-            .and_then(|()| self.artifacts.write(ino.0, offset, data, options).map_err(|error| refuse(ino, &error)));
+        let written = self.writable().and_then(|()| {
+            let write = || self.artifacts.write(self.ino(ino), offset, data, options);
+            self.telling_the_mode(ino, options.kill_set_id, write).map_err(|error| refuse(ino, &error))
+        });
         match written {
             // No request is that large.
             Ok(written) => reply.written(u32::try_from(written).unwrap_or(u32::MAX)),
@@ -277,15 +328,17 @@ impl Filesystem for ArtifactsFs {
     }
 
     fn readdir(&self, _request: &Request, ino: INodeNo, _handle: FileHandle, offset: u64, mut reply: ReplyDirectory) {
+        self.listings.given(ino);
         let dots = self.dots(ino, offset, |number, offset, name| reply.add(number, offset, Kind::Directory, name));
         let listed = dots.and_then(|full| {
             if full {
                 return Ok(());
             }
             let add = &mut |entry: &ListEntry<'_>| {
-                !reply.add(INodeNo(entry.ino), entry.cursor, kind(entry.file_type), OsStr::from_bytes(entry.name))
+                let number = self.sharing.number(entry.ino);
+                !reply.add(number, entry.cursor, kind(entry.file_type), OsStr::from_bytes(entry.name))
             };
-            self.artifacts.list(ino.0, after(offset), add).map_err(|error| refuse(ino, &error))
+            self.artifacts.list(self.ino(ino), after(offset), add).map_err(|error| refuse(ino, &error))
         });
         match listed {
             Ok(()) => reply.ok(),
@@ -301,6 +354,7 @@ impl Filesystem for ArtifactsFs {
         offset: u64,
         mut reply: ReplyDirectoryPlus,
     ) {
+        self.listings.given(ino);
         let dots = self.dots(ino, offset, |number, offset, name| {
             // The kernel knows these two already, and takes nothing but the number and the type.
             let dot = fuser::FileAttr { ino: number, kind: Kind::Directory, ..absent() };
@@ -312,10 +366,10 @@ impl Filesystem for ArtifactsFs {
             }
             // Each entry that is taken counts as looked up.
             let add = &mut |entry: &ListEntry<'_>, attributes: &Attributes| {
-                let (attr, generation) = (attr(attributes), self.generations.of(attributes));
+                let (attr, generation) = (self.attr(attributes), self.generations.of(attributes));
                 !reply.add(attr.ino, entry.cursor, OsStr::from_bytes(entry.name), &FOR_EVER, &attr, generation)
             };
-            let listed = self.artifacts.list_with_attributes(ino.0, after(offset), add);
+            let listed = self.artifacts.list_with_attributes(self.ino(ino), after(offset), add);
             listed.map_err(|error| refuse(ino, &error))
         });
         match listed {
@@ -354,14 +408,14 @@ impl Filesystem for ArtifactsFs {
         if name.as_bytes().starts_with(ACCESS_LISTS) {
             return reply.error(Errno::EOPNOTSUPP);
         }
-        self.change(ino, reply, || self.artifacts.set_xattr(ino.0, name.as_bytes(), value, how));
+        self.change(ino, reply, || self.artifacts.set_xattr(self.ino(ino), name.as_bytes(), value, how));
     }
 
     fn getxattr(&self, _request: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
         if name.as_bytes().starts_with(ACCESS_LISTS) {
             return reply.error(Errno::EOPNOTSUPP);
         }
-        match self.artifacts.xattr(ino.0, name.as_bytes()) {
+        match self.artifacts.xattr(self.ino(ino), name.as_bytes()) {
             Ok(value) => reply_xattr(reply, &value, size),
             // Who is told that there are no labels does not ask for that of the next file: `ls -l` does.
             Err(FsError::NoAttribute) if name == LABEL => reply.error(Errno::EOPNOTSUPP),
@@ -370,7 +424,7 @@ impl Filesystem for ArtifactsFs {
     }
 
     fn listxattr(&self, _request: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
-        match self.artifacts.xattrs(ino.0) {
+        match self.artifacts.xattrs(self.ino(ino)) {
             Ok(names) => {
                 let list: Vec<u8> = names.into_iter().flat_map(|name| name.into_iter().chain([0])).collect();
                 reply_xattr(reply, &list, size);
@@ -380,7 +434,7 @@ impl Filesystem for ArtifactsFs {
     }
 
     fn removexattr(&self, _request: &Request, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        self.change(ino, reply, || self.artifacts.remove_xattr(ino.0, name.as_bytes()));
+        self.change(ino, reply, || self.artifacts.remove_xattr(self.ino(ino), name.as_bytes()));
     }
 
     fn fallocate(
@@ -406,16 +460,19 @@ impl Filesystem for ArtifactsFs {
             (false, false) if keep_size => Allocate::KeepSize,
             (false, false) => Allocate::Extend,
         };
-        self.change(ino, reply, || self.artifacts.allocate(ino.0, mode, offset, length));
+        self.change(ino, reply, || self.artifacts.allocate(self.ino(ino), mode, offset, length));
     }
 
     fn lseek(&self, _: &Request, ino: INodeNo, _: FileHandle, offset: i64, whence: i32, reply: ReplyLseek) {
-        let (Ok(offset), Some(what)) = (u64::try_from(offset), seek_of(whence)) else {
-            return reply.error(Errno::EINVAL);
-        };
+        let Some((offset, what)) = place(offset, whence) else { return reply.error(Errno::EINVAL) };
         let (artifacts, notifier) = (Arc::clone(&self.artifacts), Arc::clone(&self.notifier));
+        let file = self.ino(ino);
         self.workers.have_done(move || {
-            let found = notify::seek(&artifacts, notifier.get(), ino, offset, what);
+            let found = notify::seek(&artifacts, file, offset, what, |start, end| {
+                if let Some(notifier) = notifier.get() {
+                    notify::drop_pages(notifier, ino, start, end);
+                }
+            });
             match found.map(i64::try_from) {
                 Ok(Ok(offset)) => reply.offset(offset),
                 Ok(Err(_)) => reply.error(Errno::EOVERFLOW),
@@ -439,7 +496,7 @@ impl Filesystem for ArtifactsFs {
     ) {
         let length = length.min(LONGEST_COPY);
         let copied = self.writable().and_then(|()| {
-            let copied = self.artifacts.copy_range(from.0, from_offset, to.0, to_offset, length);
+            let copied = self.artifacts.copy_range(self.ino(from), from_offset, self.ino(to), to_offset, length);
             copied.map_err(|error| refuse(to, &error))
         });
         match copied {
@@ -470,28 +527,9 @@ fn after(offset: u64) -> u64 {
 }
 
 impl ArtifactsFs {
-    /// Makes a change that has nothing to say but whether it was made.
-    fn change(&self, ino: INodeNo, reply: ReplyEmpty, change: impl FnOnce() -> Result<(), FsError>) {
-        match self.writable().and_then(|()| change().map_err(|error| refuse(ino, &error))) {
-            Ok(()) => reply.ok(),
-            Err(errno) => reply.error(errno),
-        }
-    }
-
-    fn create_node(&self, caller: &Caller, parent: INodeNo, name: &OsStr, new: &NewNode<'_>, reply: ReplyEntry) {
-        let made = self.writable().and_then(|()| {
-            let made = self.artifacts.create(parent.0, name.as_bytes(), new, caller);
-            made.map_err(|error| refuse(parent, &error))
-        });
-        match made {
-            Ok(attributes) => self.entry(&attributes, reply),
-            Err(errno) => reply.error(errno),
-        }
-    }
-
     fn sync(&self, ino: INodeNo, data_only: bool, reply: ReplyEmpty) {
-        let artifacts = Arc::clone(&self.artifacts);
-        self.workers.have_done(move || match artifacts.sync(ino.0, data_only) {
+        let (artifacts, file) = (Arc::clone(&self.artifacts), self.ino(ino));
+        self.workers.have_done(move || match artifacts.sync(file, data_only) {
             Ok(()) => reply.ok(),
             Err(error) => reply.error(refuse(ino, &error)),
         });
@@ -503,22 +541,13 @@ impl ArtifactsFs {
             return Ok(true);
         }
         if offset < DOT_DOT {
-            let parent = self.artifacts.parent(ino.0).map_err(|error| refuse(ino, &error))?;
-            return Ok(add(INodeNo(parent), DOT_DOT, ".."));
+            let parent = self.artifacts.parent(self.ino(ino)).map_err(|error| refuse(ino, &error))?;
+            let parent = match self.sharing {
+                Sharing::WithRecords if self.ino(ino) == ROOT => INodeNo::ROOT,
+                sharing => sharing.number(parent),
+            };
+            return Ok(add(parent, DOT_DOT, ".."));
         }
         Ok(false)
-    }
-}
-
-/// Who asks. Permissions are checked by the kernel already.
-fn caller(request: &Request, umask: u32) -> Caller {
-    Caller { uid: request.uid(), gid: request.gid(), umask }
-}
-
-fn seek_of(whence: i32) -> Option<Seek> {
-    match whence {
-        libc::SEEK_DATA => Some(Seek::Data),
-        libc::SEEK_HOLE => Some(Seek::Hole),
-        _ => None,
     }
 }

@@ -3,12 +3,12 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fuser::{Errno, FileAttr, FileType as Kind, INodeNo, TimeOrNow};
-use mirrordna::artifacts::{Attributes, FileType, SetTime};
+use mirrordna::artifacts::{Attributes, FileType, Seek, SetTime};
 
 use crate::fs::BLOCK;
 
 /// Attributes as the kernel wants them.
-pub(super) fn attr(attributes: &Attributes) -> FileAttr {
+pub(crate) fn attr(attributes: &Attributes) -> FileAttr {
     FileAttr {
         ino: INodeNo(attributes.ino),
         size: attributes.size,
@@ -50,7 +50,7 @@ pub(super) fn absent() -> FileAttr {
     }
 }
 
-pub(super) fn kind(kind: FileType) -> Kind {
+pub(crate) fn kind(kind: FileType) -> Kind {
     match kind {
         FileType::Regular => Kind::RegularFile,
         FileType::Directory => Kind::Directory,
@@ -60,6 +60,16 @@ pub(super) fn kind(kind: FileType) -> Kind {
         FileType::CharDevice => Kind::CharDevice,
         FileType::BlockDevice => Kind::BlockDevice,
     }
+}
+
+/// Where `lseek` begins to look, and what it looks for.
+pub(crate) fn place(offset: i64, whence: i32) -> Option<(u64, Seek)> {
+    let what = match whence {
+        libc::SEEK_DATA => Seek::Data,
+        libc::SEEK_HOLE => Seek::Hole,
+        _ => return None,
+    };
+    Some((u64::try_from(offset).ok()?, what))
 }
 
 /// The type that the mode of a new node names.

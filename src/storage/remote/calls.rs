@@ -5,7 +5,7 @@ use crate::record::{Checksum, Kind};
 use super::super::artifacts::{ChunkId, Dentry, Ino, Piece, Space};
 use super::super::rows::{Part, RowPage};
 use super::super::types::{Head, LogEntry, Position, Posting, Selection, Sequence, Version};
-use super::super::{Intent, PrunePolicy, Pruned, StorageStats};
+use super::super::{Intent, PrunePolicy, Pruned, StorageError, StorageStats};
 use super::answers::{PAGE, SELECTED};
 use super::client::{CallError, Client, unexpected};
 use super::messages::{Answer, Request};
@@ -132,12 +132,19 @@ impl Client {
         ask!(self, Request::Chunk { id }, Bytes { bytes })
     }
 
-    pub(in crate::storage) fn rows(&self, part: Part, from: &[u8], upto: Sequence) -> Called<RowPage> {
-        ask!(self, Request::Rows { part, from: from.to_vec(), upto }, Rows { page })
+    pub(in crate::storage) fn read_piece_into(&self, piece: &Piece, from: u32, out: &mut [u8]) -> Called<()> {
+        let len = u32::try_from(out.len()).unwrap_or(u32::MAX);
+        let bytes: Vec<u8> = ask!(self, Request::ReadPiece { piece: *piece, from, len }, Bytes { bytes })?;
+        if bytes.len() != out.len() {
+            let detail = format!("the owner of the vault sent {} bytes of it instead of {len}", bytes.len());
+            return Err(CallError::Storage(StorageError::Corrupt { what: format!("chunk {}", piece.chunk), detail }));
+        }
+        out.copy_from_slice(&bytes);
+        Ok(())
     }
 
-    pub(in crate::storage) fn read_piece(&self, piece: &Piece, from: u32, len: u32) -> Called<Vec<u8>> {
-        ask!(self, Request::ReadPiece { piece: *piece, from, len }, Bytes { bytes })
+    pub(in crate::storage) fn rows(&self, part: Part, from: &[u8], upto: Sequence) -> Called<RowPage> {
+        ask!(self, Request::Rows { part, from: from.to_vec(), upto }, Rows { page })
     }
 
     pub(in crate::storage) fn dentry(&self, parent: Ino, name: &[u8], at: Sequence) -> Called<Option<Dentry>> {

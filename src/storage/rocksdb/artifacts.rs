@@ -6,14 +6,15 @@ use std::sync::atomic::Ordering;
 
 use ::rocksdb::WriteBatch;
 
-use crate::record::Kind;
 use crate::record::inode::is_name;
+use crate::record::{Checksum, Kind};
 
 use super::super::artifacts::{
     ChunkId, Dentry, FileRows, Ino, MAX_FILE_ROWS, Piece, SLOT_BYTES, Space, WriteBack, piece_fault,
 };
-use super::super::file_rows::{self, key, shown};
-use super::super::segments::{self, Place};
+use super::super::file_rows::{self, Stored, key, shown};
+use super::super::inline::{FIRST_IN_SEGMENT, Small};
+use super::super::segments;
 use super::super::types::{Commit, Sequence};
 use super::super::{Result, StorageError};
 use super::{Cf, Database, RocksStorage, Writer, lock};
@@ -21,8 +22,8 @@ use super::{Cf, Database, RocksStorage, Writer, lock};
 /// `meta`: the highest number of an inode that ever was.
 pub(super) const HIGHEST_KEY: &[u8] = b"ino";
 
-/// Chunks that the rows of a commit name: places of those that no row says yet where they lie.
-pub(super) type Places = HashMap<ChunkId, Place>;
+/// Chunks that the rows of a commit name and that have no row themselves yet.
+pub(super) type NewChunks = HashMap<ChunkId, Stored>;
 
 /// Refuses rows that no reader could make sense of.
 pub(super) fn check_rows(commit: &Commit) -> Result<()> {
@@ -70,30 +71,31 @@ impl RocksStorage {
         self.segments.sync_pending(named(&commit.files).map(|piece| piece.chunk))
     }
 
-    /// The places of the chunks that a commit names for the first time. All others must be there already.
-    pub(super) fn new_places(&self, writer: &mut Writer, files: &FileRows) -> Result<Places> {
-        let mut places = Places::new();
+    /// The chunks that a commit names for the first time. All others must be there already.
+    pub(super) fn new_chunks(&self, writer: &mut Writer, files: &FileRows) -> Result<NewChunks> {
+        let mut new = NewChunks::new();
         let mut seen = HashSet::new();
         for piece in named(files) {
             if !seen.insert(piece.chunk) {
                 continue;
             }
-            let pending = self.segments.pending(piece.chunk);
-            let place = match pending {
-                Some(place) => place,
-                None => self.stored_place(piece.chunk)?,
+            let pending = self.pending(piece.chunk);
+            let is_new = pending.is_some();
+            let stored = match pending {
+                Some(stored) => stored,
+                None => self.stored(piece.chunk)?,
             };
             if let Some(named) = &mut writer.named {
                 named.insert(piece.chunk);
             }
-            if place.sha256 != piece.sha256 || piece.offset + piece.len > place.len {
+            if !stored.has(piece) {
                 return Err(segments::damaged(piece.chunk, "a commit names other bytes than it has".to_owned()));
             }
-            if pending.is_some() {
-                places.insert(piece.chunk, place);
+            if is_new {
+                new.insert(piece.chunk, stored);
             }
         }
-        Ok(places)
+        Ok(new)
     }
 
     /// Puts the rows of a commit into its batch. `sequence` is its last one.
@@ -101,12 +103,12 @@ impl RocksStorage {
         &self,
         batch: &mut WriteBatch,
         files: &FileRows,
-        places: &Places,
+        new: &NewChunks,
         sequence: Sequence,
         of_inode: &HashMap<Ino, Sequence>,
     ) -> Result<()> {
-        for (id, place) in places {
-            batch.put_cf(self.database.cf(Cf::Chunks)?, key::chunk(*id), file_rows::encode_place(place));
+        for (id, stored) in new {
+            batch.put_cf(self.database.cf(Cf::Chunks)?, key::chunk(*id), file_rows::encode_chunk(stored));
         }
         for (parent, name, dentry) in &files.dentries {
             let key = key::dentry(*parent, name, sequence);
@@ -120,24 +122,29 @@ impl RocksStorage {
         Ok(())
     }
 
-    fn stored_place(&self, id: ChunkId) -> Result<Place> {
-        self.database.place(id)?.ok_or_else(|| segments::damaged(id, "nothing says where it lies".to_owned()))
+    /// A chunk that no commit has named yet.
+    fn pending(&self, id: ChunkId) -> Option<Stored> {
+        self.inline.pending(id).map(Stored::Here).or_else(|| self.segments.pending(id).map(Stored::At))
     }
 
-    /// Reads from where a chunk lies; once more when it was moved meanwhile.
-    fn at_place<T>(&self, id: ChunkId, read: impl Fn(&Place) -> Result<T>) -> Result<T> {
-        if let Some(place) = self.segments.pending(id) {
-            return read(&place);
+    fn stored(&self, id: ChunkId) -> Result<Stored> {
+        self.database.chunk(id)?.ok_or_else(|| segments::damaged(id, "nothing says where it lies".to_owned()))
+    }
+
+    /// Reads what is stored of a chunk; once more when it was moved meanwhile.
+    fn with_chunk<T>(&self, id: ChunkId, mut read: impl FnMut(&Stored) -> Result<T>) -> Result<T> {
+        if let Some(stored) = self.pending(id) {
+            return read(&stored);
         }
-        let mut place = self.stored_place(id)?;
+        let mut stored = self.stored(id)?;
         loop {
-            match read(&place) {
+            match read(&stored) {
                 Err(error @ StorageError::Corrupt { .. }) => {
-                    let now = self.stored_place(id)?;
-                    if now == place {
+                    let now = self.stored(id)?;
+                    if now == stored {
                         return Err(error);
                     }
-                    place = now;
+                    stored = now;
                 }
                 other => return other,
             }
@@ -145,21 +152,32 @@ impl RocksStorage {
     }
 
     pub(super) fn read_chunk(&self, id: ChunkId) -> Result<Vec<u8>> {
-        self.at_place(id, |place| self.segments.read(id, place))
+        self.with_chunk(id, |stored| self.content(id, stored))
     }
 
-    pub(super) fn read_of_piece(&self, piece: &Piece, from: u32, len: u32) -> Result<Vec<u8>> {
-        let offset =
-            piece.offset.checked_add(from).filter(|_| from.checked_add(len).is_some_and(|end| end <= piece.len));
-        let offset = offset.ok_or_else(|| StorageError::Limit {
-            what: format!("{len} bytes from byte {from} of a piece on"),
-            limit: piece.len as usize,
-        })?;
-        self.at_place(piece.chunk, |place| {
-            if place.sha256 != piece.sha256 || offset.checked_add(len).is_none_or(|end| end > place.len) {
+    /// All of a chunk, verified.
+    pub(super) fn content(&self, id: ChunkId, stored: &Stored) -> Result<Vec<u8>> {
+        match stored {
+            Stored::At(place) => self.segments.read(id, place),
+            Stored::Here(small) => verified(id, small).map(<[u8]>::to_vec),
+        }
+    }
+
+    pub(super) fn read_of_piece(&self, piece: &Piece, from: u32, out: &mut [u8]) -> Result<()> {
+        let len = u32::try_from(out.len()).unwrap_or(u32::MAX);
+        let part = piece.part(from, len)?;
+        self.with_chunk(piece.chunk, |stored| {
+            if !stored.has(piece) {
                 return Err(segments::damaged(piece.chunk, "it is not what the file says of it".to_owned()));
             }
-            self.segments.read_part(piece.chunk, place, offset, len)
+            match stored {
+                Stored::At(place) => self.segments.read_part(piece.chunk, place, part.start, out),
+                Stored::Here(small) => {
+                    let content = verified(piece.chunk, small)?;
+                    out.copy_from_slice(content.get(part.start as usize..part.end as usize).unwrap_or_default());
+                    Ok(())
+                }
+            }
         })
     }
 
@@ -251,19 +269,21 @@ impl RocksStorage {
 }
 
 impl Database {
-    /// Where a chunk lies.
-    pub(super) fn place(&self, id: ChunkId) -> Result<Option<Place>> {
+    /// What is stored of a chunk.
+    pub(super) fn chunk(&self, id: ChunkId) -> Result<Option<Stored>> {
         let bytes = self.get(Cf::Chunks, &key::chunk(id))?;
-        bytes.map(|bytes| file_rows::decode_place(id, &bytes)).transpose()
+        bytes.map(|bytes| file_rows::decode_chunk(id, &bytes)).transpose()
     }
 
-    /// The highest number of a chunk that a row names.
-    pub(super) fn newest_chunk(&self) -> Result<Option<ChunkId>> {
+    /// The highest numbers of chunks that rows name: of one that lies in its row, and of one in a segment.
+    pub(super) fn newest_chunks(&self) -> Result<(Option<ChunkId>, Option<ChunkId>)> {
         let mut chunks = self.iterate(Cf::Chunks, &[])?;
         chunks.seek_to_last();
-        let newest = chunks.key().and_then(key::split_chunk);
+        let in_segment = chunks.key().and_then(key::split_chunk).filter(|id| *id >= FIRST_IN_SEGMENT);
+        chunks.seek_for_prev(key::chunk(FIRST_IN_SEGMENT - 1));
+        let inline = chunks.key().and_then(key::split_chunk);
         self.finished(&chunks)?;
-        Ok(newest)
+        Ok((inline, in_segment))
     }
 
     /// The highest number of an inode that ever was.
@@ -271,6 +291,15 @@ impl Database {
         let bytes = self.get(Cf::Meta, HIGHEST_KEY)?;
         bytes.map_or(Ok(0), |bytes| file_rows::decode_highest(&bytes))
     }
+}
+
+/// The content of a small chunk, if it is what was written.
+fn verified(id: ChunkId, small: &Small) -> Result<&[u8]> {
+    let actual = Checksum::of(&small.bytes);
+    if actual != small.sha256 {
+        return Err(segments::damaged(id, format!("expected checksum {}, actual {actual}", small.sha256)));
+    }
+    Ok(&small.bytes)
 }
 
 /// The first key behind all those that begin with `prefix`, which ends in a zero.

@@ -58,12 +58,12 @@ impl<'c> Check<'c> {
                 iterator.next();
                 continue;
             };
-            let read = file_rows::decode_place(id, value).and_then(|place| self.storage.segments.read(id, &place));
+            let read = file_rows::decode_chunk(id, value).and_then(|stored| self.storage.content(id, &stored));
             // It may have been moved, or dropped, since this view of the rows.
             let read = match read {
-                Err(_) if !self.storage.read_only => match self.storage.database.place(id) {
+                Err(_) if !self.storage.read_only => match self.storage.database.chunk(id) {
                     Ok(None) => Ok(Vec::new()),
-                    Ok(Some(place)) => self.storage.segments.read(id, &place),
+                    Ok(Some(stored)) => self.storage.content(id, &stored),
                     Err(error) => Err(error),
                 },
                 other => other,
@@ -160,14 +160,11 @@ impl<'c> Check<'c> {
             return Ok(Some(format!("chunk {}: {detail}", piece.chunk)));
         }
         let row = self.view.get(Cf::Chunks, &key::chunk(piece.chunk))?;
-        let Some(place) = row.map(|row| file_rows::decode_place(piece.chunk, &row)) else {
+        let Some(stored) = row.map(|row| file_rows::decode_chunk(piece.chunk, &row)) else {
             return Ok(Some(format!("chunk {}: nothing says where it lies", piece.chunk)));
         };
-        let other = |len: u32| piece.offset.checked_add(piece.len).is_none_or(|end| end > len);
-        Ok(match place {
-            Ok(place) if place.sha256 != piece.sha256 || other(place.len) => {
-                Some(format!("chunk {} is not the one that was written", piece.chunk))
-            }
+        Ok(match stored {
+            Ok(stored) if !stored.has(piece) => Some(format!("chunk {} is not the one that was written", piece.chunk)),
             Ok(_) => None,
             Err(error) => Some(error.to_string()),
         })

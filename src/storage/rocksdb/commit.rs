@@ -209,6 +209,7 @@ impl RocksStorage {
         self.database.write(group.batch, group.sync)?;
         self.highest_ino.store(group.highest_ino, Ordering::Release);
         self.segments.committed(&group.chunks);
+        self.inline.forget(&group.chunks);
         let sequence = group.tree.size();
         if group.sync {
             self.durable.fetch_max(sequence, Ordering::AcqRel);
@@ -265,7 +266,7 @@ impl RocksStorage {
             expect(change, current.live())?;
             before.push(current);
         }
-        let places = self.new_places(writer, &commit.files)?;
+        let new = self.new_chunks(writer, &commit.files)?;
         let first = group.tree.size() + 1;
         let count = commit.changes.len();
         let mut salts = vec![[0; 16]; count];
@@ -274,8 +275,8 @@ impl RocksStorage {
         let inos = commit.changes.iter().zip(first..).filter(|(change, _)| change.kind == Kind::Artifact);
         let inos: HashMap<Ino, Sequence> =
             inos.filter_map(|(change, sequence)| Some((parse_ino(&change.id)?, sequence))).collect();
-        self.put_rows(&mut group.batch, &commit.files, &places, group.tree.size() + count as u64, &inos)?;
-        group.chunks.extend(places.into_keys());
+        self.put_rows(&mut group.batch, &commit.files, &new, group.tree.size() + count as u64, &inos)?;
+        group.chunks.extend(new.into_keys());
         group.highest_ino = inos.into_keys().fold(group.highest_ino, Ino::max);
         for (n, ((change, before), salt)) in commit.changes.into_iter().zip(before).zip(salts).enumerate() {
             let last = n + 1 == count;

@@ -33,6 +33,7 @@ use super::access::FileAccess;
 use super::artifacts::{ChunkId, Dentry, Ino, Piece, Space, WriteBack};
 use super::files::Marker;
 use super::gate::Gate;
+use super::inline::Inline;
 use super::lock::LockFile;
 use super::merkle::Tree;
 use super::rows::{Part, RowPage};
@@ -188,6 +189,7 @@ pub struct RocksStorage {
     leases: Mutex<Vec<Weak<Sequence>>>,
     holders: Mutex<Vec<Weak<dyn WriteBack>>>,
     segments: Segments,
+    inline: Inline,
     /// Held by who drops chunks or moves them.
     maintenance: Mutex<()>,
     highest_ino: AtomicU64,
@@ -386,20 +388,28 @@ impl Storage for RocksStorage {
         self.segments.append(bytes)
     }
 
+    fn append_inline(&self, bytes: &[u8]) -> Result<(ChunkId, Checksum)> {
+        if self.read_only {
+            return Err(StorageError::Permission { path: self.dir.clone() });
+        }
+        self.inline.append(bytes)
+    }
+
     fn discard_chunks(&self, chunks: &[ChunkId]) {
         self.segments.discard(chunks);
+        self.inline.forget(chunks);
     }
 
     fn chunk(&self, id: ChunkId) -> Result<Vec<u8>> {
         self.read_chunk(id)
     }
 
-    fn rows(&self, part: Part, from: &[u8], upto: Sequence) -> Result<RowPage> {
-        self.read_rows(part, from, upto, ROW_PAGE_BYTES)
+    fn read_piece_into(&self, piece: &Piece, from: u32, out: &mut [u8]) -> Result<()> {
+        self.read_of_piece(piece, from, out)
     }
 
-    fn read_piece(&self, piece: &Piece, from: u32, len: u32) -> Result<Vec<u8>> {
-        self.read_of_piece(piece, from, len)
+    fn rows(&self, part: Part, from: &[u8], upto: Sequence) -> Result<RowPage> {
+        self.read_rows(part, from, upto, ROW_PAGE_BYTES)
     }
 
     fn dentry(&self, parent: Ino, name: &[u8], at: Sequence) -> Result<Option<Dentry>> {

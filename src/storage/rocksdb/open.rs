@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ::rocksdb::{
     BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompressionType, DBRecoveryMode,
-    LogLevel, Options,
+    LogLevel, Options, SliceTransform,
 };
 
 use crate::record::id::IdSource;
@@ -18,6 +18,7 @@ use super::super::access::{FileAccess, SystemFiles};
 use super::super::codec::{self, key};
 use super::super::files::{self, HeadFile, Marker};
 use super::super::gate::Gate;
+use super::super::inline::Inline;
 use super::super::lock::LockFile;
 use super::super::merkle::{self, TILE, Tree};
 use super::super::segments::Segments;
@@ -86,7 +87,7 @@ impl RocksStorage {
             format: files::FORMAT,
             compatible: 0,
             read_only_compatible: 0,
-            incompatible: files::ARTIFACTS,
+            incompatible: files::KNOWN_INCOMPATIBLE,
         };
         // The marker comes last: a directory without it is not a vault.
         marker.write(&*options.files, dir)?;
@@ -137,9 +138,9 @@ impl RocksStorage {
             inspect_database(&path, &database_options(DBRecoveryMode::PointInTime), !lacks_artifacts(&path))?
         } else {
             let mut database_options = database_options(recovery);
-            if marker.incompatible & files::ARTIFACTS == 0 {
-                // The marker comes first: a program that does not know of artifacts must be told so by it.
-                marker.incompatible |= files::ARTIFACTS;
+            if marker.incompatible != files::KNOWN_INCOMPATIBLE {
+                // The marker comes first: a program that does not know what is to come must be told so by it.
+                marker.incompatible = files::KNOWN_INCOMPATIBLE;
                 marker.write(&*options.files, dir)?;
             }
             database_options.create_missing_column_families(lacks_artifacts(&path));
@@ -151,14 +152,18 @@ impl RocksStorage {
             Err(StorageError::Corrupt { .. }) if options.inspect => load_entries(&database, epoch, 0)?.0,
             loaded => loaded?,
         };
-        let (newest_chunk, highest_ino) =
-            if database.artifacts { (database.newest_chunk()?, database.stored_highest_ino()) } else { (None, Ok(0)) };
+        let ((newest_inline, newest_chunk), highest_ino) = if database.artifacts {
+            (database.newest_chunks()?, database.stored_highest_ino())
+        } else {
+            ((None, None), Ok(0))
+        };
         let highest_ino = match highest_ino {
             // The check names it.
             Err(StorageError::Corrupt { .. }) if options.inspect => 0,
             other => other?,
         };
         let mut storage = Self {
+            inline: Inline::new(newest_inline),
             segments: Segments::open(dir, Arc::clone(&options.files), newest_chunk)?,
             highest_ino: AtomicU64::new(highest_ino),
             holders: Mutex::default(),
@@ -379,6 +384,9 @@ pub(super) fn database_options(recovery: DBRecoveryMode) -> Options {
     options
 }
 
+/// The name under which files of versions say how their filters were made: a file with another one is read without.
+const RECORD_PREFIX: &str = "mirrordna.record";
+
 fn column_families(artifacts: bool) -> Vec<ColumnFamilyDescriptor> {
     let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
     let of_artifacts = Cf::ARTIFACTS.into_iter().filter(|_| artifacts);
@@ -402,9 +410,13 @@ fn family_options(cf: Cf, cache: &Cache) -> Options {
     blocks.set_format_version(6);
     if matches!(cf, Cf::Heads | Cf::Versions | Cf::Chunks) {
         blocks.set_bloom_filter(10.0, false);
-        blocks.set_whole_key_filtering(true);
+        // Versions are looked for by their record, and so is what their filters tell of.
+        blocks.set_whole_key_filtering(cf != Cf::Versions);
     }
     let mut options = Options::default();
+    if cf == Cf::Versions {
+        options.set_prefix_extractor(SliceTransform::create(RECORD_PREFIX, key::record_of, None));
+    }
     options.set_block_based_table_factory(&blocks);
     options.set_write_buffer_size(32 << 20);
     options.set_target_file_size_base(32 << 20);

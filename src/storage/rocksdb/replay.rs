@@ -12,8 +12,9 @@ use crate::record::{Checksum, Kind, Timestamp};
 
 use super::super::access::FileAccess;
 use super::super::codec::{self, key as record_key};
-use super::super::file_rows::{self, key};
+use super::super::file_rows::{self, Stored, key};
 use super::super::files::{self, HeadFile, Marker};
+use super::super::inline::{FIRST_IN_SEGMENT, Small};
 use super::super::lock::LockFile;
 use super::super::merkle::{self, Tree};
 use super::super::rows::{ChunkRow, LogRow, SlotRow};
@@ -52,6 +53,8 @@ pub struct Replay {
     created: Timestamp,
     of: ReplayOf,
     batch: WriteBatch,
+    /// Rows of chunks are in the batch.
+    chunks_wait: bool,
     tree: Tree,
     /// The time of the newest entry.
     time: Timestamp,
@@ -80,6 +83,7 @@ impl Replay {
             created: options.clock.now(),
             of,
             batch: WriteBatch::default(),
+            chunks_wait: false,
             tree: Tree::default(),
             time: Timestamp::default(),
             segments_used: Vec::new(),
@@ -96,11 +100,17 @@ impl Replay {
         if actual != row.sha256 || u32::try_from(content.len()) != Ok(row.len) {
             return Err(damaged(row.id, format!("expected checksum {}, actual {actual}", row.sha256)));
         }
-        let place = self.segments.copy(row.id, content, row.sha256)?;
-        if self.segments_used.last() != Some(&place.segment) {
-            self.segments_used.push(place.segment);
-        }
-        self.put(Cf::Chunks, &key::chunk(row.id), &file_rows::encode_place(&place))
+        let stored = if row.id < FIRST_IN_SEGMENT {
+            Stored::Here(Small { sha256: row.sha256, bytes: content.into() })
+        } else {
+            let place = self.segments.copy(row.id, content, row.sha256)?;
+            if self.segments_used.last() != Some(&place.segment) {
+                self.segments_used.push(place.segment);
+            }
+            Stored::At(place)
+        };
+        self.chunks_wait = true;
+        self.put(Cf::Chunks, &key::chunk(row.id), &file_rows::encode_chunk(&stored))
     }
 
     /// What stands in a slot.
@@ -109,12 +119,12 @@ impl Replay {
     /// [`StorageError::Corrupt`] when it cannot be read, or names a chunk that did not come; and those of writing.
     pub fn slot(&mut self, row: &SlotRow) -> Result<()> {
         // Chunks are looked for in the database.
-        if self.tree.size() == 0 && self.segments_used.last().is_some() {
+        if self.chunks_wait {
             self.write()?;
         }
         for piece in file_rows::decode_pieces(row.ino, row.slot, &row.pieces)? {
-            let place = self.database.place(piece.chunk)?;
-            if place.is_none_or(|place| place.sha256 != piece.sha256) {
+            let stored = self.database.chunk(piece.chunk)?;
+            if stored.is_none_or(|stored| !stored.has(&piece)) {
                 let what = format!("slot {} of artifact {}", row.slot, row.ino);
                 let detail = format!("it names the chunk {}, which is not there", piece.chunk);
                 return Err(StorageError::Corrupt { what, detail });
@@ -177,7 +187,7 @@ impl Replay {
             format: files::FORMAT,
             compatible: 0,
             read_only_compatible: 0,
-            incompatible: files::ARTIFACTS,
+            incompatible: files::KNOWN_INCOMPATIBLE,
         };
         marker.write(&*files, &dir)
     }
@@ -191,6 +201,7 @@ impl Replay {
     fn write(&mut self) -> Result<()> {
         let mut options = WriteOptions::default();
         options.disable_wal(true);
+        self.chunks_wait = false;
         let batch = std::mem::take(&mut self.batch);
         self.database.db.write_opt(batch, &options).map_err(|error| self.database.failed(&error))
     }

@@ -37,8 +37,9 @@ impl RocksStorage {
                 break;
             }
             let id = key::split_chunk(stored).ok_or_else(|| unreadable("chunks", stored))?;
-            let place = file_rows::decode_place(id, value)?;
-            ChunkRow { id, len: place.len, sha256: place.sha256 }.encode(&mut page.bytes);
+            let stored = file_rows::decode_chunk(id, value)?;
+            let len = u32::try_from(stored.len()).map_err(|_| unreadable("chunks", &key::chunk(id)))?;
+            ChunkRow { id, len, sha256: stored.sha256() }.encode(&mut page.bytes);
             chunks.next();
         }
         self.database.finished(&chunks)?;

@@ -13,7 +13,7 @@ use crate::record::{Kind, Timestamp};
 
 use super::super::artifacts::{ChunkId, Ino};
 use super::super::codec::{self, key as record_key};
-use super::super::file_rows::{self, key};
+use super::super::file_rows::{self, Stored, key};
 use super::super::segments::Place;
 use super::super::types::Sequence;
 use super::super::{PrunePolicy, Pruned, Result, StorageError};
@@ -170,19 +170,19 @@ impl RocksStorage {
         iterator.seek_to_first();
         while let Some((stored, value)) = iterator.item() {
             if let Some(id) = key::split_chunk(stored) {
-                let place = file_rows::decode_place(id, value)?;
+                let stored = file_rows::decode_chunk(id, value)?;
                 while named.next_if(|other| *other < id).is_some() {}
                 if named.peek() == Some(&id) {
-                    *live.entry(place.segment).or_default() += place.bytes();
+                    count_live(&mut live, &stored);
                 } else {
-                    unnamed.push((id, place));
+                    unnamed.push((id, stored));
                 }
             }
             iterator.next();
             if unnamed.len() >= BATCH || (!iterator.valid() && !unnamed.is_empty()) {
-                for (_, place) in self.drop_chunks(&mut unnamed, &mut live)? {
+                for (_, stored) in self.drop_chunks(&mut unnamed, &mut live)? {
                     count += 1;
-                    bytes += place.bytes();
+                    bytes += stored.len() as u64;
                 }
             }
         }
@@ -194,15 +194,15 @@ impl RocksStorage {
     /// Drops rows of chunks but for those that were named since the sweep began, and returns what it dropped.
     fn drop_chunks(
         &self,
-        unnamed: &mut Vec<(ChunkId, Place)>,
+        unnamed: &mut Vec<(ChunkId, Stored)>,
         live: &mut BTreeMap<u32, u64>,
-    ) -> Result<Vec<(ChunkId, Place)>> {
+    ) -> Result<Vec<(ChunkId, Stored)>> {
         let mut writer = lock(&self.writer);
         self.mark_in_use(&mut writer)?;
         let since = writer.named.clone().unwrap_or_default();
         let (stay, go): (Vec<_>, Vec<_>) = unnamed.drain(..).partition(|(id, _)| since.contains(id));
-        for (_, place) in stay {
-            *live.entry(place.segment).or_default() += place.bytes();
+        for (_, stored) in &stay {
+            count_live(live, stored);
         }
         let mut batch = WriteBatch::default();
         for (id, _) in &go {
@@ -225,18 +225,19 @@ impl RocksStorage {
         let mut iterator = self.database.iterate(Cf::Chunks, &[])?;
         iterator.seek_to_first();
         while let Some((stored, value)) = iterator.item() {
-            if let Some(id) = key::split_chunk(stored) {
-                let place = file_rows::decode_place(id, value)?;
-                if numbers.contains(&place.segment) && !kept.contains(&place.segment) {
-                    match self.segments.read(id, &place) {
-                        Ok(content) => moved.push((id, place, self.segments.copy(id, &content, place.sha256)?)),
-                        Err(StorageError::Corrupt { what, detail }) => {
-                            // Nothing of it is touched: what is damaged may yet be saved by hand.
-                            tracing::error!(target: "mirrordna::storage", what, detail, "a segment cannot be compacted");
-                            kept.insert(place.segment);
-                        }
-                        Err(error) => return Err(error),
+            if let Some(id) = key::split_chunk(stored)
+                && let Stored::At(place) = file_rows::decode_chunk(id, value)?
+                && numbers.contains(&place.segment)
+                && !kept.contains(&place.segment)
+            {
+                match self.segments.read(id, &place) {
+                    Ok(content) => moved.push((id, place, self.segments.copy(id, &content, place.sha256)?)),
+                    Err(StorageError::Corrupt { what, detail }) => {
+                        // Nothing of it is touched: what is damaged may yet be saved by hand.
+                        tracing::error!(target: "mirrordna::storage", what, detail, "a segment cannot be compacted");
+                        kept.insert(place.segment);
                     }
+                    Err(error) => return Err(error),
                 }
             }
             iterator.next();
@@ -248,7 +249,11 @@ impl RocksStorage {
             self.mark_in_use(&mut writer)?;
             let mut batch = WriteBatch::default();
             for (id, _, new) in &moved {
-                batch.put_cf(self.database.cf(Cf::Chunks)?, key::chunk(*id), file_rows::encode_place(new));
+                batch.put_cf(
+                    self.database.cf(Cf::Chunks)?,
+                    key::chunk(*id),
+                    file_rows::encode_chunk(&Stored::At(*new)),
+                );
             }
             self.database.write(batch, true)?;
         }
@@ -258,6 +263,12 @@ impl RocksStorage {
         let gone = numbers.difference(&kept);
         tracing::debug!(target: "mirrordna::storage", segments = numbers.len(), chunks = moved.len(), "compacted");
         gone.into_iter().try_for_each(|number| self.segments.remove(*number))
+    }
+}
+
+fn count_live(live: &mut BTreeMap<u32, u64>, stored: &Stored) {
+    if let Stored::At(place) = stored {
+        *live.entry(place.segment).or_default() += place.bytes();
     }
 }
 

@@ -168,6 +168,10 @@ impl Storage for SharedStorage {
         self.core.call(Call::Once, |here| here.append_chunk(bytes), |_| Err(self.not_owner()))
     }
 
+    fn append_inline(&self, bytes: &[u8]) -> Result<(ChunkId, Checksum)> {
+        self.core.call(Call::Once, |here| here.append_inline(bytes), |_| Err(self.not_owner()))
+    }
+
     fn discard_chunks(&self, chunks: &[ChunkId]) {
         let discard = |here: &RocksStorage| {
             here.discard_chunks(chunks);
@@ -181,12 +185,18 @@ impl Storage for SharedStorage {
         self.core.call(Call::Read, |here| here.chunk(id), |there| there.chunk(id))
     }
 
-    fn rows(&self, part: Part, from: &[u8], upto: Sequence) -> Result<RowPage> {
-        self.core.call(Call::Read, |here| here.rows(part, from, upto), |there| there.rows(part, from, upto))
+    fn read_piece_into(&self, piece: &Piece, from: u32, out: &mut [u8]) -> Result<()> {
+        // One of the two is called at a time, and the room goes to that one.
+        let out = std::cell::RefCell::new(out);
+        self.core.call(
+            Call::Read,
+            |here| here.read_piece_into(piece, from, &mut out.borrow_mut()),
+            |there| there.read_piece_into(piece, from, &mut out.borrow_mut()),
+        )
     }
 
-    fn read_piece(&self, piece: &Piece, from: u32, len: u32) -> Result<Vec<u8>> {
-        self.core.call(Call::Read, |here| here.read_piece(piece, from, len), |there| there.read_piece(piece, from, len))
+    fn rows(&self, part: Part, from: &[u8], upto: Sequence) -> Result<RowPage> {
+        self.core.call(Call::Read, |here| here.rows(part, from, upto), |there| there.rows(part, from, upto))
     }
 
     fn dentry(&self, parent: Ino, name: &[u8], at: Sequence) -> Result<Option<Dentry>> {

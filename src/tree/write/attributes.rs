@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::record::{Checksum, Kind};
+use crate::record::{Checksum, FileType, Kind};
 use crate::storage::Durability;
 
 use super::super::content::Content;
-use super::super::node::{At, Directory, FileKind, Item, Node};
+use super::super::node::{At, Directory, Item, Node};
 use super::super::{Attributes, Tree};
 use super::commit::{Target, parse};
 use super::draft::{Draft, MOST};
@@ -108,6 +108,12 @@ impl Tree {
         }
     }
 
+    /// How many bytes the texts of records have that are open for writing.
+    #[must_use]
+    pub fn bytes_being_written(&self) -> u64 {
+        self.writing.as_ref().map_or(0, |writing| writing.drafts.bytes())
+    }
+
     fn newest_draft(&self, node: &Node, kind: Kind, id: &str) -> Option<Arc<Draft>> {
         self.writing.as_ref().filter(|_| node.at == At::Present)?.drafts.newest(kind, id)
     }
@@ -121,13 +127,13 @@ impl Tree {
     pub(in crate::tree) fn draft_content(&self, node: &Node, kind: Kind, id: &str) -> Option<Content> {
         let draft = self.newest_draft(node, kind, id)?;
         let state = draft.state();
-        Some(Content::of(state.text.clone(), Checksum::of(&state.text), state.modified))
+        Some(Content::of(state.text.to_vec(), Checksum::of(&state.text), state.modified))
     }
 
     /// What is known of a scratch file.
     pub(in crate::tree) fn scratch_attributes(&self, scratch: &ScratchFile) -> Written<Attributes> {
         let (len, modified) = self.scratch()?.stat(scratch)?;
-        Ok(Attributes::new(FileKind::Regular, len, modified))
+        Ok(Attributes::new(FileType::Regular, len, modified))
     }
 
     /// What a scratch file holds.
@@ -157,6 +163,7 @@ fn is_ours(node: &Node) -> bool {
         | Item::Health
         | Item::Log
         | Item::MerkleRoot
-        | Item::LastError => false,
+        | Item::LastError
+        | Item::Artifact(..) => false,
     }
 }

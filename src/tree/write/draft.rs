@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::record::{Kind, Timestamp};
 
 use super::super::node::{Directory, Node};
+use super::text::{Full, MOST_IN_ALL, Room, Text};
 use super::{Refusal, Written};
 
 /// The most bytes of a text. A record has at most 16 MiB of canonical JSON; spaces and escapes can make that longer.
@@ -17,7 +18,7 @@ pub(super) const MOST: u64 = 64 << 20;
 
 /// How far a draft is.
 pub(super) struct State {
-    pub(super) text: Vec<u8>,
+    pub(super) text: Text,
     /// The directory gives a memory its tier.
     pub(super) directory: Directory,
     /// The text was changed since it was opened or committed.
@@ -33,7 +34,7 @@ pub(super) struct State {
 pub(super) enum Standing {
     /// A text that nobody has judged.
     Open,
-    /// The text as it is was refused. Others do not see a new record of which nothing became.
+    /// The text as it is, or more of it, was refused. Others do not see a new record of which nothing became.
     Refused,
     /// The name was deleted, or another file was renamed onto it: what is written here goes nowhere.
     Detached,
@@ -70,7 +71,7 @@ impl Draft {
     }
 
     pub(super) fn path(&self) -> String {
-        format!("{}{}.json", self.directory(), self.id)
+        self.state().path(&self.id)
     }
 
     pub(super) fn node(&self) -> Node {
@@ -91,15 +92,11 @@ impl Draft {
         let mut state = self.state();
         let offset = offset.unwrap_or(state.text.len() as u64);
         let end = offset.saturating_add(bytes.len() as u64);
-        let (Ok(start), Ok(stop), true) = (usize::try_from(offset), usize::try_from(end), end <= MOST) else {
-            drop(state);
-            return Err(Refusal::TooLarge { path: self.path(), limit: MOST });
+        let (Ok(start), true) = (usize::try_from(offset), end <= MOST) else {
+            return Err(state.refuse(|path| Refusal::TooLarge { path, limit: MOST }, &self.id));
         };
-        if state.text.len() < stop {
-            state.text.resize(stop, 0);
-        }
-        if let Some(place) = state.text.get_mut(start..stop) {
-            place.copy_from_slice(bytes);
+        if let Err(Full { most }) = state.text.write(start, bytes) {
+            return Err(state.refuse(|path| Refusal::NoRoom { path, limit: most }, &self.id));
         }
         state.touch(now);
         Ok(())
@@ -107,12 +104,14 @@ impl Draft {
 
     /// Cuts the text, or makes it longer with zeros.
     pub(super) fn set_len(&self, len: u64, now: Timestamp) -> Written<()> {
-        let Some(wanted) = usize::try_from(len).ok().filter(|_| len <= MOST) else {
-            return Err(Refusal::TooLarge { path: self.path(), limit: MOST });
-        };
         let mut state = self.state();
+        let Some(wanted) = usize::try_from(len).ok().filter(|_| len <= MOST) else {
+            return Err(state.refuse(|path| Refusal::TooLarge { path, limit: MOST }, &self.id));
+        };
         if state.text.len() != wanted {
-            state.text.resize(wanted, 0);
+            if let Err(Full { most }) = state.text.resize(wanted) {
+                return Err(state.refuse(|path| Refusal::NoRoom { path, limit: most }, &self.id));
+            }
             state.touch(now);
         }
         Ok(())
@@ -120,6 +119,18 @@ impl Draft {
 }
 
 impl State {
+    fn path(&self, id: &str) -> String {
+        format!("{}{id}.json", self.directory)
+    }
+
+    /// Why more cannot be written. Who was told so need not be told that the text is not finished.
+    fn refuse(&mut self, why: impl FnOnce(String) -> Refusal, id: &str) -> Refusal {
+        if self.standing == Standing::Open {
+            self.standing = Standing::Refused;
+        }
+        why(self.path(id))
+    }
+
     fn touch(&mut self, now: Timestamp) {
         self.dirty = true;
         self.modified = now;
@@ -135,11 +146,22 @@ type Key = (Kind, String);
 pub(in crate::tree) struct Drafts {
     open: Mutex<HashMap<Key, Vec<Arc<Draft>>>>,
     numbers: Arc<AtomicU64>,
+    room: Arc<Room>,
 }
 
 impl Drafts {
     pub(super) fn new(numbers: Arc<AtomicU64>) -> Self {
-        Self { open: Mutex::default(), numbers }
+        Self { open: Mutex::default(), numbers, room: Room::new(MOST_IN_ALL) }
+    }
+
+    /// A text to begin a draft with; `path` is for the refusal when there is no room for it.
+    pub(super) fn text(&self, path: impl Into<String>, bytes: Vec<u8>) -> Written<Text> {
+        Text::new(bytes, &self.room).map_err(|Full { most }| Refusal::NoRoom { path: path.into(), limit: most })
+    }
+
+    /// How many bytes the texts of all drafts have.
+    pub(super) fn bytes(&self) -> u64 {
+        self.room.used()
     }
 
     pub(super) fn open(&self, kind: Kind, id: &str, state: State) -> Arc<Draft> {
@@ -198,7 +220,7 @@ mod tests {
 
     fn draft() -> Draft {
         let state = State {
-            text: Vec::new(),
+            text: Text::new(Vec::new(), &Room::new(MOST_IN_ALL)).unwrap(),
             directory: Directory::Collection(Kind::Entry),
             dirty: false,
             exists: false,
@@ -214,10 +236,10 @@ mod tests {
         draft.write(Some(2), b"ab", Timestamp::EPOCH).unwrap();
         draft.write(None, b"c", Timestamp::EPOCH).unwrap();
         draft.write(Some(0), b"x", Timestamp::EPOCH).unwrap();
-        assert_eq!(draft.state().text, b"x\0abc");
+        assert_eq!(&*draft.state().text, b"x\0abc");
         draft.set_len(1, Timestamp::EPOCH).unwrap();
         draft.set_len(3, Timestamp::EPOCH).unwrap();
-        assert_eq!(draft.state().text, b"x\0\0");
+        assert_eq!(&*draft.state().text, b"x\0\0");
     }
 
     #[test]

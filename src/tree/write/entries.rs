@@ -152,7 +152,7 @@ impl Tree {
             Place::Record { directory, kind, id } => {
                 let exists = writing.check_free(&place)?;
                 let state = State {
-                    text: Vec::new(),
+                    text: writing.drafts.text(place.to_string(), Vec::new())?,
                     directory: *directory,
                     dirty: false,
                     exists,

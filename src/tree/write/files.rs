@@ -5,11 +5,11 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::record::{Kind, RecordError, json};
+use crate::record::{FileType, Kind, RecordError, json};
 use crate::storage::{Durability, record_file};
 use crate::vault::Error;
 
-use super::super::node::{At, Directory, FileKind, Item, Node};
+use super::super::node::{At, Directory, Item, Node};
 use super::super::{Attributes, Tree, members};
 use super::commit::Became;
 use super::draft::{Draft, Standing, State};
@@ -84,7 +84,7 @@ impl OpenFile {
                 let len = file.metadata().map_err(|error| failed(scratch, error))?.len();
                 let modified = file.metadata().and_then(|found| found.modified());
                 let modified = modified.map_err(|error| failed(scratch, error))?;
-                Ok(Attributes::new(FileKind::Regular, len, super::scratch::timestamp(modified)))
+                Ok(Attributes::new(FileType::Regular, len, super::scratch::timestamp(modified)))
             }
         }
     }
@@ -97,7 +97,7 @@ pub(super) fn failed(scratch: &ScratchFile, source: std::io::Error) -> Refusal {
 
 pub(super) fn of_draft(draft: &Draft) -> Attributes {
     let state = draft.state();
-    Attributes::new(FileKind::Regular, state.text.len() as u64, state.modified)
+    Attributes::new(FileType::Regular, state.text.len() as u64, state.modified)
 }
 
 impl Writing {
@@ -109,9 +109,9 @@ impl Writing {
         } else {
             let other = self.drafts.newest(kind, id).ok_or_else(|| Refusal::Missing { path: node.to_string() })?;
             let state = other.state();
-            (state.text.clone(), state.directory, state.exists)
+            (state.text.to_vec(), state.directory, state.exists)
         };
-        let text = if truncate { Vec::new() } else { text };
+        let text = self.drafts.text(node.to_string(), if truncate { Vec::new() } else { text })?;
         let modified = self.vault.now();
         let state = State { text, directory, dirty: truncate, exists, standing: Standing::Open, modified };
         Ok(self.drafts.open(kind, id, state))
@@ -162,7 +162,7 @@ impl Tree {
     /// Puts bytes into an open file.
     ///
     /// # Errors
-    /// [`Refusal::TooLarge`] for a record's text, and those of a scratch file.
+    /// [`Refusal::TooLarge`] and [`Refusal::NoRoom`] for a record's text, and those of a scratch file.
     pub fn write(&self, open: &OpenFile, offset: Offset, bytes: &[u8]) -> Written<()> {
         let written = match &open.0 {
             Opened::Draft(draft) => {
@@ -256,7 +256,7 @@ impl Tree {
             (!state.exists && !detached, !state.dirty, state.dirty && !detached)
         };
         if is_new {
-            if untouched {
+            if untouched && !told {
                 let reason = "it was closed without a text, so there is no such record".to_owned();
                 self.refused(Refusal::Misfit { path: draft.path(), reason });
             }

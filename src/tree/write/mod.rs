@@ -1,6 +1,6 @@
 //! Writing into the tree: record files that are committed as a whole, and scratch files beside them.
 //!
-//! What a program writes under a record's name is a *draft* (`draft`) that nobody else sees, until closing it or syncing it
+//! What a program writes under a record's name is a *draft* (`draft`, `text`) that nobody else sees, until closing it or syncing it
 //! makes it a version of the record (`commit`). Files whose names are no records' names are *scratch* files on disk
 //! (`scratch`): what editors and tools put beside the file they work on. Renaming one onto a record's name commits it. A
 //! record that is renamed to a scratch name, as editors do to keep a backup, is *set aside* (`aside`), not deleted. `names`
@@ -18,6 +18,7 @@ mod files;
 mod names;
 mod refusal;
 mod scratch;
+mod text;
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -115,7 +116,7 @@ impl Tree {
     pub(super) fn extras(&self, parent: &Node, directory: Directory, after: Cursor) -> Result<Vec<Entry>> {
         let Some(writing) = self.writing.as_ref().filter(|_| parent.at == At::Present) else { return Ok(Vec::new()) };
         let entry = |name: String, node: Node, number: u64| Entry {
-            name,
+            name: name.into(),
             node,
             cursor: Cursor(EXTRA + number),
             attributes: None,

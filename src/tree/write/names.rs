@@ -93,7 +93,9 @@ pub(super) fn holds_records(directory: Directory) -> bool {
 fn why_not(directory: Directory) -> &'static str {
     match directory {
         Directory::Root => "the vault makes what is here; records go into the directories of their collections",
-        Directory::Artifacts => "artifacts are mounted here for root, and with --allow-other",
+        Directory::Artifacts => {
+            "artifacts were mounted here and are not any more; unmount the vault and mount it again"
+        }
         Directory::Vault => "the vault makes what is here",
         Directory::Collection(Kind::Event) => {
             "the timeline is made from the log; events are appended with `mirrordna timeline append`"

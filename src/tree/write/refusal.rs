@@ -69,6 +69,16 @@ pub enum Refusal {
         /// The limit.
         limit: u64,
     },
+    /// All that is being written takes too much memory.
+    #[error(
+        "{path}: the texts of records that are being written have at most {limit} bytes in all; close some of them first"
+    )]
+    NoRoom {
+        /// The file.
+        path: String,
+        /// The limit.
+        limit: u64,
+    },
     /// Files here do not have it.
     #[error("{path}: files here have no {what}")]
     Unsupported {
@@ -97,7 +107,8 @@ impl Refusal {
             | Self::Vault { .. }
             | Self::Exists { .. }
             | Self::Busy { .. }
-            | Self::TooLarge { .. } => true,
+            | Self::TooLarge { .. }
+            | Self::NoRoom { .. } => true,
         }
     }
 }
