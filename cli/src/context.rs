@@ -113,7 +113,7 @@ impl Context {
     }
 
     /// Tells a script that listens on stderr what happens, as one line of JSON.
-    pub(crate) fn event(&self, event: &Value) {
+    pub(crate) fn event(event: &Value) {
         let text = json::to_vec(event, Layout::Compact, Charset::Unicode);
         // Events are a courtesy, as notes are.
         let _ = writeln!(std::io::stderr(), "{}", String::from_utf8_lossy(&text));

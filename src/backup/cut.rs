@@ -20,8 +20,10 @@ const FREQUENT: u64 = !(u64::MAX >> 17);
 pub(super) struct Gear(Zeroizing<[u64; 256]>);
 
 impl Gear {
-    pub(super) fn new(table: [u64; 256]) -> Self {
-        Self(Zeroizing::new(table))
+    pub(super) fn new(entry: impl Fn(u8) -> u64) -> Self {
+        let mut table = Zeroizing::new([0; 256]);
+        table.iter_mut().zip(0..=u8::MAX).for_each(|(to, n)| *to = entry(n));
+        Self(table)
     }
 
     fn scan(&self, hash: &mut u64, bytes: &[u8], mask: u64) -> Option<usize> {
@@ -96,7 +98,7 @@ mod tests {
             x ^= x << 13;
             x ^= x >> 7;
             x ^= x << 17;
-            (x >> 32) as u8
+            x.to_le_bytes()[4]
         };
         (0..len).map(|_| next()).collect()
     }

@@ -1,6 +1,7 @@
 //! What a vault expects to find in the repositories that it was backed up to, so that one that was put back to an older state
 //! is noticed: the file `BACKUPS` in its directory.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -53,7 +54,8 @@ pub(super) fn write(vault: &Path, repository: RepositoryId, expected: Expected) 
     all.push((repository.to_string(), expected));
     let mut lines = format!("{TITLE}\n");
     for (id, Expected { generation, backup }) in all {
-        lines.push_str(&format!("{id} {generation} {backup}\n"));
+        // Writing to a string cannot fail.
+        let _ = writeln!(lines, "{id} {generation} {backup}");
     }
     let sum = Checksum::of(lines.as_bytes());
     let path = vault.join(FILE);

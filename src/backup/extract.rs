@@ -225,7 +225,7 @@ impl Extract<'_> {
             let path = self.dir.join(path);
             let made = match (inodes.get(&ino).map(|inode| (inode.file_type, &inode.target)), first.get(&ino)) {
                 // The root directory is there before it is stored.
-                (None, _) | (Some((FileType::Directory, _)), _) => fs::create_dir_all(&path),
+                (None | Some((FileType::Directory, _)), _) => fs::create_dir_all(&path),
                 (Some((FileType::Regular, _)), Some(first)) => fs::hard_link(first, &path),
                 (Some((FileType::Regular, _)), None) => File::create(&path).map(drop),
                 (Some((FileType::Symlink, Some(target))), _) => symlink(std::ffi::OsStr::from_bytes(target), &path),

@@ -149,7 +149,9 @@ mod tests {
     fn packs_that_stay_come_first() {
         for order in [[1, 2], [2, 1]] {
             let mut index = Index::with_marked([Name([1; 32])].into());
-            order.iter().for_each(|pack| index.add(&indexed(*pack, 9)));
+            for pack in order {
+                index.add(&indexed(pack, 9));
+            }
             assert_eq!(index.find_lasting(&Name([9; 32])).unwrap().pack, Name([2; 32]));
         }
         let mut index = Index::with_marked([Name([1; 32])].into());

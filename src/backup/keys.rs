@@ -69,7 +69,9 @@ fn hmac(key: &[u8; 32]) -> Hmac<Sha256> {
 }
 
 fn digest(mut of: Hmac<Sha256>, content: &[&[u8]]) -> [u8; 32] {
-    content.iter().for_each(|part| of.update(part));
+    for part in content {
+        of.update(part);
+    }
     of.finalize().into_bytes().into()
 }
 
@@ -99,11 +101,7 @@ impl MasterKey {
             let bytes = digest(hmac(&gear), &[&[n]]);
             u64::from_le_bytes(bytes.first_chunk().copied().unwrap_or_default())
         };
-        Keys {
-            seal: self.derive("seal"),
-            name: hmac(&self.derive("name")),
-            gear: Gear::new(std::array::from_fn(|n| entry(u8::try_from(n).unwrap_or_default()))),
-        }
+        Keys { seal: self.derive("seal"), name: hmac(&self.derive("name")), gear: Gear::new(entry) }
     }
 }
 

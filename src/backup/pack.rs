@@ -105,8 +105,8 @@ mod tests {
         let keys = MasterKey::from_bytes([7; 32]).keys();
         let sealer = Sealer::new(&keys, RepositoryId([1; 16]));
         let mut pack = Pack::default();
-        for n in 0..40_u32 {
-            let content = vec![n as u8; 100 * n as usize];
+        for n in 0..40_u8 {
+            let content = vec![n; 100 * usize::from(n)];
             let name = keys.name_of(Kind::Data, &content);
             pack.add(Kind::Data, name, &sealer.blob(Kind::Data, &name, &content).unwrap());
         }

@@ -67,6 +67,9 @@ pub struct RepositoryPruned {
     pub kept_bytes: u64,
 }
 
+/// Of a pack, what is needed and lies there: bytes and blobs.
+type Use = (u64, Vec<(Name, Kind)>);
+
 /// What is to be done.
 #[derive(Default)]
 struct Plan {
@@ -216,7 +219,7 @@ fn plan(
     let indexed: Vec<&Indexed> =
         index_files.iter().flat_map(|(_, packs)| packs).filter(|pack| seen.insert(pack.pack)).collect();
     // Of each pack, what is needed and lies there.
-    let mut uses: HashMap<Name, (u64, Vec<(Name, Kind)>)> = HashMap::new();
+    let mut uses: HashMap<Name, Use> = HashMap::new();
     for (name, kind) in needed {
         if let Some(location) = index.find(name) {
             let (bytes, blobs) = uses.entry(location.pack).or_default();
@@ -264,7 +267,7 @@ impl Plan {
     fn marks(
         &mut self,
         marks: &[(Name, Mark)],
-        uses: &HashMap<Name, (u64, Vec<(Name, Kind)>)>,
+        uses: &HashMap<Name, Use>,
         packs: &HashMap<Name, u64>,
         until: Timestamp,
     ) {

@@ -49,18 +49,15 @@ impl Repository {
         let (mut sound, mut damaged) = (Vec::new(), Vec::new());
         self.examine_all(&listed, &known, &mut meter, |name, examined| {
             let pack = Name::parse(name).filter(|_| examined.whole);
-            match (pack, examined.header) {
-                (Some(pack), Some(mut entries)) => {
-                    entries.retain(|entry| entry.kind != Kind::Padding);
-                    sound.push(Indexed { pack, size: examined.size, entries });
-                }
-                _ => {
-                    damaged.push(name.to_owned());
-                    for (entry, sealed) in examined.salvaged {
-                        repaired.salvaged += 1;
-                        store.put_sealed(entry.kind, entry.name, &sealed)?;
-                    }
-                }
+            if let (Some(pack), Some(mut entries)) = (pack, examined.header) {
+                entries.retain(|entry| entry.kind != Kind::Padding);
+                sound.push(Indexed { pack, size: examined.size, entries });
+                return Ok(());
+            }
+            damaged.push(name.to_owned());
+            for (entry, sealed) in examined.salvaged {
+                repaired.salvaged += 1;
+                store.put_sealed(entry.kind, entry.name, &sealed)?;
             }
             Ok(())
         })?;

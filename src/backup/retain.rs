@@ -46,7 +46,7 @@ impl Retention {
         let part = |time: Timestamp, len: usize| time.day().chars().take(len).collect::<String>();
         let hour = |time: Timestamp| time.as_micros().div_euclid(3_600_000_000).to_string();
         self.newest_of_each(self.hourly, times, &mut keep, hour);
-        self.newest_of_each(self.daily, times, &mut keep, |time| time.day());
+        self.newest_of_each(self.daily, times, &mut keep, Timestamp::day);
         self.newest_of_each(self.weekly, times, &mut keep, week);
         self.newest_of_each(self.monthly, times, &mut keep, |time| part(time, 7));
         self.newest_of_each(self.yearly, times, &mut keep, |time| part(time, 4));
@@ -133,7 +133,9 @@ impl Repository {
         let mut deleted: Vec<Name> = names.iter().copied().collect();
         deleted.sort_unstable();
         let mut note = Note { generation: newest + 1, deleted };
-        notes.iter().for_each(|(_, older)| note.follow(older));
+        for (_, older) in &notes {
+            note.follow(older);
+        }
         let parents: HashSet<Name> = all.iter().flat_map(|(_, manifest)| manifest.parents.iter().copied()).collect();
         note.forget(|name| parents.contains(name));
         let written = self.write(Folder::Notes, Kind::Note, &note.encode())?;

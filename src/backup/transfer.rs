@@ -20,18 +20,25 @@ use super::stream::{self, Pool, Reader};
 const STOPPED: &str = "nothing was copied";
 
 impl Repository {
-    /// Writes a backup into one sealed file, which opens with a secret of its own and is a repository that can be read.
+    /// Writes a backup into one sealed file, which opens with a secret of its own, at this cost, and is a repository that can be
+    /// read.
     ///
     /// # Errors
     /// [`super::BackupError::Occupied`] when the file is there, [`super::BackupError::NotFound`] for the backup, and those of reading
     /// and writing. After an error there is no file.
-    pub fn export(&self, wanted: &str, file: &Path, secret: &Secret, progress: &mut dyn Progress) -> Result<Backup> {
+    pub fn export(
+        &self,
+        wanted: &str,
+        file: &Path,
+        (secret, cost): (&Secret, Cost),
+        progress: &mut dyn Progress,
+    ) -> Result<Backup> {
         let (_, manifest) = self.find(wanted)?;
         let index = Arc::new(self.index()?.0);
         let writer = Arc::new(SealedFileWriter::create(file)?);
         let destination: Arc<dyn Destination> = Arc::clone(&writer) as _;
         let export = || {
-            let to = Self::init(destination, secret, "", Cost::default())?;
+            let to = Self::init(destination, secret, "", cost)?;
             let backup = self.copy_to(&manifest, &index, &to, Index::default(), progress)?;
             writer.finish()?;
             Ok(backup)

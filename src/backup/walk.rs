@@ -51,18 +51,17 @@ impl<'a> Walk<'a> {
                 bytes += u64::from(*len);
                 continue;
             };
-            bytes += match self.lists.get(name) {
-                Some(bytes) => *bytes,
-                None => {
-                    sound(name)?;
-                    let content = self.repository.blob(self.index, Kind::List, name)?;
-                    let items = decode_list(&content)
-                        .ok_or_else(|| BackupError::corrupt(format!("the list {name}"), "it cannot be read"))?;
-                    let bytes = self.items(below, &items, sound)?;
-                    self.lists.insert(*name, bytes);
-                    bytes
-                }
-            };
+            if let Some(known) = self.lists.get(name) {
+                bytes += known;
+                continue;
+            }
+            sound(name)?;
+            let content = self.repository.blob(self.index, Kind::List, name)?;
+            let items = decode_list(&content)
+                .ok_or_else(|| BackupError::corrupt(format!("the list {name}"), "it cannot be read"))?;
+            let below = self.items(below, &items, sound)?;
+            self.lists.insert(*name, below);
+            bytes += below;
         }
         Ok(bytes)
     }

@@ -64,14 +64,14 @@ pub fn import_backup(
 /// The checksum of the archive, and whether the file is encrypted.
 fn metadata(file: &Path) -> Result<(Checksum, bool)> {
     let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let stem = name.strip_suffix(".enc").unwrap_or(name);
+    let (stem, encrypted) = name.strip_suffix(".enc").map_or((name, false), |stem| (stem, true));
     let stem = stem.strip_suffix(".tar.gz").or_else(|| stem.strip_suffix(".tar")).unwrap_or(stem);
     let path = file.with_file_name(format!("{stem}_metadata.json"));
     let text = fs::read(&path).map_err(|error| io_error(&path, error))?;
     let value = json::parse(&text).map_err(crate::record::RecordError::from)?;
     let checksum = value.str_at("checksum").and_then(Checksum::parse);
     let checksum = checksum.ok_or_else(|| malformed(&path, "it has no checksum"))?;
-    Ok((checksum, value.get("encrypted").and_then(Value::as_bool).unwrap_or(name.ends_with(".enc"))))
+    Ok((checksum, value.get("encrypted").and_then(Value::as_bool).unwrap_or(encrypted)))
 }
 
 fn copy(mut from: impl Read, to: &Path) -> io::Result<Checksum> {

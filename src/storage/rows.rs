@@ -198,7 +198,9 @@ mod tests {
         assert_eq!(SlotRow::read(&mut &bytes[..]).unwrap(), Some(slot));
         assert!(SlotRow::read(&mut &bytes[..bytes.len() - 1]).is_err());
         let mut bytes = Vec::new();
-        log.iter().for_each(|row| row.encode(&mut bytes));
+        for row in &log {
+            row.encode(&mut bytes);
+        }
         let mut from = &bytes[..];
         assert_eq!(LogRow::read(&mut from).unwrap().as_ref(), log.first());
         assert_eq!(LogRow::read(&mut from).unwrap().as_ref(), log.last());

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mirrordna::backup::{BackupError, Silent, VerifyOptions};
+use mirrordna::backup::{BackupError, CreateOptions, Silent, VerifyOptions};
 use mirrordna::record::Checksum;
 use mirrordna::vault::Tier;
 
@@ -161,9 +161,9 @@ fn a_rollback_is_noticed() {
         fixture.repository.verify(&options, &mut Silent).unwrap()
     };
     assert!(!verify().is_clean());
-    let refused = fixture.repository.create(&fixture.vault, &Default::default(), &mut Silent);
+    let refused = fixture.repository.create(&fixture.vault, &CreateOptions::default(), &mut Silent);
     assert!(matches!(refused, Err(BackupError::RolledBack { .. })));
-    let options = mirrordna::backup::CreateOptions { accept_older: true, ..Default::default() };
+    let options = CreateOptions { accept_older: true, ..CreateOptions::default() };
     fixture.repository.create(&fixture.vault, &options, &mut Silent).unwrap();
     assert!(verify().is_clean());
 }
@@ -243,7 +243,7 @@ fn a_sample_reads_some_packs() {
     assert!(report.is_clean() && report.packs == 10 && report.read == 2, "{report:?}");
 }
 
-fn copy_dir(from: &Path, to: &Path) {
+pub(crate) fn copy_dir(from: &Path, to: &Path) {
     for (path, _) in files(from) {
         let to = to.join(path.strip_prefix(from).unwrap());
         fs::create_dir_all(to.parent().unwrap()).unwrap();
@@ -261,7 +261,7 @@ fn nothing_is_told_to_who_has_no_key() {
     sample::memory(&fixture.vault, &session, Tier::LongTerm, canary.into());
     sample::fill(&fixture.vault);
     fixture.write(&format!("{canary}.txt"), 0, &CANARY.repeat(10_000));
-    let options = mirrordna::backup::CreateOptions { label: canary.to_owned(), ..Default::default() };
+    let options = CreateOptions { label: canary.to_owned(), ..CreateOptions::default() };
     let others = scratch();
     let other = init(others.path());
     for repository in [&fixture.repository, &other] {

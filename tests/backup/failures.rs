@@ -1,5 +1,6 @@
 //! A destination of which any access may fail: what was there stays sound, nothing half done counts, and the next attempt succeeds.
 
+use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use mirrordna::backup::{
     VerifyOptions,
 };
 
+use crate::damage::copy_dir;
 use crate::support::{Fixture, noise, passphrase, sound};
 
 /// Fails at one access, or from one on.
@@ -68,14 +70,17 @@ impl Destination for Failing {
     }
 }
 
-/// Does some work with a failure at the first access, the second, and so on until it succeeds.
+/// Does some work with a failure at the first access, the second, and so on until it succeeds, each time on the repository as it
+/// was before. After each the repository is sound, and the work can be done.
 fn each_failure(fixture: &Fixture, for_good: bool, work: impl Fn(&Repository) -> Result<()>) {
-    let dir = fixture.path("repository");
-    for after in 0..10_000 {
+    let (dir, before, vault) = (fixture.path("repository"), fixture.path("before"), fixture.path("vault"));
+    copy_dir(&dir, &before);
+    for after in 0..2_000 {
+        fs::remove_dir_all(&dir).unwrap();
+        copy_dir(&before, &dir);
         let failing = Failing::new(&dir, after, for_good);
-        let done =
-            Repository::open(Arc::clone(&failing) as _, &passphrase("right")).and_then(|repository| work(&repository));
-        let vault = fixture.path("vault");
+        let opened = Repository::open(Arc::clone(&failing) as _, &passphrase("right"));
+        let done = opened.and_then(|repository| work(&repository));
         let options = VerifyOptions { sample: None, vault: Some(&vault) };
         let report = fixture.repository.verify(&options, &mut Silent).unwrap();
         assert!(report.is_clean(), "after {after}: {:?} {:?}", report.faults, report.backups);
@@ -83,6 +88,9 @@ fn each_failure(fixture: &Fixture, for_good: bool, work: impl Fn(&Repository) ->
             assert!(after > 3, "something was done");
             return;
         }
+        work(&fixture.repository).unwrap();
+        // What the vault remembers is of a repository that is about to be put back.
+        let _ = fs::remove_file(vault.join("BACKUPS"));
     }
     panic!("it never succeeds");
 }
@@ -97,7 +105,7 @@ fn a_backup_may_fail_at_any_access() {
         each_failure(&fixture, for_good, |repository| {
             repository.create(&fixture.vault, &CreateOptions::default(), &mut Silent).map(drop)
         });
-        fixture.restore_sound(&before.name.unwrap(), "before", before.root);
+        fixture.restore_sound(&before.name.unwrap(), "first", before.root);
         fixture.restore_sound("latest", "latest", fixture.vault.state().root);
     }
 }
@@ -131,6 +139,7 @@ fn a_restore_may_fail_at_any_access() {
     let created = fixture.create();
     let to = fixture.path("restored");
     each_failure(&fixture, true, |repository| {
+        let _ = fs::remove_dir_all(&to);
         let done = repository.restore("latest", &to, &mut Silent).map(drop);
         assert_eq!(done.is_ok(), to.exists());
         assert!(!fixture.path("restored.restoring").exists());

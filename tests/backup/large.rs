@@ -32,13 +32,18 @@ fn processor() -> Duration {
     Duration::from_millis(ticks * 10)
 }
 
+#[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
+
 /// Does some work and prints what it cost.
 fn measure<T>(what: &str, bytes: impl Fn(&T) -> u64, work: impl FnOnce() -> T) -> T {
     peak();
     let (begun, busy) = (Instant::now(), processor());
     let done = work();
-    let (wall, busy) = (begun.elapsed().as_secs_f64(), (processor() - busy).as_secs_f64());
-    let bytes = bytes(&done) as f64 / f64::from(1 << 20);
+    let (wall, busy) = (begun.elapsed().as_secs_f64(), processor().saturating_sub(busy).as_secs_f64());
+    let bytes = mebibytes(bytes(&done));
     let (peak, share) = (peak(), busy / wall);
     println!(
         "{what:12} {wall:7.2} s  {bytes:9.1} MiB  {:8.1} MiB/s  {share:4.2} cores  peak {peak:4} MiB",
@@ -74,7 +79,9 @@ fn what_is_written_is_what_changed() {
     for n in 0..mib.div_ceil(8) {
         let mut bytes = noise(8 << 20, n as u64);
         if n % 4 == 0 {
-            bytes.iter_mut().for_each(|byte| *byte &= 7);
+            for byte in &mut bytes {
+                *byte &= 7;
+            }
         }
         fixture.write(&format!("artifact{n}"), 0, &bytes);
     }
@@ -102,8 +109,8 @@ fn what_is_written_is_what_changed() {
     assert!(of_artifact <= 4 << 20, "{of_artifact} bytes for 1 MiB in the middle of an artifact");
     println!(
         "repository {:.1} MiB of {:.1} MiB; unchanged {of_unchanged} bytes, 1 % changed {of_changed}, 1 MiB {of_artifact}",
-        whole as f64 / f64::from(1 << 20),
-        first.bytes as f64 / f64::from(1 << 20)
+        mebibytes(whole),
+        mebibytes(first.bytes)
     );
     let report = measure(
         "verify",

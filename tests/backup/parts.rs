@@ -5,9 +5,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use mirrordna::artifacts::{Caller, NewNode, ROOT};
+use mirrordna::artifacts::{Caller, NewNode, ROOT, WriteOptions};
 use mirrordna::backup::archive::SealedFile;
-use mirrordna::backup::{BackupError, Extracted, Part, Repository, Silent, VerifyOptions};
+use mirrordna::backup::{BackupError, Cost, Extracted, Part, Repository, Silent, VerifyOptions};
 use mirrordna::interchange::{self, ImportOptions};
 use mirrordna::record::Kind;
 use mirrordna::storage::{Durability, record_file};
@@ -53,7 +53,7 @@ fn artifacts_come_back_as_files() {
     let dir = vault_files.create(ROOT, b"reports", &NewNode::directory(0o755), &ME).unwrap().ino;
     let file = vault_files.create(dir, b"2026.bin", &NewNode::file(0o640), &ME).unwrap().ino;
     let content = noise(700_000, 3);
-    assert_eq!(vault_files.write(file, 300_000, &content, Default::default()).unwrap(), content.len());
+    assert_eq!(vault_files.write(file, 300_000, &content, WriteOptions::default()).unwrap(), content.len());
     vault_files.link(file, dir, b"same.bin").unwrap();
     vault_files.create(dir, b"link", &NewNode::symlink(b"2026.bin"), &ME).unwrap();
     vault_files.commit(Durability::Buffered).unwrap();
@@ -80,9 +80,9 @@ fn a_backup_goes_from_hand_to_hand_in_one_sealed_file() {
     let created = fixture.create();
     let path = fixture.path("handover.mdna");
     let secret = passphrase("handover");
-    fixture.repository.export("latest", &path, &secret, &mut Silent).unwrap();
+    fixture.repository.export("latest", &path, (&secret, Cost::LEAST), &mut Silent).unwrap();
     assert!(matches!(
-        fixture.repository.export("latest", &path, &secret, &mut Silent),
+        fixture.repository.export("latest", &path, (&secret, Cost::LEAST), &mut Silent),
         Err(BackupError::Occupied { .. })
     ));
     let open = |path: &Path| Repository::open(Arc::new(SealedFile::open(path)?), &secret);

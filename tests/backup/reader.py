@@ -16,6 +16,7 @@ from pathlib import Path
 
 import zstandard
 from argon2.low_level import Type, hash_secret_raw
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 COLLECTIONS = ["", "identities", "sessions", "memories", "agent_dna", "timeline", "snapshots", "reflections", "citations",
@@ -79,12 +80,12 @@ class Repository:
                 "<8sBB16s8sQIII16sH", body)
             assert (magic, version, repository, slot_id.hex()) == (b"MDNASLOT", 1, self.id, file.name)
             assert memory <= 2 << 20 and passes <= 64 and lanes <= 64 and memory * passes <= 8 << 20
-            head = body[:74 + label]
+            head = body[:72 + label]
             nonce, sealed = body[len(head):len(head) + 24], body[len(head) + 24:]
             key = b"\0" * 32 if kind == 0 else hash_secret_raw(passphrase, salt, passes, memory, lanes, 32, Type.ID)
             try:
                 return open_xchacha(key, nonce, sealed, head)
-            except Exception:  # noqa: BLE001  another slot may open
+            except InvalidTag:  # another slot may open
                 continue
         raise SystemExit("no slot opens")
 

@@ -106,8 +106,8 @@ fn going_on_from_the_backup_before_makes_no_difference() {
         fixture.create();
     }
     // The same vault, of which the repository has everything, but not as a backup to go on from.
-    for (name, _) in fixture.repository.backups().unwrap().0.iter().map(|backup| (backup.name.clone(), ())) {
-        std::fs::remove_file(fixture.path("repository").join("backups").join(name)).unwrap();
+    for backup in fixture.repository.backups().unwrap().0 {
+        std::fs::remove_file(fixture.path("repository").join("backups").join(backup.name)).unwrap();
     }
     let options = CreateOptions { accept_older: true, ..CreateOptions::default() };
     let whole = fixture.repository.create(&fixture.vault, &options, &mut Silent).unwrap();
@@ -121,7 +121,7 @@ fn pruned_vaults_come_back_as_they_are() {
     let fixture = Fixture::new();
     fixture.create();
     for n in 0..20_u8 {
-        fixture.write("notes.txt", 0, &[n; 300_000]);
+        fixture.write("notes.txt", 0, &vec![n; 300_000]);
     }
     let before = fixture.create();
     let pruned = fixture.vault.prune(PrunePolicy { keep: Some(1), ..PrunePolicy::default() }).unwrap();
@@ -130,7 +130,7 @@ fn pruned_vaults_come_back_as_they_are() {
     assert!(created.bytes < before.bytes);
     let path = fixture.restore_sound("latest", "restored", created.root);
     let restored = Vault::open(&path, &VaultOptions::default()).unwrap();
-    assert_eq!(content(&restored, "notes.txt"), [19; 300_000]);
+    assert_eq!(content(&restored, "notes.txt"), vec![19; 300_000]);
     fixture.restore_sound(before.name.as_deref().unwrap(), "before", before.root);
 }
 

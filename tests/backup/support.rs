@@ -34,7 +34,7 @@ pub(crate) fn noise(len: usize, seed: u64) -> Vec<u8> {
         x ^= x << 13;
         x ^= x >> 7;
         x ^= x << 17;
-        (x >> 32) as u8
+        x.to_le_bytes()[4]
     };
     (0..len).map(|_| next()).collect()
 }

@@ -1,5 +1,7 @@
 //! Reading the rows of a vault for a copy, page by page.
 
+use ::rocksdb::{DBRawIterator, ReadOptions};
+
 use super::super::codec::{self, key as record_key};
 use super::super::file_rows::{self, key};
 use super::super::rows::{ChunkRow, LogRow, Part, RowPage, SlotRow};
@@ -17,10 +19,17 @@ impl RocksStorage {
         }
     }
 
+    /// An iterator that leaves the cache to those who read something twice.
+    fn pass_over(&self, cf: Cf) -> Result<DBRawIterator<'_>> {
+        let mut options = ReadOptions::default();
+        options.fill_cache(false);
+        Ok(self.database.db.raw_iterator_cf_opt(self.database.cf(cf)?, options))
+    }
+
     /// All chunks that a row names at the moment. Which of them only later changes name is not asked: they are few.
     fn chunk_rows(&self, from: &[u8], bytes: usize) -> Result<RowPage> {
         let mut page = RowPage::default();
-        let mut chunks = self.database.iterate(Cf::Chunks, &[])?;
+        let mut chunks = self.pass_over(Cf::Chunks)?;
         chunks.seek(from);
         while let Some((stored, value)) = chunks.item() {
             if page.bytes.len() >= bytes {
@@ -39,7 +48,7 @@ impl RocksStorage {
 
     fn slot_rows(&self, from: &[u8], upto: Sequence, bytes: usize) -> Result<RowPage> {
         let mut page = RowPage::default();
-        let mut slots = self.database.iterate(Cf::Extents, &[])?;
+        let mut slots = self.pass_over(Cf::Extents)?;
         slots.seek(from);
         while let Some((stored, value)) = slots.item() {
             if page.bytes.len() >= bytes {
@@ -60,10 +69,9 @@ impl RocksStorage {
     fn log_rows(&self, from: &[u8], upto: Sequence, bytes: usize) -> Result<RowPage> {
         let corrupt = |what: String, detail: &str| StorageError::Corrupt { what, detail: detail.to_owned() };
         let mut page = RowPage::default();
-        let mut log = self.database.iterate(Cf::Log, &[])?;
+        let mut log = self.pass_over(Cf::Log)?;
         log.seek(from);
-        let first = from.try_into().map(Sequence::from_be_bytes).unwrap_or(1);
-        let mut expected = first;
+        let mut expected = from.try_into().map_or(1, Sequence::from_be_bytes);
         while let Some((stored, entry)) = log.item() {
             let sequence = Sequence::from_be_bytes(stored.try_into().map_err(|_| unreadable("log", stored))?);
             if sequence > upto {

@@ -253,7 +253,8 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<()> {
         Command::Key(command) => keys::run(command, context),
         Command::Export { file, backup, place, new } => {
             let (repository, secret) = (place.open(context)?, new.read(context)?);
-            let copied = follow(context, |progress| repository.export(&backup, &file, &secret, progress))?;
+            let copied =
+                follow(context, |progress| repository.export(&backup, &file, (&secret, Cost::default()), progress))?;
             report::exported(&copied, &file, context)
         }
         Command::Import { file, place, file_passphrase_file, reference, lenient } => {
@@ -391,7 +392,7 @@ impl Events<'_> {
                 ("done", done.into()),
                 ("total", total.into()),
             ]);
-            self.context.event(&event);
+            Context::event(&event);
         }
     }
 }
