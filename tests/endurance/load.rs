@@ -92,9 +92,7 @@ impl Running {
     pub(crate) fn end(self) -> Load {
         let begun = Instant::now();
         while self.threads.iter().any(|thread| !thread.is_finished()) {
-            if begun.elapsed() > LONG {
-                panic!("a writer hangs\n{}", dump(std::process::id()));
-            }
+            assert!(begun.elapsed() <= LONG, "a writer hangs\n{}", dump(std::process::id()));
             std::thread::sleep(std::time::Duration::from_millis(1));
         }
         Load(self.threads.into_iter().map(|thread| thread.join().unwrap()).collect())

@@ -82,7 +82,7 @@ impl Model {
             55..61 => ("unlink", self.unlink()),
             61..63 => ("symlink", self.symlink()),
             63..66 => ("mkdir", self.make_directory()),
-            66..68 => ("rmdir", self.remove_directory()),
+            66..68 => ("rmdir", Ok(self.remove_directory())),
             68..73 => ("list", self.list()),
             73..77 => ("fsync", self.sync()),
             77..80 => ("map", self.map()),
@@ -297,7 +297,7 @@ impl Model {
 
     fn make_directory(&mut self) -> io::Result<Outcome> {
         if self.directories.len() >= DIRECTORIES {
-            return self.remove_directory();
+            return Ok(self.remove_directory());
         }
         self.made += 1;
         let at = self.random.below(self.directories.len());
@@ -307,9 +307,9 @@ impl Model {
         Ok(Ok(()))
     }
 
-    fn remove_directory(&mut self) -> io::Result<Outcome> {
+    fn remove_directory(&mut self) -> Outcome {
         if self.directories.len() < 2 {
-            return Ok(Ok(()));
+            return Ok(());
         }
         let at = 1 + self.random.below(self.directories.len() - 1);
         let path = self.directories[at].clone();
@@ -318,10 +318,10 @@ impl Model {
         match fs::remove_dir(&path) {
             Ok(()) if is_empty => {
                 self.directories.swap_remove(at);
-                Ok(Ok(()))
+                Ok(())
             }
-            Err(error) if !is_empty && error.kind() == ErrorKind::DirectoryNotEmpty => Ok(Ok(())),
-            other => Ok(Err(format!("removing {} (empty: {is_empty}) gave {other:?}", path.display()))),
+            Err(error) if !is_empty && error.kind() == ErrorKind::DirectoryNotEmpty => Ok(()),
+            other => Err(format!("removing {} (empty: {is_empty}) gave {other:?}", path.display())),
         }
     }
 

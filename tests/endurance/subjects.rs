@@ -40,7 +40,7 @@ pub(crate) fn all(point: &Path, writer: u64, seed: u64) -> io::Result<Vec<Box<dy
     let seed = seed ^ writer << 40;
     let subjects: Vec<Box<dyn Subject>> = vec![
         Box::new(Appended::begin(home.join("appended"), seed)?),
-        Box::new(Pages { path: home.join("pages"), seed: seed ^ 1, pages: [Steps::default(); PAGES] }),
+        Box::new(Pages { path: home.join("pages"), seed: seed ^ 1, steps: [Steps::default(); PAGES] }),
         Box::new(Replaced { dir: home.clone(), seed: seed ^ 2, steps: Steps::default() }),
         Box::new(Linked { dir: home.join("names"), seed: seed ^ 3, steps: Steps::default() }),
         Box::new(Moved::begin(&home)?),
@@ -154,9 +154,9 @@ impl Subject for Appended {
         let sync = random.below(3) == 0;
         if sync {
             if random.below(2) == 0 {
-                file.sync_all()?
+                file.sync_all()?;
             } else {
-                file.sync_data()?
+                file.sync_data()?;
             }
             self.synced = to;
         }
@@ -188,7 +188,7 @@ const PAGE: usize = 4_096;
 struct Pages {
     path: PathBuf,
     seed: u64,
-    pages: [Steps; PAGES],
+    steps: [Steps; PAGES],
 }
 
 impl Pages {
@@ -205,13 +205,13 @@ impl Subject for Pages {
         let file = OpenOptions::new().write(true).create(true).truncate(false).open(&self.path)?;
         for _ in 0..=random.below(4) {
             let number = random.below(PAGES);
-            let step = self.pages[number].begin();
+            let step = self.steps[number].begin();
             file.write_all_at(&self.page(number, step), (number * PAGE) as u64)?;
         }
         let sync = random.below(3) == 0;
         if sync {
             file.sync_all()?;
-            self.pages.iter_mut().for_each(Steps::synced);
+            self.steps.iter_mut().for_each(Steps::synced);
         }
         Ok(sync)
     }
@@ -221,7 +221,7 @@ impl Subject for Pages {
         found.resize(PAGES * PAGE, 0);
         for (number, page) in found.chunks(PAGE).enumerate() {
             let step = u64::from_le_bytes(page[..8].try_into().unwrap());
-            let possible = self.pages[number].possible(crash, false);
+            let possible = self.steps[number].possible(crash, false);
             let whole = if step == 0 { page.iter().all(|byte| *byte == 0) } else { *page == self.page(number, step) };
             if !whole || !possible.contains(&step) {
                 let is = if whole { "whole" } else { "torn" };
@@ -230,7 +230,7 @@ impl Subject for Pages {
                     self.path.display()
                 ));
             }
-            self.pages[number].go_on_from(step);
+            self.steps[number].go_on_from(step);
         }
         Ok(())
     }
@@ -424,7 +424,7 @@ impl Memory {
     }
 
     fn is_there(step: u64) -> bool {
-        step % 7 != 0
+        !step.is_multiple_of(7)
     }
 
     fn content(step: u64) -> String {
