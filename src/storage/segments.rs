@@ -463,6 +463,13 @@ impl Segments {
         found
     }
 
+    /// Those of these segments of which no row names anything.
+    pub(super) fn without_live(&self, numbers: &BTreeSet<u32>) -> BTreeSet<u32> {
+        let state = self.state();
+        let is_empty = |number: &u32| state.usage.get(number).is_some_and(|usage| usage.live == 0);
+        numbers.iter().copied().filter(is_empty).collect()
+    }
+
     /// As [`Segments::mostly_garbage`], but nothing unless that makes room for a whole segment.
     pub(super) fn worth_reclaiming(&self, share: u64) -> BTreeSet<u32> {
         let room = |state: &State| -> u64 {

@@ -323,3 +323,40 @@ fn frozen_at_any_access_to_its_segments_a_vault_holds_what_was_acknowledged() {
         assert_clean(&storage, &[]);
     }
 }
+
+#[test]
+fn a_prune_on_a_full_disk_makes_room_and_moves_nothing() {
+    let dir = scratch();
+    let watched = Arc::new(Watched::default());
+    let storage = RocksStorage::create(dir.path(), &watching(&watched), &SeededIds::new(1)).unwrap();
+    let mut files = Files::default();
+    files.make(1, FileType::Directory, 0, b"");
+    // More than one segment, and of the first one nothing stays.
+    files.make(50, FileType::Regular, 1, b"large");
+    for slot in 0..560 {
+        files.write(&storage, 50, slot, &noise(slot, SLOT));
+    }
+    files.make(51, FileType::Regular, 1, b"kept");
+    files.write(&storage, 51, 0, &noise(1_000, SLOT));
+    files.commit(&storage, Durability::Sync);
+    files.unlink(50, 1, b"large");
+    files.remove(50);
+    files.commit(&storage, Durability::Sync);
+    let room = || {
+        fs::read_dir(dir.path().join("segments"))
+            .unwrap()
+            .map(|file| file.unwrap().metadata().unwrap().len())
+            .sum::<u64>()
+    };
+    let full = room();
+    watched.write_error.store(28, Ordering::Relaxed);
+    let pruned = storage.prune(PrunePolicy::default(), "tester").unwrap();
+    assert_eq!(pruned.chunks, 560, "{pruned:?}");
+    assert!(room() < full / 2, "{} of {full} bytes are left", room());
+    files.compare(&storage, NOW);
+    watched.write_error.store(0, Ordering::Relaxed);
+    storage.prune(PrunePolicy::default(), "tester").unwrap();
+    assert!(room() < full / 8, "{} of {full} bytes are left", room());
+    files.compare(&storage, NOW);
+    assert_clean(&storage, &[]);
+}

@@ -51,7 +51,15 @@ impl RocksStorage {
         }
         (pruned.chunks, pruned.chunk_bytes) = self.sweep_chunks()?;
         let numbers = self.segments.mostly_garbage(PRUNE_GARBAGE);
-        self.compact(&numbers)?;
+        // On a full disk those of which nothing is left make the room that moving the rest takes.
+        let empty = self.segments.without_live(&numbers);
+        self.compact(&empty)?;
+        match self.compact(&numbers.difference(&empty).copied().collect()) {
+            Err(error @ StorageError::NoSpace { .. }) => {
+                tracing::warn!(target: "mirrordna::storage", %error, "what is left of old segments stays where it is");
+            }
+            compacted => compacted?,
+        }
         if rows > 0 {
             for cf in Cf::ARTIFACTS {
                 self.database.db.compact_range_cf(self.database.cf(cf)?, None::<&[u8]>, None::<&[u8]>);
