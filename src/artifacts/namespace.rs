@@ -15,7 +15,7 @@ use super::error::FsError;
 use super::types::{Attributes, Nanos, ROOT};
 
 /// How many inodes stay in memory although nothing of them waits to be committed.
-const KEPT_NODES: usize = 100_000;
+const KEPT_NODES: usize = 50_000;
 /// How many names of directories stay in memory in the same way.
 const KEPT_NAMES: usize = 400_000;
 /// `st_size` of each directory.
