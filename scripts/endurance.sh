@@ -28,7 +28,7 @@ TMPDIR="$dir" \
     MIRRORDNA_ENDURANCE_CUTS="$cuts" \
     MIRRORDNA_ENDURANCE_SECONDS="$seconds" \
     MIRRORDNA_ENDURANCE_SEED="$seed" \
-    MIRRORDNA_ENDURANCE_FILES="${ENDURANCE_FILES:-200000}" \
+    MIRRORDNA_ENDURANCE_FILES="${ENDURANCE_FILES:-100000}" \
     MIRRORDNA_ENDURANCE_TAKE_OVER_MS="${ENDURANCE_TAKE_OVER_MS:-1000}" \
     cargo test --release --package mirrordna-cli --test endurance -- --nocapture --test-threads=1 || failed=1
 
