@@ -166,9 +166,13 @@ impl Artifacts {
             let mut state = content.peek();
             match state.stage(chunks) {
                 Ok(Staged { data, rows }) => {
-                    if let Some(node) = self.namespace().nodes.get_mut(&ino) {
+                    let mut namespace = self.namespace();
+                    if let Some(node) = namespace.nodes.get_mut(&ino) {
                         node.data_changed = false;
                     }
+                    // It is under way from now on: until the rest is taken, a sync of it would find nothing that waits.
+                    namespace.in_flight.insert(ino);
+                    drop(namespace);
                     drop(state);
                     count += rows.len();
                     staged.push(StagedFile { ino, content, data, rows });

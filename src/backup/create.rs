@@ -55,7 +55,7 @@ impl Repository {
     pub fn create(&self, vault: &Vault, options: &CreateOptions, progress: &mut dyn Progress) -> Result<Created> {
         let lock = Lock::take(self, Work::Adds)?;
         let (manifests, notes) = (self.manifests()?, self.notes()?);
-        let (index, faults) = self.index_to_add()?;
+        let (index, faults) = self.index()?;
         // A backup is worth more when something is damaged, not less; what cannot be read is stored again.
         manifests.faults.iter().chain(&notes.faults).chain(&faults).for_each(Fault::warn);
         if let Some(dir) = vault.dir().filter(|_| !options.accept_older) {

@@ -227,18 +227,9 @@ impl Repository {
         self.load(Folder::Index, Kind::Index, index::decode)
     }
 
-    /// The index as it is now, and what of it cannot be read.
+    /// All that the index files say, and what is wrong with them. Nothing is looked for in packs that are gone, cut or marked when it
+    /// lies somewhere else, too, and nothing new relies on them.
     pub(super) fn index(&self) -> Result<(Index, Vec<Fault>)> {
-        let Loaded { items: marks, faults: mut all } = self.marks()?;
-        let mut index = Index::with_marked(marks.into_iter().flat_map(|(_, mark)| mark.packs).collect());
-        let Loaded { items, faults } = self.index_files()?;
-        items.iter().flat_map(|(_, packs)| packs).for_each(|pack| index.add(pack));
-        all.extend(faults);
-        Ok((index, all))
-    }
-
-    /// As [`Repository::index`], for who adds: what lies in packs that are gone or cut is not relied upon, but stored again.
-    pub(super) fn index_to_add(&self) -> Result<(Index, Vec<Fault>)> {
         let Loaded { items: marks, faults: mut all } = self.marks()?;
         let Loaded { items, faults } = self.index_files()?;
         all.extend(faults);

@@ -63,7 +63,7 @@ impl Repository {
             if there.iter().any(|(_, other)| same(other)) {
                 continue;
             }
-            let (known, faults) = self.index_to_add()?;
+            let (known, faults) = self.index()?;
             faults.iter().for_each(Fault::warn);
             taken.push(from.copy_to(&manifest, &index, self, known, progress)?);
             lock.renew()?;

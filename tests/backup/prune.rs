@@ -17,11 +17,12 @@ fn assert_sound(fixture: &Fixture) {
     assert!(report.is_clean(), "{:?} {:?}", report.faults, report.backups);
 }
 
-/// Three backups, each with 2 MiB of its own that is gone from the vault with the next one.
+/// Three backups, each with 20 MiB of its own that is gone from the vault with the next one: more than a pack, so that wherever
+/// it is cut, by a table that is another one each time, there are packs of which nobody else needs much.
 fn three(fixture: &Fixture) -> Vec<Created> {
     (0..3)
         .map(|n| {
-            fixture.write("changing.bin", 0, &noise(2 << 20, n));
+            fixture.write("changing.bin", 0, &noise(20 << 20, n));
             let created = fixture.create();
             fixture.vault.prune(mirrordna::storage::PrunePolicy { keep: Some(1), ..Default::default() }).unwrap();
             created
