@@ -119,8 +119,9 @@ impl RocksStorage {
     }
 
     pub(super) fn read_version(&self, kind: Kind, id: &str, at: Sequence) -> Result<Option<Version>> {
-        self.versions_read.fetch_add(1, Ordering::Relaxed);
-        self.database.version_at(kind, id, at)
+        let found = self.database.version_at(kind, id, at)?;
+        self.versions_read.fetch_add(u64::from(found.is_some()), Ordering::Relaxed);
+        Ok(found)
     }
 
     pub(super) fn read_history(&self, kind: Kind, id: &str, before: Sequence, limit: usize) -> Result<Vec<Version>> {
