@@ -67,17 +67,23 @@ impl Repository {
                 return Err(BackupError::Occupied { location, what: "files" });
             }
         }
-        for (name, _) in destination.list(Folder::Keys)? {
-            destination.remove(Folder::Keys, &name)?;
-        }
+        let left = destination.list(Folder::Keys)?;
         let mut id = RepositoryId([0; 16]);
         SystemIds.fill(&mut id.0)?;
         let master = MasterKey::generate()?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let (name, slot) = Slot::seal(&master, id, secret, label, cost, clock.now())?;
         destination.write(Folder::Keys, &name, &slot)?;
-        // A folder without it is no repository.
-        destination.write(Folder::Root, MARKER, &marker(id))?;
+        // A folder without it is no repository. Of two who make one at the same moment, one does.
+        if let Err(error) = destination.write(Folder::Root, MARKER, &marker(id)) {
+            if matches!(error, BackupError::Occupied { .. }) {
+                destination.remove(Folder::Keys, &name)?;
+            }
+            return Err(error);
+        }
+        for (name, _) in left {
+            destination.remove(Folder::Keys, &name)?;
+        }
         Ok(Self::with_key(destination, id, master, (name, secret.kind()), clock))
     }
 

@@ -148,3 +148,34 @@ fn a_repository_is_made_in_an_empty_place() {
     assert!(matches!(empty.map(drop), Err(BackupError::Argument { .. })));
     assert_eq!(bytes_of(other.path()), 1);
 }
+
+/// Of several who make a repository in one place at the same moment exactly one does, and what the others left is gone.
+#[test]
+fn one_of_several_makes_a_repository() {
+    for _ in 0..20 {
+        let dir = scratch();
+        let make = |n: usize| {
+            let folder = Arc::new(LocalFolder::new(dir.path()));
+            (n, Repository::init(folder, &passphrase(&format!("secret{n}")), "", Cost::LEAST))
+        };
+        let made: Vec<_> = std::thread::scope(|scope| {
+            let racers: Vec<_> = (0..4).map(|n| scope.spawn(move || make(n))).collect();
+            racers.into_iter().map(|racer| racer.join().unwrap()).collect()
+        });
+        let mut winners = 0;
+        for (n, made) in made {
+            match made {
+                Ok(_) => {
+                    winners += 1;
+                    let secret = passphrase(&format!("secret{n}"));
+                    let opened = Repository::open(Arc::new(LocalFolder::new(dir.path())), &secret).unwrap();
+                    assert_eq!(opened.slots().unwrap().0.len(), 1);
+                    assert_eq!(opened.slots().unwrap().1, []);
+                }
+                Err(BackupError::Occupied { .. }) => {}
+                Err(other) => panic!("{other}"),
+            }
+        }
+        assert_eq!(winners, 1);
+    }
+}
