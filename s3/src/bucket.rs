@@ -105,13 +105,13 @@ impl S3 {
     }
 
     /// Reads a file, or the part of it that was asked for.
-    fn get(&self, path: &Path, part: Option<Range<u64>>) -> Done<Vec<u8>> {
+    fn get(&self, path: &Path, part: Option<&Range<u64>>) -> Done<Vec<u8>> {
         self.requests.attempt(Worth::Work, |attempt| {
             let (store, path) = (Arc::clone(&self.store), path.clone());
-            let options = GetOptions { range: part.clone().map(GetRange::Bounded), ..GetOptions::default() };
+            let options = GetOptions { range: part.cloned().map(GetRange::Bounded), ..GetOptions::default() };
             let answer = attempt.wait(0, async move { store.get_opts(&path, options).await })?;
             let expected = answer.range.end.saturating_sub(answer.range.start);
-            if part.as_ref().is_some_and(|part| *part != answer.range) {
+            if part.is_some_and(|part| *part != answer.range) {
                 return Err(Problem::Short);
             }
             if expected > LONGEST {
@@ -255,7 +255,7 @@ impl Destination for S3 {
             return Ok(Vec::new());
         }
         let part = offset..offset.saturating_add(len as u64);
-        self.get(&path, Some(part)).map_err(|problem| self.failed(problem, &shown))
+        self.get(&path, Some(&part)).map_err(|problem| self.failed(problem, &shown))
     }
 
     fn write(&self, folder: Folder, name: &str, content: &[u8]) -> Result<()> {

@@ -108,7 +108,7 @@ impl Settings {
         let Some((name, text)) = named else { return Ok(None) };
         let refused =
             |reason: &str| BackupError::Argument { what: format!("{name} ({text})"), reason: reason.to_owned() };
-        let url = Url::parse(text).ok().filter(|url| url.has_host());
+        let url = Url::parse(text).ok().filter(Url::has_host);
         let url = url.ok_or_else(|| refused("this is no URL; say something like https://s3.example.com"))?;
         match url.scheme() {
             "https" => {}

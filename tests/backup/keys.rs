@@ -154,12 +154,12 @@ fn a_repository_is_made_in_an_empty_place() {
 fn one_of_several_makes_a_repository() {
     for _ in 0..20 {
         let dir = scratch();
-        let make = |n: usize| {
+        let attempt = |n: usize| {
             let folder = Arc::new(LocalFolder::new(dir.path()));
             (n, Repository::init(folder, &passphrase(&format!("secret{n}")), "", Cost::LEAST))
         };
         let made: Vec<_> = std::thread::scope(|scope| {
-            let racers: Vec<_> = (0..4).map(|n| scope.spawn(move || make(n))).collect();
+            let racers: Vec<_> = (0..4).map(|n| scope.spawn(move || attempt(n))).collect();
             racers.into_iter().map(|racer| racer.join().unwrap()).collect()
         });
         let mut winners = 0;

@@ -11,11 +11,11 @@ use crate::server::server;
 use crate::support::{at, direct, limits, passphrase, proxy, sound};
 
 /// Several make a repository at the same moment. Returns how many did; what they left is sound.
-fn race(place: &str, make: impl Fn() -> Arc<S3> + Sync) -> usize {
+fn race(place: &str, destination: impl Fn() -> Arc<S3> + Sync) -> usize {
     let made: Vec<_> = std::thread::scope(|scope| {
         let race = |n: usize| {
-            let make = &make;
-            move || (n, Repository::init(make(), &passphrase(&format!("secret{n}")), "", Cost::LEAST))
+            let destination = &destination;
+            move || (n, Repository::init(destination(), &passphrase(&format!("secret{n}")), "", Cost::LEAST))
         };
         let racers: Vec<_> = (0..3).map(|n| scope.spawn(race(n))).collect();
         racers.into_iter().map(|racer| racer.join().unwrap()).collect()

@@ -85,7 +85,7 @@ fn serve(mut client: TcpStream, server: u16, rule: &Mutex<Rule>) -> io::Result<(
     match fault {
         Some(Fault::Silence) => {
             // Until the client has enough.
-            let mut sink = [0; 65536];
+            let mut sink = [0; 4096];
             while client.read(&mut sink)? > 0 {}
             return Ok(());
         }
