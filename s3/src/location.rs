@@ -5,6 +5,9 @@ use std::fmt;
 use mirrordna::backup::{BackupError, Result};
 use object_store::path::Path;
 
+/// A bucket has a longer name. There are servers that take writes to one with a shorter name, and lose them.
+const SHORTEST: usize = 3;
+
 /// A bucket and a prefix of keys in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Location {
@@ -28,8 +31,8 @@ impl Location {
         let rest = rest.strip_prefix("//").unwrap_or(rest);
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-        if bucket.is_empty() || !bucket.chars().all(allowed) {
-            return Err(refused("this names no bucket"));
+        if bucket.len() < SHORTEST || !bucket.chars().all(allowed) {
+            return Err(refused("this names no bucket, which has letters, digits, dots and dashes, three at least"));
         }
         let prefix = prefix.trim_end_matches('/');
         let path = Path::parse(prefix).ok().filter(|path| path.as_ref() == prefix);
@@ -59,18 +62,18 @@ mod tests {
     #[test]
     fn both_forms_name_a_bucket_and_a_prefix() {
         for (text, bucket, prefix) in [
-            ("s3:b", "b", ""),
-            ("s3://b/", "b", ""),
+            ("s3:bbb", "bbb", ""),
+            ("s3://bbb/", "bbb", ""),
             ("s3:my.bucket/one", "my.bucket", "one"),
             ("s3://b-1/one/two/", "b-1", "one/two"),
         ] {
             let location = Location::parse(text).unwrap().unwrap();
             assert_eq!((location.bucket.as_str(), location.prefix.as_str()), (bucket, prefix), "{text}");
         }
-        let location = Location::parse("s3:b/one").unwrap().unwrap();
-        assert_eq!(location.to_string(), "s3://b/one");
-        assert_eq!(location.key("keys/1"), "b/one/keys/1".strip_prefix("b/").unwrap());
-        assert_eq!(Location::parse("s3:b").unwrap().unwrap().key("REPOSITORY"), "REPOSITORY");
+        let location = Location::parse("s3:bbb/one").unwrap().unwrap();
+        assert_eq!(location.to_string(), "s3://bbb/one");
+        assert_eq!(location.key("keys/1"), "one/keys/1");
+        assert_eq!(Location::parse("s3:bbb").unwrap().unwrap().key("REPOSITORY"), "REPOSITORY");
     }
 
     #[test]
@@ -78,7 +81,16 @@ mod tests {
         for text in ["/mnt/disk", "./s3:b", "s3", "gopher://b"] {
             assert_eq!(Location::parse(text).unwrap(), None);
         }
-        for text in ["s3:", "s3://", "s3:///x", "s3://b//x", "s3://b/x/../y", "s3://user@host/x", "s3:https://host/b"] {
+        for text in [
+            "s3:",
+            "s3://",
+            "s3:///x",
+            "s3://bb/x",
+            "s3://bbb//x",
+            "s3://bbb/x/../y",
+            "s3://user@host/x",
+            "s3:https://host/b",
+        ] {
             assert!(matches!(Location::parse(text), Err(BackupError::Argument { .. })), "{text}");
         }
     }

@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn missing_credentials_are_named() {
-        let location = Location::parse("s3://b/p").unwrap().unwrap();
+        let location = Location::parse("s3://bbb/p").unwrap().unwrap();
         let said = |variables: &[(&str, &str)]| {
             let built = Settings::from_variables(variables.iter().copied()).builder(&location);
             built.map(drop).map_err(|error| error.to_string())
@@ -208,7 +208,7 @@ mod tests {
             (&[secret], "AWS_ACCESS_KEY_ID is not"),
         ] {
             let error = said(variables).unwrap_err();
-            assert!(error.starts_with("s3://b/p: ") && error.contains(lacks), "{error}");
+            assert!(error.starts_with("s3://bbb/p: ") && error.contains(lacks), "{error}");
         }
         assert_eq!(said(&[("AWS_WEB_IDENTITY_TOKEN_FILE", "f"), ("AWS_ROLE_ARN", "r")]), Ok(()));
     }

@@ -89,7 +89,13 @@ impl Server {
         let mut command = Command::new("sh");
         command.args(["-c", SCRIPT, "sh"]).arg(program());
         command.args(["server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3", "-s3.autoCreateBucket=false"]);
-        command.args(["-master.volumeSizeLimitMB=256", "-volume.max=50", "-s3.port.iceberg=0", "-s3.port.lance=0"]);
+        command.args([
+            "-master.telemetry=false",
+            "-master.volumeSizeLimitMB=256",
+            "-volume.max=50",
+            "-s3.port.iceberg=0",
+            "-s3.port.lance=0",
+        ]);
         command.arg(format!("-dir={}", dir.display())).arg(format!("-s3.config={}/identities", dir.display()));
         for (name, file) in [("cert.file", "certificate"), ("key.file", "key")] {
             command.arg(format!("-s3.{name}={}", dir.join(file).display()));
