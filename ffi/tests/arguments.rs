@@ -73,9 +73,9 @@ const CLEAN_UP: &str = "\
 
 /// A call with something else for one argument.
 fn call(function: &Prototype, at: usize, wrong: &str) -> String {
-    let arguments = (0..).zip(&function.parameters).map(|(n, parameter)| {
-        if n == at { wrong.to_owned() } else { valid(function, parameter) }
-    });
+    let arguments = (0..)
+        .zip(&function.parameters)
+        .map(|(n, parameter)| if n == at { wrong.to_owned() } else { valid(function, parameter) });
     format!("{}({})", function.name, arguments.collect::<Vec<_>>().join(", "))
 }
 

@@ -54,8 +54,7 @@ fn macros() -> String {
 fn generate() -> String {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut config = cbindgen::Config::from_file(package.join("cbindgen.toml")).unwrap();
-    config.after_includes = Some(read("ffi/preamble.h") + &macros());
-    config.trailer = Some(read("ffi/postscript.h"));
+    config.after_includes = Some(read("ffi/preamble.h") + &macros() + "\n" + &read("ffi/initial.h"));
     let builder = SOURCES.iter().fold(cbindgen::Builder::new().with_config(config), |builder, source| {
         builder.with_src(package.join("src").join(format!("{source}.rs")))
     });

@@ -4,42 +4,42 @@ use crate::support::read;
 
 /// A function.
 #[derive(Clone, Debug)]
-pub struct Prototype {
-    pub returns: String,
-    pub name: String,
-    pub parameters: Vec<Parameter>,
+pub(crate) struct Prototype {
+    pub(crate) returns: String,
+    pub(crate) name: String,
+    pub(crate) parameters: Vec<Parameter>,
     /// The comment above it, on one line.
-    pub comment: String,
+    pub(crate) comment: String,
 }
 
 /// A parameter.
 #[derive(Clone, Debug)]
-pub struct Parameter {
+pub(crate) struct Parameter {
     /// Its type, as `const char *`.
-    pub kind: String,
-    pub name: String,
+    pub(crate) kind: String,
+    pub(crate) name: String,
 }
 
 impl Parameter {
-    pub fn is_pointer(&self) -> bool {
+    pub(crate) fn is_pointer(&self) -> bool {
         self.kind.ends_with('*') || self.kind.ends_with("_fn")
     }
 }
 
 impl Prototype {
     /// Whether the comment says that a parameter may be NULL.
-    pub fn may_be_null(&self, parameter: &str) -> bool {
+    pub(crate) fn may_be_null(&self, parameter: &str) -> bool {
         self.comment.contains(&format!("`{parameter}` may be NULL"))
             || self.comment.contains(&format!("`{parameter}`, what its first key slot is called, may be NULL"))
     }
 
-    pub fn is_fallible(&self) -> bool {
+    pub(crate) fn is_fallible(&self) -> bool {
         self.returns == "mdna_status"
     }
 }
 
 /// All functions, in order of the header.
-pub fn all() -> Vec<Prototype> {
+pub(crate) fn all() -> Vec<Prototype> {
     let header = read("include/mirrordna.h");
     let mut found = Vec::new();
     let mut comment = String::new();

@@ -5,11 +5,11 @@ use std::process::{Command, Output};
 use std::sync::OnceLock;
 
 /// The repository.
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-pub fn read(path: &str) -> String {
+pub(crate) fn read(path: &str) -> String {
     let path = root().join(path);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
@@ -20,14 +20,14 @@ fn built() -> PathBuf {
 }
 
 /// The shared library.
-pub fn shared_library() -> PathBuf {
+pub(crate) fn shared_library() -> PathBuf {
     let library = built().join("libmirrordna_ffi.so");
     assert!(library.is_file(), "{} was not built", library.display());
     library
 }
 
 /// The static library, if it was built.
-pub fn static_library() -> Option<PathBuf> {
+pub(crate) fn static_library() -> Option<PathBuf> {
     let names = std::fs::read_dir(built()).unwrap().map(|entry| entry.unwrap().path());
     names
         .filter(|path| {
@@ -38,7 +38,7 @@ pub fn static_library() -> Option<PathBuf> {
 }
 
 /// A folder with the shared library under the names under which programs are linked and started.
-pub fn library_dir() -> &'static Path {
+pub(crate) fn library_dir() -> &'static Path {
     static DIR: OnceLock<tempfile::TempDir> = OnceLock::new();
     let dir = DIR.get_or_init(|| {
         let dir = tempfile::Builder::new().prefix("mdna-lib-").tempdir().unwrap();
@@ -51,10 +51,10 @@ pub fn library_dir() -> &'static Path {
 }
 
 /// What all warnings of a careful project are.
-pub const STRICT: [&str; 5] = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror"];
+pub(crate) const STRICT: [&str; 5] = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror"];
 
 /// Runs a command, which must succeed, and gives what it printed.
-pub fn run(command: &mut Command) -> String {
+pub(crate) fn run(command: &mut Command) -> String {
     let output = output(command);
     assert!(
         output.status.success(),
@@ -66,12 +66,12 @@ pub fn run(command: &mut Command) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-pub fn output(command: &mut Command) -> Output {
+pub(crate) fn output(command: &mut Command) -> Output {
     command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"))
 }
 
 /// Compiles and links a program against the shared library.
-pub fn build(compiler: &str, standard: &str, source: &Path, program: &Path) {
+pub(crate) fn build(compiler: &str, standard: &str, source: &Path, program: &Path) {
     let mut command = Command::new(compiler);
     command.arg(format!("-std={standard}")).args(STRICT).args(["-g", "-O1", "-pthread"]);
     command.arg("-I").arg(root().join("include")).arg(source).arg("-o").arg(program);
@@ -80,14 +80,14 @@ pub fn build(compiler: &str, standard: &str, source: &Path, program: &Path) {
 }
 
 /// A command that finds the shared library.
-pub fn program(path: &Path) -> Command {
+pub(crate) fn program(path: &Path) -> Command {
     let mut command = Command::new(path);
     command.env("LD_LIBRARY_PATH", library_dir());
     command
 }
 
 /// Whether a program is there. Tests of what is not installed say so and pass.
-pub fn installed(name: &str) -> bool {
+pub(crate) fn installed(name: &str) -> bool {
     let found = Command::new(name).arg("--version").output().is_ok_and(|output| output.status.success());
     if !found {
         eprintln!("{name} is not installed: not tested");
