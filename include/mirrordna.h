@@ -1059,7 +1059,7 @@ mdna_status mdna_vault_health(struct mdna_vault *vault,
 
 /**
  * Drops versions that neither the rules of `options` nor a snapshot need. `out_json` gets a JSON object with `versions`, `bytes`,
- * `kept`, `file_rows`, `chunks`, `chunk_bytes`, to be freed with `mdna_string_free()`; it may be NULL.
+ * `kept`, `file_rows`, `chunks`, `chunk_bytes`, to be freed with `mdna_string_free()`, and may be NULL.
  *
  * Fails with `MDNA_INVALID_ARGUMENT` when `options` has no rule.
  */
@@ -1448,8 +1448,7 @@ mdna_status mdna_reflection_capability(struct mdna_vault *vault,
                                        struct mdna_string *out_json);
 
 /**
- * Records the state an agent is in, an object, with what it sees in it: a list of texts, which may be NULL
- * (`observations_json` may be NULL). `out_json` gets the record, to be freed with `mdna_string_free()`, and may be NULL.
+ * Records the state an agent is in, an object, with what it sees in it: `observations_json`, a list of texts, may be NULL. `out_json` gets the record, to be freed with `mdna_string_free()`, and may be NULL.
  *
  * Fails with `MDNA_INVALID_ARGUMENT` when the state is not an object, and with `MDNA_SCHEMA`.
  */
@@ -1864,7 +1863,7 @@ mdna_status mdna_schema_text(const char *collection, struct mdna_string *out_jso
 
 /**
  * Makes a repository in the folder `path`, which must be new or empty, and opens it. `secret` opens it from then on; NULL makes a
- * repository that hides nothing (`secret` may be NULL). `label`, what its first key slot is called, may be NULL. `cost` may be NULL,
+ * repository that hides nothing (`secret` may be NULL). `label`, the name of its first key slot, may be NULL. `cost` may be NULL,
  * for what is recommended. Free the handle with `mdna_repository_close()`.
  *
  * Fails with `MDNA_OCCUPIED`, with `MDNA_INVALID_ARGUMENT` for an empty secret, and with `MDNA_IO`.

@@ -112,8 +112,7 @@ pub unsafe extern "C" fn mdna_reflection_capability(
     })
 }
 
-/// Records the state an agent is in, an object, with what it sees in it: a list of texts, which may be NULL
-/// (`observations_json` may be NULL). `out_json` gets the record, to be freed with `mdna_string_free()`, and may be NULL.
+/// Records the state an agent is in, an object, with what it sees in it: `observations_json`, a list of texts, may be NULL. `out_json` gets the record, to be freed with `mdna_string_free()`, and may be NULL.
 ///
 /// Fails with `MDNA_INVALID_ARGUMENT` when the state is not an object, and with `MDNA_SCHEMA`.
 #[unsafe(no_mangle)]

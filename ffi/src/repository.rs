@@ -67,7 +67,7 @@ impl Versioned for mdna_retention {
 }
 
 /// Makes a repository in the folder `path`, which must be new or empty, and opens it. `secret` opens it from then on; NULL makes a
-/// repository that hides nothing (`secret` may be NULL). `label`, what its first key slot is called, may be NULL. `cost` may be NULL,
+/// repository that hides nothing (`secret` may be NULL). `label`, the name of its first key slot, may be NULL. `cost` may be NULL,
 /// for what is recommended. Free the handle with `mdna_repository_close()`.
 ///
 /// Fails with `MDNA_OCCUPIED`, with `MDNA_INVALID_ARGUMENT` for an empty secret, and with `MDNA_IO`.

@@ -379,7 +379,7 @@ pub unsafe extern "C" fn mdna_vault_health(vault: *mut mdna_vault, out_json: *mu
 }
 
 /// Drops versions that neither the rules of `options` nor a snapshot need. `out_json` gets a JSON object with `versions`, `bytes`,
-/// `kept`, `file_rows`, `chunks`, `chunk_bytes`, to be freed with `mdna_string_free()`; it may be NULL.
+/// `kept`, `file_rows`, `chunks`, `chunk_bytes`, to be freed with `mdna_string_free()`, and may be NULL.
 ///
 /// Fails with `MDNA_INVALID_ARGUMENT` when `options` has no rule.
 #[unsafe(no_mangle)]

@@ -27,10 +27,11 @@ impl Parameter {
 }
 
 impl Prototype {
-    /// Whether the comment says that a parameter may be NULL.
+    /// Whether the comment says that a parameter may be NULL: in one clause with its name.
     pub(crate) fn may_be_null(&self, parameter: &str) -> bool {
-        self.comment.contains(&format!("`{parameter}` may be NULL"))
-            || self.comment.contains(&format!("`{parameter}`, what its first key slot is called, may be NULL"))
+        let name = format!("`{parameter}`");
+        let mut clauses = self.comment.split(". ").flat_map(|sentence| sentence.split("; "));
+        clauses.any(|clause| clause.contains(&name) && clause.contains("may be NULL"))
     }
 
     pub(crate) fn is_fallible(&self) -> bool {
