@@ -10,31 +10,33 @@
 /*
  * The MirrorDNA vault: an embedded database for the identity and memory of AI agents.
  *
- * Status. A function that can fail returns a mdna_status, 0 when it was done. mdna_last_error() tells the calling thread what
- * happened, to what, and what to do about it. New numbers may come: treat one that you do not know as a failure.
+ * Status. A function that can fail returns a mdna_status, 0 when it was done. mdna_last_error() tells the calling
+ * thread what happened, to what, and what to do about it. New numbers may come: treat one that you do not know as a
+ * failure.
  *
- * Arguments come in this order: the handle, what goes in, what comes out. Outputs are written only when a function returns
- * MDNA_OK. An argument must not be NULL unless the function says that it may be; NULL for one that may be means "none".
+ * Arguments come in this order: the handle, what goes in, what comes out. Outputs are written only when a function
+ * returns MDNA_OK. An argument must not be NULL unless the function says that it may be; NULL for one that may be means
+ * "none".
  *
- * Text goes in as UTF-8 that ends in NUL (paths: any bytes), and is copied: it may go away when the call returns. Text comes out as
- * a mdna_string, to be freed with mdna_string_free(), or as a static text, where the function says so. Records, filters and
- * reports are JSON, so that new fields break no program. Records come out as the canonical JSON of the protocol, whose SHA-256 is
- * the record's checksum.
+ * Text goes in as UTF-8 that ends in NUL (paths: any bytes), and is copied: it may go away when the call returns. Text
+ * comes out as a mdna_string, to be freed with mdna_string_free(), or as a static text, where the function says so.
+ * Records, filters and reports are JSON, so that new fields break no program. Records come out as the canonical JSON of
+ * the protocol, whose SHA-256 is the record's checksum.
  *
- * Handles are pointers to opaque structures. Each says how it is freed; nothing else frees it, and freeing NULL does nothing. A
- * handle keeps open what it needs: a cursor, view, watch or mount goes on working when the vault handle that it came from is
- * closed, and the vault itself is closed with the last of them.
+ * Handles are pointers to opaque structures. Each says how it is freed; nothing else frees it, and freeing NULL does
+ * nothing. A handle keeps open what it needs: a cursor, view, watch or mount goes on working when the vault handle that
+ * it came from is closed, and the vault itself is closed with the last of them.
  *
- * Threads. Any number of threads may use a handle at once, and different handles in any way. Freeing a handle is the last use of
- * it: no other call on it may be running or follow. mdna_last_error() is of the calling thread alone.
+ * Threads. Any number of threads may use a handle at once, and different handles in any way. Freeing a handle is the
+ * last use of it: no other call on it may be running or follow. mdna_last_error() is of the calling thread alone.
  *
  * Callbacks get the user_data that was given with them. They must not leave by longjmp() or a C++ exception.
  *
- * fork(). A handle belongs to the process that made it. In a child of it every call on it returns MDNA_FORKED, and freeing it there
- * frees nothing, which does no harm; open the vault again in the child. exec() is always possible.
+ * fork(). A handle belongs to the process that made it. In a child of it every call on it returns MDNA_FORKED, and
+ * freeing it there frees nothing, which does no harm; open the vault again in the child. exec() is always possible.
  *
- * Bugs of the library. Should the library fail within itself, the call returns MDNA_INTERNAL and the handle that it was made on
- * can only be freed from then on (MDNA_POISONED); others go on.
+ * Bugs of the library. Should the library fail within itself, the call returns MDNA_INTERNAL and the handle that it was
+ * made on can only be freed from then on (MDNA_POISONED); others go on.
  */
 
 /* The version of this header; mdna_version() is that of the library. */
@@ -81,7 +83,8 @@
 #define MDNA_MOUNT_OPTIONS_VERSION 1
 
 /**
- * How a call went. Numbers keep their meaning for ever, and new ones may come: treat one that you do not know as a failure.
+ * How a call went. Numbers keep their meaning for ever, and new ones may come: treat one that you do not know as a
+ * failure.
  */
 enum mdna_status
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
@@ -439,8 +442,8 @@ typedef uint32_t mdna_durability;
 #endif // __cplusplus
 
 /**
- * Whether this process wants to own the vault itself. One process does; others speak to it, and notice nothing but a call that
- * takes a little longer.
+ * Whether this process wants to own the vault itself. One process does; others speak to it, and notice nothing but a
+ * call that takes a little longer.
  */
 enum mdna_ownership
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
@@ -552,13 +555,14 @@ typedef uint32_t mdna_secret_kind;
 #endif // __cplusplus
 
 /**
- * Results that are read one by one, page by page from the vault, so that their number does not matter. Threads that share a
- * cursor get each result once. It keeps the vault open, and is freed with `mdna_cursor_free()`.
+ * Results that are read one by one, page by page from the vault, so that their number does not matter. Threads that
+ * share a cursor get each result once. It keeps the vault open, and is freed with `mdna_cursor_free()`.
  */
 typedef struct mdna_cursor mdna_cursor;
 
 /**
- * A mounted vault. `mdna_mount_stop()` unmounts it; `mdna_mount_free()` does so even when somebody uses it. It keeps the vault open.
+ * A mounted vault. `mdna_mount_stop()` unmounts it; `mdna_mount_free()` does so even when somebody uses it. It keeps
+ * the vault open.
  */
 typedef struct mdna_mount mdna_mount;
 
@@ -569,14 +573,14 @@ typedef struct mdna_mount mdna_mount;
 typedef struct mdna_repository mdna_repository;
 
 /**
- * An open vault. Any number of threads may use it at once. It is closed with `mdna_vault_close()`; views, cursors, watches
- * and mounts that were made from it keep the vault itself open until they are freed, too.
+ * An open vault. Any number of threads may use it at once. It is closed with `mdna_vault_close()`; views, cursors,
+ * watches and mounts that were made from it keep the vault itself open until they are freed, too.
  */
 typedef struct mdna_vault mdna_vault;
 
 /**
- * The vault as it was at one sequence of the log. As long as a view is there, a prune leaves what it needs. It is freed with
- * `mdna_view_free()`, and any number of threads may use it at once.
+ * The vault as it was at one sequence of the log. As long as a view is there, a prune leaves what it needs. It is
+ * freed with `mdna_view_free()`, and any number of threads may use it at once.
  */
 typedef struct mdna_view mdna_view;
 
@@ -586,8 +590,8 @@ typedef struct mdna_view mdna_view;
 typedef struct mdna_watch mdna_watch;
 
 /**
- * What went wrong in the last call of this thread that failed. The texts are the library's: they stay until another call
- * of this thread fails, or the thread ends.
+ * What went wrong in the last call of this thread that failed. The texts are the library's: they stay until another
+ * call of this thread fails, or the thread ends.
  */
 typedef struct mdna_error {
     /**
@@ -628,9 +632,10 @@ typedef struct mdna_string {
 } mdna_string;
 
 /**
- * Is told of a log message, on whatever thread it is made, perhaps on several at once. `level` is a `mdna_log_level`, `target` the part of
- * the library, such as `"mirrordna::audit"`, `fields_json` an object with what the message is about. The texts stay as long as the
- * callback runs. It must not call the library, and must not leave by `longjmp()` or a C++ exception.
+ * Is told of a log message, on whatever thread it is made, perhaps on several at once. `level` is a `mdna_log_level`,
+ * `target` the part of the library, such as `"mirrordna::audit"`, `fields_json` an object with what the message is
+ * about. The texts stay as long as the callback runs. It must not call the library, and must not leave by `longjmp()`
+ * or a C++ exception.
  */
 typedef void (*mdna_log_fn)(void *user_data,
                             uint32_t level,
@@ -713,8 +718,8 @@ typedef struct mdna_log_state {
 } mdna_log_state;
 
 /**
- * What a prune keeps. Fill it with `MDNA_PRUNE_OPTIONS_INIT`, then change what is to be different. What a snapshot pins always
- * stays.
+ * What a prune keeps. Fill it with `MDNA_PRUNE_OPTIONS_INIT`, then change what is to be different. What a snapshot
+ * pins always stays.
  */
 typedef struct mdna_prune_options {
     /**
@@ -726,7 +731,8 @@ typedef struct mdna_prune_options {
      */
     uint32_t keep;
     /**
-     * Versions that were current after this moment stay, in microseconds since 1970; used when `has_current_after` is true.
+     * Versions that were current after this moment stay, in microseconds since 1970; used when `has_current_after` is
+     * true.
      */
     int64_t current_after_us;
     /**
@@ -762,10 +768,11 @@ typedef struct mdna_record_info {
 } mdna_record_info;
 
 /**
- * Follows work that takes a while: of `total` steps `done` are done in the part of the work that `phase` names, a static text
- * such as `"importing"`. It is called often and on the thread that called the library, so it should be quick. Returning false
- * stops the work, which then ends with `MDNA_CANCELLED`; functions whose work cannot be stopped say so. It must not start
- * other work of this kind on the same vault, and must not leave by `longjmp()` or a C++ exception.
+ * Follows work that takes a while: of `total` steps `done` are done in the part of the work that `phase` names, a
+ * static text such as `"importing"`. It is called often and on the thread that called the library, so it should be
+ * quick. Returning false stops the work, which then ends with `MDNA_CANCELLED`; functions whose work cannot be stopped
+ * say so. It must not start other work of this kind on the same vault, and must not leave by `longjmp()` or a C++
+ * exception.
  */
 typedef bool (*mdna_progress_fn)(void *user_data, const char *phase, uint64_t done, uint64_t total);
 
@@ -808,10 +815,10 @@ typedef struct mdna_change {
 } mdna_change;
 
 /**
- * Is told of one change after the other, in order of the log, with the `user_data` of its watch, on a thread of the library.
- * `status` is `MDNA_OK`; any other one says that the watch has ended because the log could not be read: then `change` is NULL
- * and `mdna_last_error()` says why. It may take its time and use the vault in any way: nobody waits for it. It may free its own
- * watch. It must not leave by `longjmp()` or a C++ exception.
+ * Is told of one change after the other, in order of the log, with the `user_data` of its watch, on a thread of the
+ * library. `status` is `MDNA_OK`; any other one says that the watch has ended because the log could not be read: then
+ * `change` is NULL and `mdna_last_error()` says why. It may take its time and use the vault in any way: nobody waits
+ * for it. It may free its own watch. It must not leave by `longjmp()` or a C++ exception.
  */
 typedef void (*mdna_watch_fn)(void *user_data, mdna_status status, const struct mdna_change *change);
 
@@ -852,7 +859,8 @@ typedef struct mdna_key_cost {
 } mdna_key_cost;
 
 /**
- * Which backups are kept: those that any rule keeps. Fill it with `MDNA_RETENTION_INIT`, then change what is to be different.
+ * Which backups are kept: those that any rule keeps. Fill it with `MDNA_RETENTION_INIT`, then change what is to be
+ * different.
  */
 typedef struct mdna_retention {
     /**
@@ -898,7 +906,8 @@ typedef struct mdna_mount_options {
      */
     bool read_only;
     /**
-     * Others than the mounting user may look in. Root may mount so; others only when `/etc/fuse.conf` says `user_allow_other`.
+     * Others than the mounting user may look in. Root may mount so; others only when `/etc/fuse.conf` says
+     * `user_allow_other`.
      */
     bool allow_other;
     /**
@@ -922,8 +931,8 @@ const char *mdna_status_name(int32_t status);
 const char *mdna_status_hint(int32_t status);
 
 /**
- * The last error of the calling thread; NULL when no call of it has failed. A call that succeeds leaves it as it is, so look
- * at it only after a failure. `MDNA_OK` and `MDNA_END` are no failures.
+ * The last error of the calling thread; NULL when no call of it has failed. A call that succeeds leaves it as it is,
+ * so look at it only after a failure. `MDNA_OK` and `MDNA_END` are no failures.
  */
 const struct mdna_error *mdna_last_error(void);
 
@@ -933,8 +942,8 @@ const struct mdna_error *mdna_last_error(void);
 const char *mdna_version(void);
 
 /**
- * The number of the interface that the loaded library has. A program needs a library with the `MDNA_ABI_VERSION` that it was
- * compiled with; the name of the shared library holds it, too.
+ * The number of the interface that the loaded library has. A program needs a library with the `MDNA_ABI_VERSION` that
+ * it was compiled with; the name of the shared library holds it, too.
  */
 uint32_t mdna_abi_version(void);
 
@@ -944,8 +953,8 @@ uint32_t mdna_abi_version(void);
 const char *mdna_build_info(void);
 
 /**
- * Frees the text in a structure, which is wiped before, and sets the structure to hold none, so that freeing it twice does no
- * harm. `string` may be NULL.
+ * Frees the text in a structure, which is wiped before, and sets the structure to hold none, so that freeing it twice
+ * does no harm. `string` may be NULL.
  */
 void mdna_string_free(struct mdna_string *string);
 
@@ -962,38 +971,33 @@ mdna_status mdna_cursor_next(struct mdna_cursor *cursor, struct mdna_string *out
 void mdna_cursor_free(struct mdna_cursor *cursor);
 
 /**
- * Hands the log messages of this process to `callback`. `level` is the least grave level that is handed out (`"off"`, `"error"`,
- * `"warn"`, `"info"`, `"debug"`, `"trace"`), or levels by target with commas between them: `"warn,mirrordna::audit=info"`. A later
- * call replaces level and callback; when it returns, the former callback does not run any more. `callback` may be NULL: then nothing
- * is handed out. `user_data` may be NULL. Private keys and the content of records are in no message.
+ * Hands the log messages of this process to `callback`. `level` is the least grave level that is handed out (`"off"`,
+ * `"error"`, `"warn"`, `"info"`, `"debug"`, `"trace"`), or levels by target with commas between them:
+ * `"warn,mirrordna::audit=info"`. A later call replaces level and callback; when it returns, the former callback does
+ * not run any more. `callback` may be NULL: then nothing is handed out. `user_data` may be NULL. Private keys and the
+ * content of records are in no message.
  *
- * Fails with `MDNA_INVALID_ARGUMENT` for a level that is none, and with `MDNA_LOG_IN_USE` when the program has set up the logs of this
- * process in another way.
+ * Fails with `MDNA_INVALID_ARGUMENT` for a level that is none, and with `MDNA_LOG_IN_USE` when the program has set up
+ * the logs of this process in another way.
  */
-mdna_status mdna_log_set(const char *level,
-                         mdna_log_fn callback,
-                         void *user_data);
+mdna_status mdna_log_set(const char *level, mdna_log_fn callback, void *user_data);
 
 /**
- * Opens the vault in the directory `path`, also one that other processes have open. `options` may be NULL. Free the handle
- * with `mdna_vault_close()`.
+ * Opens the vault in the directory `path`, also one that other processes have open. `options` may be NULL. Free the
+ * handle with `mdna_vault_close()`.
  *
  * Fails with `MDNA_NOT_A_VAULT`, with `MDNA_LOCKED` when a process that does not answer holds the vault, with
  * `MDNA_NEWER_FORMAT` and `MDNA_UNKNOWN_FEATURES` for a vault of a newer library, and with `MDNA_CORRUPT`.
  */
-mdna_status mdna_vault_open(const char *path,
-                            const struct mdna_open_options *options,
-                            struct mdna_vault **out);
+mdna_status mdna_vault_open(const char *path, const struct mdna_open_options *options, struct mdna_vault **out);
 
 /**
- * Makes a new vault in the directory `path`, which must be new or empty, and opens it. `options` may be NULL. Free the handle
- * with `mdna_vault_close()`.
+ * Makes a new vault in the directory `path`, which must be new or empty, and opens it. `options` may be NULL. Free the
+ * handle with `mdna_vault_close()`.
  *
  * Fails with `MDNA_OCCUPIED` when something is there, and with `MDNA_PERMISSION`, `MDNA_NO_SPACE` or `MDNA_IO`.
  */
-mdna_status mdna_vault_create(const char *path,
-                              const struct mdna_create_options *options,
-                              struct mdna_vault **out);
+mdna_status mdna_vault_create(const char *path, const struct mdna_create_options *options, struct mdna_vault **out);
 
 /**
  * Makes everything durable that was changed.
@@ -1003,8 +1007,8 @@ mdna_status mdna_vault_create(const char *path,
 mdna_status mdna_vault_flush(struct mdna_vault *vault);
 
 /**
- * Closes a handle on a vault. No other thread may use this handle any more. Call `mdna_vault_flush()` before to learn of
- * errors. `vault` may be NULL.
+ * Closes a handle on a vault. No other thread may use this handle any more. Call `mdna_vault_flush()` before to learn
+ * of errors. `vault` may be NULL.
  */
 void mdna_vault_close(struct mdna_vault *vault);
 
@@ -1014,14 +1018,12 @@ void mdna_vault_close(struct mdna_vault *vault);
 mdna_status mdna_vault_as_actor(struct mdna_vault *vault, const char *actor, struct mdna_vault **out);
 
 /**
- * Another handle on the same vault, whose changes count as done at another point: `durability` is a `mdna_durability`. Free it
- * with `mdna_vault_close()`.
+ * Another handle on the same vault, whose changes count as done at another point: `durability` is a `mdna_durability`.
+ * Free it with `mdna_vault_close()`.
  *
  * Fails with `MDNA_INVALID_ARGUMENT` for any other number.
  */
-mdna_status mdna_vault_with_durability(struct mdna_vault *vault,
-                                       uint32_t durability,
-                                       struct mdna_vault **out);
+mdna_status mdna_vault_with_durability(struct mdna_vault *vault, uint32_t durability, struct mdna_vault **out);
 
 /**
  * The id of a vault, as `"vault_0123456789abcdef"`. Free it with `mdna_string_free()`.
@@ -1044,22 +1046,23 @@ mdna_status mdna_vault_actor(struct mdna_vault *vault, struct mdna_string *out_a
 mdna_status mdna_vault_state(struct mdna_vault *vault, struct mdna_log_state *out_state);
 
 /**
- * How much a vault holds, as a JSON object: `records` (collection to number), `memory_tiers`, `memories_archived`, `sequence`,
- * `durable_sequence`, `root`, `newest_entry`, `epoch`, `disk_bytes`, `vault_id`. Free it with `mdna_string_free()`.
+ * How much a vault holds, as a JSON object: `records` (collection to number), `memory_tiers`, `memories_archived`,
+ * `sequence`, `durable_sequence`, `root`, `newest_entry`, `epoch`, `disk_bytes`, `vault_id`. Free it with
+ * `mdna_string_free()`.
  */
-mdna_status mdna_vault_overview(struct mdna_vault *vault,
-                                struct mdna_string *out_json);
+mdna_status mdna_vault_overview(struct mdna_vault *vault, struct mdna_string *out_json);
 
 /**
- * Whether a vault is well: quick checks, the same for a vault of any size, as a JSON object with `status` (`"ok"`, `"warning"`,
- * `"failed"`) and `checks`. What is stored is proven by `mdna_vault_verify()`. Free it with `mdna_string_free()`.
+ * Whether a vault is well: quick checks, the same for a vault of any size, as a JSON object with `status` (`"ok"`,
+ * `"warning"`, `"failed"`) and `checks`. What is stored is proven by `mdna_vault_verify()`. Free it with
+ * `mdna_string_free()`.
  */
-mdna_status mdna_vault_health(struct mdna_vault *vault,
-                              struct mdna_string *out_json);
+mdna_status mdna_vault_health(struct mdna_vault *vault, struct mdna_string *out_json);
 
 /**
- * Drops versions that neither the rules of `options` nor a snapshot need. `out_json` gets a JSON object with `versions`, `bytes`,
- * `kept`, `file_rows`, `chunks`, `chunk_bytes`, to be freed with `mdna_string_free()`, and may be NULL.
+ * Drops versions that neither the rules of `options` nor a snapshot need. `out_json` gets a JSON object with
+ * `versions`, `bytes`, `kept`, `file_rows`, `chunks`, `chunk_bytes`, to be freed with `mdna_string_free()`, and may be
+ * NULL.
  *
  * Fails with `MDNA_INVALID_ARGUMENT` when `options` has no rule.
  */
@@ -1068,31 +1071,27 @@ mdna_status mdna_vault_prune(struct mdna_vault *vault,
                              struct mdna_string *out_json);
 
 /**
- * Entries of the log from the sequence `from` on (the first is 1), at most `limit`, or all for 0: JSON objects with `sequence`,
- * `time`, `operation`, `origin`, `event`, `collection`, `id`, `session`, `agent`, `actor`, `commitment`, `end_of_commit` and
- * `detail`. Free the cursor with `mdna_cursor_free()`.
+ * Entries of the log from the sequence `from` on (the first is 1), at most `limit`, or all for 0: JSON objects with
+ * `sequence`, `time`, `operation`, `origin`, `event`, `collection`, `id`, `session`, `agent`, `actor`, `commitment`,
+ * `end_of_commit` and `detail`. Free the cursor with `mdna_cursor_free()`.
  */
-mdna_status mdna_vault_log(struct mdna_vault *vault,
-                           uint64_t from,
-                           uint64_t limit,
-                           struct mdna_cursor **out);
+mdna_status mdna_vault_log(struct mdna_vault *vault, uint64_t from, uint64_t limit, struct mdna_cursor **out);
 
 /**
  * Whether the vault in the directory `path` is well: that it opens, who may read it, the space that is left, and what
- * `mdna_vault_health()` looks at. It never fails because of the vault: what goes wrong is in the report. `options` may be
- * NULL. Free the report with `mdna_string_free()`.
+ * `mdna_vault_health()` looks at. It never fails because of the vault: what goes wrong is in the report. `options` may
+ * be NULL. Free the report with `mdna_string_free()`.
  */
-mdna_status mdna_health_check(const char *path,
-                              const struct mdna_open_options *options,
-                              struct mdna_string *out_json);
+mdna_status mdna_health_check(const char *path, const struct mdna_open_options *options, struct mdna_string *out_json);
 
 /**
- * Stores a record that is not there yet. `collection` is one of `identities`, `sessions`, `memories`, `agent_dna`, `timeline`,
- * `snapshots`, `reflections`, `citations`, `entries`, `agent_links`, `glyphtrail`. `out_id` gets its id, to be freed with
- * `mdna_string_free()`, and may be NULL.
+ * Stores a record that is not there yet. `collection` is one of `identities`, `sessions`, `memories`, `agent_dna`,
+ * `timeline`, `snapshots`, `reflections`, `citations`, `entries`, `agent_links`, `glyphtrail`. `out_id` gets its id,
+ * to be freed with `mdna_string_free()`, and may be NULL.
  *
- * Fails with `MDNA_EXISTS`, with `MDNA_SCHEMA`, `MDNA_INVALID_ID` and others that say what is wrong with the record, and with
- * `MDNA_UNKNOWN_PARENT`, `MDNA_CYCLE`, `MDNA_CHECKSUM_MISMATCH` by the rules of its kind. After a failure nothing is changed.
+ * Fails with `MDNA_EXISTS`, with `MDNA_SCHEMA`, `MDNA_INVALID_ID` and others that say what is wrong with the record,
+ * and with `MDNA_UNKNOWN_PARENT`, `MDNA_CYCLE`, `MDNA_CHECKSUM_MISMATCH` by the rules of its kind. After a failure
+ * nothing is changed.
  */
 mdna_status mdna_record_create(struct mdna_vault *vault,
                                const char *collection,
@@ -1131,11 +1130,11 @@ mdna_status mdna_record_describe(struct mdna_vault *vault,
                                  struct mdna_record_info *out_info);
 
 /**
- * The records of a collection that fit a filter. `filter_json` may be NULL, for all of them in order of the log; else it is an
- * object: `limit` (a number), `order` (`"log"`, `"newest"`: created last, or `"time"`: by the record's own time, newest first),
- * `archived` (true or false), `since` and `until` (RFC 3339; the record's own time is at or after the one and before the
- * other). Any other member is the path of a field, with dots between keys, and what must stand there: `{"tier": "long_term",
- * "metadata.tags": "work", "limit": 10}`. Free the cursor with `mdna_cursor_free()`.
+ * The records of a collection that fit a filter. `filter_json` may be NULL, for all of them in order of the log; else
+ * it is an object: `limit` (a number), `order` (`"log"`, `"newest"`: created last, or `"time"`: by the record's own
+ * time, newest first), `archived` (true or false), `since` and `until` (RFC 3339; the record's own time is at or after
+ * the one and before the other). Any other member is the path of a field, with dots between keys, and what must stand
+ * there: `{"tier": "long_term", "metadata.tags": "work", "limit": 10}`. Free the cursor with `mdna_cursor_free()`.
  *
  * Fails with `MDNA_INVALID_ARGUMENT` for a filter that cannot be used.
  */
@@ -1152,8 +1151,8 @@ mdna_status mdna_record_list(struct mdna_vault *vault,
 mdna_status mdna_record_delete(struct mdna_vault *vault, const char *collection, const char *id);
 
 /**
- * What a record was, newest first, at most `limit` versions, or all for 0: JSON objects with `sequence`, `time`, `deleted`,
- * `checksum` and `record`, the last two null for a deletion. Free the cursor with `mdna_cursor_free()`.
+ * What a record was, newest first, at most `limit` versions, or all for 0: JSON objects with `sequence`, `time`,
+ * `deleted`, `checksum` and `record`, the last two null for a deletion. Free the cursor with `mdna_cursor_free()`.
  *
  * Fails with `MDNA_NOT_FOUND` for a record that never was.
  */
@@ -1164,9 +1163,9 @@ mdna_status mdna_record_history(struct mdna_vault *vault,
                                 struct mdna_cursor **out);
 
 /**
- * Makes an identity with a new Ed25519 key. `identity_type` is `"user"`, `"agent"` or `"system"`; `metadata_json` is an object
- * and may be NULL. `out_json` gets the identity as a JSON object and in it, as `_private_key`, the only copy of its private key:
- * the vault does not keep it. Free it with `mdna_string_free()`, which wipes it.
+ * Makes an identity with a new Ed25519 key. `identity_type` is `"user"`, `"agent"` or `"system"`; `metadata_json` is
+ * an object and may be NULL. `out_json` gets the identity as a JSON object and in it, as `_private_key`, the only copy
+ * of its private key: the vault does not keep it. Free it with `mdna_string_free()`, which wipes it.
  *
  * Fails with `MDNA_INVALID_ARGUMENT` for another type, and with `MDNA_SCHEMA` for metadata that breaks the schema.
  */
@@ -1184,8 +1183,8 @@ mdna_status mdna_identity_get(struct mdna_vault *vault, const char *identity_id,
  * Signs a claim in the name of an identity: Ed25519 over `<identity_id>:<claim>`. `private_key` is what
  * `mdna_identity_create()` gave. `out_signature` gets 88 characters of base64, to be freed with `mdna_string_free()`.
  *
- * Fails with `MDNA_NOT_FOUND`, with `MDNA_PRIVATE_KEY` for a text that is no key, and with `MDNA_WRONG_STATE` when it is the key of
- * another identity.
+ * Fails with `MDNA_NOT_FOUND`, with `MDNA_PRIVATE_KEY` for a text that is no key, and with `MDNA_WRONG_STATE` when it
+ * is the key of another identity.
  */
 mdna_status mdna_identity_sign(struct mdna_vault *vault,
                                const char *identity_id,
@@ -1215,7 +1214,8 @@ mdna_status mdna_claim_sign(const char *private_key,
                             struct mdna_string *out_signature);
 
 /**
- * Whether a signature over a claim is by the owner of a public key (base64), without a vault. Anything malformed is not.
+ * Whether a signature over a claim is by the owner of a public key (base64), without a vault. Anything malformed is
+ * not.
  */
 mdna_status mdna_claim_verify(const char *public_key,
                               const char *identity_id,
@@ -1231,8 +1231,8 @@ mdna_status mdna_claim_verify(const char *public_key,
 mdna_status mdna_key_public(const char *private_key, struct mdna_string *out_public_key);
 
 /**
- * Starts a session of an agent with a user. `parent_id`, the session that it goes on from, may be NULL. `out_json` gets the session,
- * to be freed with `mdna_string_free()`, and may be NULL.
+ * Starts a session of an agent with a user. `parent_id`, the session that it goes on from, may be NULL. `out_json`
+ * gets the session, to be freed with `mdna_string_free()`, and may be NULL.
  *
  * Fails with `MDNA_UNKNOWN_PARENT`, and with `MDNA_SCHEMA` for ids of another form.
  */
@@ -1243,8 +1243,8 @@ mdna_status mdna_session_start(struct mdna_vault *vault,
                                struct mdna_string *out_json);
 
 /**
- * Starts a session with a context: an object that becomes its `context_metadata`. `parent_id` may be NULL, `context_json` may be
- * NULL. See `mdna_session_start()`; `out_json` may be NULL.
+ * Starts a session with a context: an object that becomes its `context_metadata`. `parent_id` may be NULL,
+ * `context_json` may be NULL. See `mdna_session_start()`; `out_json` may be NULL.
  */
 mdna_status mdna_session_start_with(struct mdna_vault *vault,
                                     const char *agent_id,
@@ -1254,8 +1254,8 @@ mdna_status mdna_session_start_with(struct mdna_vault *vault,
                                     struct mdna_string *out_json);
 
 /**
- * Ends a session. `final_state_json` is an object that is merged into `context_metadata.final_state`, and may be NULL. `out_json`
- * gets the session, to be freed with `mdna_string_free()`, and may be NULL.
+ * Ends a session. `final_state_json` is an object that is merged into `context_metadata.final_state`, and may be NULL.
+ * `out_json` gets the session, to be freed with `mdna_string_free()`, and may be NULL.
  *
  * Fails with `MDNA_NOT_FOUND`, and with `MDNA_WRONG_STATE` when it has ended.
  */
@@ -1275,35 +1275,30 @@ mdna_status mdna_session_get(struct mdna_vault *vault, const char *session_id, s
 mdna_status mdna_session_list(struct mdna_vault *vault, const char *filter_json, struct mdna_cursor **out);
 
 /**
- * A session and those it goes back to: a JSON object with `sessions`, from the oldest ancestor to the session itself, and
- * `missing_parent`, the parent of the oldest one when it has one that is not in the vault, else null. Free it with
+ * A session and those it goes back to: a JSON object with `sessions`, from the oldest ancestor to the session itself,
+ * and `missing_parent`, the parent of the oldest one when it has one that is not in the vault, else null. Free it with
  * `mdna_string_free()`.
  *
  * Fails with `MDNA_NOT_FOUND`, and with `MDNA_CYCLE` when imported sessions go back to each other.
  */
-mdna_status mdna_session_lineage(struct mdna_vault *vault,
-                                 const char *session_id,
-                                 struct mdna_string *out_json);
+mdna_status mdna_session_lineage(struct mdna_vault *vault, const char *session_id, struct mdna_string *out_json);
 
 /**
- * What the sessions of a lineage have gathered: a JSON object with `session_count` and `sessions`, each with `session_id`,
- * `started_at`, `ended_at` and `metadata`. Free it with `mdna_string_free()`.
+ * What the sessions of a lineage have gathered: a JSON object with `session_count` and `sessions`, each with
+ * `session_id`, `started_at`, `ended_at` and `metadata`. Free it with `mdna_string_free()`.
  *
  * Fails as `mdna_session_lineage()`.
  */
-mdna_status mdna_session_context(struct mdna_vault *vault,
-                                 const char *session_id,
-                                 struct mdna_string *out_json);
+mdna_status mdna_session_context(struct mdna_vault *vault, const char *session_id, struct mdna_string *out_json);
 
 /**
- * Writes a memory: a record as JSON, in which `memory_id` and `source.timestamp` are made when they are missing. `out_id` gets its id,
- * to be freed with `mdna_string_free()`, and may be NULL.
+ * Writes a memory: a record as JSON, in which `memory_id` and `source.timestamp` are made when they are missing.
+ * `out_id` gets its id, to be freed with `mdna_string_free()`, and may be NULL.
  *
- * Fails with `MDNA_SCHEMA` and others that say what is wrong with the record, and with `MDNA_EXISTS` when it has an id that is taken.
+ * Fails with `MDNA_SCHEMA` and others that say what is wrong with the record, and with `MDNA_EXISTS` when it has an id
+ * that is taken.
  */
-mdna_status mdna_memory_add(struct mdna_vault *vault,
-                            const char *memory_json,
-                            struct mdna_string *out_id);
+mdna_status mdna_memory_add(struct mdna_vault *vault, const char *memory_json, struct mdna_string *out_id);
 
 /**
  * A memory. Reading it counts no access; see `mdna_memory_count_access()` and `mdna_record_get()`.
@@ -1311,12 +1306,10 @@ mdna_status mdna_memory_add(struct mdna_vault *vault,
 mdna_status mdna_memory_get(struct mdna_vault *vault, const char *id, struct mdna_string *out_json);
 
 /**
- * Memories that fit a filter, in order of the log. `filter_json` may be NULL. See `mdna_record_list()`; paths of memories that are
- * indexed: `tier`, `source.session_id`, `source.agent_id`, `source.user_id`, `metadata.tags`.
+ * Memories that fit a filter, in order of the log. `filter_json` may be NULL. See `mdna_record_list()`; paths of
+ * memories that are indexed: `tier`, `source.session_id`, `source.agent_id`, `source.user_id`, `metadata.tags`.
  */
-mdna_status mdna_memory_list(struct mdna_vault *vault,
-                             const char *filter_json,
-                             struct mdna_cursor **out);
+mdna_status mdna_memory_list(struct mdna_vault *vault, const char *filter_json, struct mdna_cursor **out);
 
 /**
  * Memories that hold a text, without regard to case, in their text or in keys and values of structured content: newest
@@ -1329,8 +1322,9 @@ mdna_status mdna_memory_search(struct mdna_vault *vault,
                                struct mdna_cursor **out);
 
 /**
- * Changes a memory: `update_json` is an object with `content` (text or an object) or `metadata` (an object whose members are set;
- * null removes one), or both. `out_json` gets the memory, to be freed with `mdna_string_free()`, and may be NULL.
+ * Changes a memory: `update_json` is an object with `content` (text or an object) or `metadata` (an object whose
+ * members are set; null removes one), or both. `out_json` gets the memory, to be freed with `mdna_string_free()`, and
+ * may be NULL.
  *
  * Fails with `MDNA_NOT_FOUND`, `MDNA_SCHEMA`, and with `MDNA_INVALID_ARGUMENT` for other members.
  */
@@ -1340,8 +1334,8 @@ mdna_status mdna_memory_update(struct mdna_vault *vault,
                                struct mdna_string *out_json);
 
 /**
- * Moves a memory to another tier: `"short_term"`, `"long_term"` or `"episodic"`. `out_json` gets the memory, to be freed with
- * `mdna_string_free()`, and may be NULL.
+ * Moves a memory to another tier: `"short_term"`, `"long_term"` or `"episodic"`. `out_json` gets the memory, to be
+ * freed with `mdna_string_free()`, and may be NULL.
  *
  * Fails with `MDNA_NOT_FOUND`, and with `MDNA_INVALID_ARGUMENT` for another name.
  */
@@ -1351,23 +1345,20 @@ mdna_status mdna_memory_promote(struct mdna_vault *vault,
                                 struct mdna_string *out_json);
 
 /**
- * Marks a memory as archived, with the time. `out_json` gets the memory, to be freed with `mdna_string_free()`, and may be NULL.
+ * Marks a memory as archived, with the time. `out_json` gets the memory, to be freed with `mdna_string_free()`, and
+ * may be NULL.
  *
  * Fails with `MDNA_NOT_FOUND`, and with `MDNA_WRONG_STATE` when it is archived.
  */
-mdna_status mdna_memory_archive(struct mdna_vault *vault,
-                                const char *id,
-                                struct mdna_string *out_json);
+mdna_status mdna_memory_archive(struct mdna_vault *vault, const char *id, struct mdna_string *out_json);
 
 /**
- * Counts an access to a memory: `metadata.access_count` goes up by one, and `metadata.last_accessed` becomes now. `out_json` gets the
- * memory, to be freed with `mdna_string_free()`, and may be NULL.
+ * Counts an access to a memory: `metadata.access_count` goes up by one, and `metadata.last_accessed` becomes now.
+ * `out_json` gets the memory, to be freed with `mdna_string_free()`, and may be NULL.
  *
  * Fails with `MDNA_NOT_FOUND`.
  */
-mdna_status mdna_memory_count_access(struct mdna_vault *vault,
-                                     const char *id,
-                                     struct mdna_string *out_json);
+mdna_status mdna_memory_count_access(struct mdna_vault *vault, const char *id, struct mdna_string *out_json);
 
 /**
  * Deletes a memory; its history stays.
@@ -1377,14 +1368,12 @@ mdna_status mdna_memory_count_access(struct mdna_vault *vault,
 mdna_status mdna_memory_delete(struct mdna_vault *vault, const char *id);
 
 /**
- * Stores a version of an agent's DNA: a record as JSON, in which `agent_dna_id` is made from agent and version when it is missing.
- * `out_id` gets its id, to be freed with `mdna_string_free()`, and may be NULL.
+ * Stores a version of an agent's DNA: a record as JSON, in which `agent_dna_id` is made from agent and version when it
+ * is missing. `out_id` gets its id, to be freed with `mdna_string_free()`, and may be NULL.
  *
  * Fails with `MDNA_SCHEMA`, and with `MDNA_EXISTS` when the agent has this version.
  */
-mdna_status mdna_dna_create(struct mdna_vault *vault,
-                            const char *dna_json,
-                            struct mdna_string *out_id);
+mdna_status mdna_dna_create(struct mdna_vault *vault, const char *dna_json, struct mdna_string *out_id);
 
 /**
  * All versions of an agent's DNA, the oldest version first. Free the cursor with `mdna_cursor_free()`.
@@ -1399,29 +1388,25 @@ mdna_status mdna_dna_versions(struct mdna_vault *vault, const char *agent_id, st
 mdna_status mdna_dna_latest(struct mdna_vault *vault, const char *agent_id, struct mdna_string *out_json);
 
 /**
- * The behavioral constraints of the latest version of an agent's DNA, as a JSON list of texts, empty when the agent has no DNA. Free
- * it with `mdna_string_free()`.
+ * The behavioral constraints of the latest version of an agent's DNA, as a JSON list of texts, empty when the agent
+ * has no DNA. Free it with `mdna_string_free()`.
  */
-mdna_status mdna_dna_constraints(struct mdna_vault *vault,
-                                 const char *agent_id,
-                                 struct mdna_string *out_json);
+mdna_status mdna_dna_constraints(struct mdna_vault *vault, const char *agent_id, struct mdna_string *out_json);
 
 /**
- * Records a reflection: an object with `agent_id`, `reflection_type` (`"decision"`, `"capability"`, `"alignment"`, `"performance"`,
- * `"state"` or `"meta"`), `observation`, and perhaps `context` (an object), `evaluation`, `insights` and `actions_taken` (lists of
- * texts) and `metadata`. Its id and time are made. `out_json` gets the record, to be freed with `mdna_string_free()`, and may be
- * NULL.
+ * Records a reflection: an object with `agent_id`, `reflection_type` (`"decision"`, `"capability"`, `"alignment"`,
+ * `"performance"`, `"state"` or `"meta"`), `observation`, and perhaps `context` (an object), `evaluation`, `insights`
+ * and `actions_taken` (lists of texts) and `metadata`. Its id and time are made. `out_json` gets the record, to be
+ * freed with `mdna_string_free()`, and may be NULL.
  *
  * Fails with `MDNA_INVALID_ARGUMENT` and `MDNA_SCHEMA`, which say what is wrong.
  */
-mdna_status mdna_reflection_add(struct mdna_vault *vault,
-                                const char *reflection_json,
-                                struct mdna_string *out_json);
+mdna_status mdna_reflection_add(struct mdna_vault *vault, const char *reflection_json, struct mdna_string *out_json);
 
 /**
- * Records a decision, and checks which constraints of the agent's DNA were considered. `constraints_json` is a list of texts and may be
- * NULL; `context_json` is an object and may be NULL. `out_json` gets the record, to be freed with `mdna_string_free()`, and may be
- * NULL.
+ * Records a decision, and checks which constraints of the agent's DNA were considered. `constraints_json` is a list of
+ * texts and may be NULL; `context_json` is an object and may be NULL. `out_json` gets the record, to be freed with
+ * `mdna_string_free()`, and may be NULL.
  *
  * Fails with `MDNA_SCHEMA`.
  */
@@ -1434,8 +1419,8 @@ mdna_status mdna_reflection_decision(struct mdna_vault *vault,
                                      struct mdna_string *out_json);
 
 /**
- * Records the use of a capability. `notes` may be NULL. `out_json` gets the record, to be freed with `mdna_string_free()`, and may be
- * NULL.
+ * Records the use of a capability. `notes` may be NULL. `out_json` gets the record, to be freed with
+ * `mdna_string_free()`, and may be NULL.
  *
  * Fails with `MDNA_SCHEMA`.
  */
@@ -1448,7 +1433,8 @@ mdna_status mdna_reflection_capability(struct mdna_vault *vault,
                                        struct mdna_string *out_json);
 
 /**
- * Records the state an agent is in, an object, with what it sees in it: `observations_json`, a list of texts, may be NULL. `out_json` gets the record, to be freed with `mdna_string_free()`, and may be NULL.
+ * Records the state an agent is in, an object, with what it sees in it: `observations_json`, a list of texts, may be
+ * NULL. `out_json` gets the record, to be freed with `mdna_string_free()`, and may be NULL.
  *
  * Fails with `MDNA_INVALID_ARGUMENT` when the state is not an object, and with `MDNA_SCHEMA`.
  */
@@ -1459,8 +1445,8 @@ mdna_status mdna_reflection_state(struct mdna_vault *vault,
                                   struct mdna_string *out_json);
 
 /**
- * Records what follows from other reflections, whose ids `reflection_ids_json` lists. `out_json` gets the record, to be freed with
- * `mdna_string_free()`, and may be NULL.
+ * Records what follows from other reflections, whose ids `reflection_ids_json` lists. `out_json` gets the record, to
+ * be freed with `mdna_string_free()`, and may be NULL.
  *
  * Fails with `MDNA_NOT_FOUND` for a reflection that is not there, and with `MDNA_SCHEMA`.
  */
@@ -1471,8 +1457,8 @@ mdna_status mdna_reflection_meta(struct mdna_vault *vault,
                                  struct mdna_string *out_json);
 
 /**
- * Reflections, newest first. `agent_id` may be NULL for those of all agents, `reflection_type` may be NULL for those of all types. Free
- * the cursor with `mdna_cursor_free()`.
+ * Reflections, newest first. `agent_id` may be NULL for those of all agents, `reflection_type` may be NULL for those
+ * of all types. Free the cursor with `mdna_cursor_free()`.
  *
  * Fails with `MDNA_INVALID_ARGUMENT` for another type.
  */
@@ -1482,18 +1468,17 @@ mdna_status mdna_reflection_list(struct mdna_vault *vault,
                                  struct mdna_cursor **out);
 
 /**
- * How an agent's capabilities did: for each one of its latest DNA how often it was used, and with what success, as a JSON object. Free
- * it with `mdna_string_free()`.
+ * How an agent's capabilities did: for each one of its latest DNA how often it was used, and with what success, as a
+ * JSON object. Free it with `mdna_string_free()`.
  *
  * Fails with `MDNA_NOT_FOUND` for an agent without DNA.
  */
-mdna_status mdna_reflection_introspect(struct mdna_vault *vault,
-                                       const char *agent_id,
-                                       struct mdna_string *out_json);
+mdna_status mdna_reflection_introspect(struct mdna_vault *vault, const char *agent_id, struct mdna_string *out_json);
 
 /**
- * Appends an event. `event_type` is one of the protocol's; `payload_json` is an object and may be NULL; `session_id` may be NULL;
- * `timestamp` (RFC 3339) may be NULL, for now. `out_json` gets the event, to be freed with `mdna_string_free()`, and may be NULL.
+ * Appends an event. `event_type` is one of the protocol's; `payload_json` is an object and may be NULL; `session_id`
+ * may be NULL; `timestamp` (RFC 3339) may be NULL, for now. `out_json` gets the event, to be freed with
+ * `mdna_string_free()`, and may be NULL.
  *
  * Fails with `MDNA_SCHEMA`, and with `MDNA_INVALID_ARGUMENT` for a time that is none.
  */
@@ -1506,40 +1491,35 @@ mdna_status mdna_timeline_append(struct mdna_vault *vault,
                                  struct mdna_string *out_json);
 
 /**
- * The events that fit a query, oldest first, appended ones and those that the log tells. `query_json` may be NULL for all; else it is
- * an object with any of `event_type`, `actor`, `session`, `since`, `until` (RFC 3339; at or after the one and before the other) and
- * `limit`. Free the cursor with `mdna_cursor_free()`.
+ * The events that fit a query, oldest first, appended ones and those that the log tells. `query_json` may be NULL for
+ * all; else it is an object with any of `event_type`, `actor`, `session`, `since`, `until` (RFC 3339; at or after the
+ * one and before the other) and `limit`. Free the cursor with `mdna_cursor_free()`.
  *
  * Fails with `MDNA_INVALID_ARGUMENT` for a query that cannot be used.
  */
-mdna_status mdna_timeline_query(struct mdna_vault *vault,
-                                const char *query_json,
-                                struct mdna_cursor **out);
+mdna_status mdna_timeline_query(struct mdna_vault *vault, const char *query_json, struct mdna_cursor **out);
 
 /**
- * The summary of all events: a JSON object with `timeline_id`, `total_events`, `event_types`, `unique_actors`, `first_event` and
- * `last_event`. `timeline_id` may be NULL for the id of the vault. Free it with `mdna_string_free()`.
- */
-mdna_status mdna_timeline_summary(struct mdna_vault *vault,
-                                  const char *timeline_id,
-                                  struct mdna_string *out_json);
-
-/**
- * The days that have events, as a JSON list of texts such as `"2025-03-01"`, in order. Free it with `mdna_string_free()`.
- */
-mdna_status mdna_timeline_days(struct mdna_vault *vault,
-                               struct mdna_string *out_json);
-
-/**
- * The chain that a master citation stands in: a JSON object with `records`, from the first predecessor to the last successor that
- * is in the vault, and `missing_predecessor` and `missing_successor`, ids at which the chain leaves the vault, or null. Free it with
+ * The summary of all events: a JSON object with `timeline_id`, `total_events`, `event_types`, `unique_actors`,
+ * `first_event` and `last_event`. `timeline_id` may be NULL for the id of the vault. Free it with
  * `mdna_string_free()`.
+ */
+mdna_status mdna_timeline_summary(struct mdna_vault *vault, const char *timeline_id, struct mdna_string *out_json);
+
+/**
+ * The days that have events, as a JSON list of texts such as `"2025-03-01"`, in order. Free it with
+ * `mdna_string_free()`.
+ */
+mdna_status mdna_timeline_days(struct mdna_vault *vault, struct mdna_string *out_json);
+
+/**
+ * The chain that a master citation stands in: a JSON object with `records`, from the first predecessor to the last
+ * successor that is in the vault, and `missing_predecessor` and `missing_successor`, ids at which the chain leaves the
+ * vault, or null. Free it with `mdna_string_free()`.
  *
  * Fails with `MDNA_NOT_FOUND`.
  */
-mdna_status mdna_citation_chain(struct mdna_vault *vault,
-                                const char *citation_id,
-                                struct mdna_string *out_json);
+mdna_status mdna_citation_chain(struct mdna_vault *vault, const char *citation_id, struct mdna_string *out_json);
 
 /**
  * The chain that a glyphtrail entry stands in. See `mdna_citation_chain()`.
@@ -1547,19 +1527,18 @@ mdna_status mdna_citation_chain(struct mdna_vault *vault,
 mdna_status mdna_glyph_chain(struct mdna_vault *vault, const char *glyph_id, struct mdna_string *out_json);
 
 /**
- * Takes a snapshot of the vault as it is now. It costs the same in a vault of any size, and it is durable, as all that it pins,
- * when this returns. `snapshot_id` may be NULL: then one is made. `out_id` gets the id, to be freed with `mdna_string_free()`, and
- * may be NULL.
+ * Takes a snapshot of the vault as it is now. It costs the same in a vault of any size, and it is durable, as all that
+ * it pins, when this returns. `snapshot_id` may be NULL: then one is made. `out_id` gets the id, to be freed with
+ * `mdna_string_free()`, and may be NULL.
  *
- * Fails with `MDNA_EXISTS` for an id that is taken, and with `MDNA_INVALID_ID` or `MDNA_SCHEMA` for one that cannot be an id.
+ * Fails with `MDNA_EXISTS` for an id that is taken, and with `MDNA_INVALID_ID` or `MDNA_SCHEMA` for one that cannot be
+ * an id.
  */
-mdna_status mdna_snapshot_create(struct mdna_vault *vault,
-                                 const char *snapshot_id,
-                                 struct mdna_string *out_id);
+mdna_status mdna_snapshot_create(struct mdna_vault *vault, const char *snapshot_id, struct mdna_string *out_id);
 
 /**
- * Takes a snapshot whose file embeds the records when `full` is true, with metadata: an object. `snapshot_id` may be NULL,
- * `metadata_json` may be NULL, `out_id` may be NULL. See `mdna_snapshot_create()`.
+ * Takes a snapshot whose file embeds the records when `full` is true, with metadata: an object. `snapshot_id` may be
+ * NULL, `metadata_json` may be NULL, `out_id` may be NULL. See `mdna_snapshot_create()`.
  */
 mdna_status mdna_snapshot_create_with(struct mdna_vault *vault,
                                       const char *snapshot_id,
@@ -1568,14 +1547,12 @@ mdna_status mdna_snapshot_create_with(struct mdna_vault *vault,
                                       struct mdna_string *out_id);
 
 /**
- * A snapshot, as JSON: `snapshot_id`, `timestamp`, `sequence`, `tree_size`, `root`, `full`, `version`, `metadata`. Free it with
- * `mdna_string_free()`.
+ * A snapshot, as JSON: `snapshot_id`, `timestamp`, `sequence`, `tree_size`, `root`, `full`, `version`, `metadata`.
+ * Free it with `mdna_string_free()`.
  *
  * Fails with `MDNA_NOT_FOUND`.
  */
-mdna_status mdna_snapshot_get(struct mdna_vault *vault,
-                              const char *snapshot_id,
-                              struct mdna_string *out_json);
+mdna_status mdna_snapshot_get(struct mdna_vault *vault, const char *snapshot_id, struct mdna_string *out_json);
 
 /**
  * All snapshots, oldest first. Free the cursor with `mdna_cursor_free()`.
@@ -1597,8 +1574,8 @@ mdna_status mdna_snapshot_delete(struct mdna_vault *vault, const char *snapshot_
 mdna_status mdna_snapshot_view(struct mdna_vault *vault, const char *snapshot_id, struct mdna_view **out);
 
 /**
- * The file of a snapshot, which the protocol's other implementations load: always the same bytes. `format` is a `mdna_format`. Free
- * it with `mdna_string_free()`.
+ * The file of a snapshot, which the protocol's other implementations load: always the same bytes. `format` is a
+ * `mdna_format`. Free it with `mdna_string_free()`.
  *
  * Fails with `MDNA_NOT_FOUND`.
  */
@@ -1608,10 +1585,10 @@ mdna_status mdna_snapshot_render(struct mdna_vault *vault,
                                  struct mdna_string *out_text);
 
 /**
- * Brings the present to a snapshot, by new changes on the log: nothing of the history is lost. `progress` may be NULL and `user_data`
- * may be NULL; what `progress` returns is not looked at, for a restore is finished once it began, after a crash by whoever opens the
- * vault next. `out_json` gets an object with `sequence`, `put_back` and `deleted`, to be freed with `mdna_string_free()`, and
- * may be NULL.
+ * Brings the present to a snapshot, by new changes on the log: nothing of the history is lost. `progress` may be NULL
+ * and `user_data` may be NULL; what `progress` returns is not looked at, for a restore is finished once it began,
+ * after a crash by whoever opens the vault next. `out_json` gets an object with `sequence`, `put_back` and `deleted`,
+ * to be freed with `mdna_string_free()`, and may be NULL.
  *
  * Fails with `MDNA_NOT_FOUND`.
  */
@@ -1622,24 +1599,20 @@ mdna_status mdna_snapshot_restore(struct mdna_vault *vault,
                                   struct mdna_string *out_json);
 
 /**
- * Reads a snapshot file, of the vault or a foreign one, in JSON or YAML, and verifies its checksum. Nothing is stored. One without a
- * checksum is refused unless `allow_unverified` is true. Free the JSON object with `mdna_string_free()`.
+ * Reads a snapshot file, of the vault or a foreign one, in JSON or YAML, and verifies its checksum. Nothing is stored.
+ * One without a checksum is refused unless `allow_unverified` is true. Free the JSON object with `mdna_string_free()`.
  *
  * Fails with `MDNA_CHECKSUM_MISMATCH`, `MDNA_UNVERIFIED`, `MDNA_DOCUMENT` and `MDNA_IO`.
  */
-mdna_status mdna_snapshot_load(const char *path,
-                               bool allow_unverified,
-                               struct mdna_string *out_json);
+mdna_status mdna_snapshot_load(const char *path, bool allow_unverified, struct mdna_string *out_json);
 
 /**
  * The vault as it was at a sequence of the log. Free the view with `mdna_view_free()`.
  *
- * Fails with `MDNA_INVALID_ARGUMENT` for a sequence beyond the end of the log, and with `MDNA_PRUNED` for one below the horizon of a
- * prune that no snapshot pins.
+ * Fails with `MDNA_INVALID_ARGUMENT` for a sequence beyond the end of the log, and with `MDNA_PRUNED` for one below
+ * the horizon of a prune that no snapshot pins.
  */
-mdna_status mdna_vault_at(struct mdna_vault *vault,
-                          uint64_t sequence,
-                          struct mdna_view **out);
+mdna_status mdna_vault_at(struct mdna_vault *vault, uint64_t sequence, struct mdna_view **out);
 
 /**
  * Frees a view. `view` may be NULL.
@@ -1674,18 +1647,16 @@ mdna_status mdna_view_timeline(struct mdna_view *view, const char *query_json, s
 mdna_status mdna_view_timeline_summary(struct mdna_view *view, const char *timeline_id, struct mdna_string *out_json);
 
 /**
- * The records that differ between two views: JSON objects with `difference` (`"added"`, `"removed"`, `"changed"`), `collection` and
- * `id`. Free the cursor with `mdna_cursor_free()`.
+ * The records that differ between two views: JSON objects with `difference` (`"added"`, `"removed"`, `"changed"`),
+ * `collection` and `id`. Free the cursor with `mdna_cursor_free()`.
  *
  * Fails with `MDNA_INVALID_ARGUMENT` for views of two vaults.
  */
-mdna_status mdna_view_diff(struct mdna_view *first,
-                           struct mdna_view *second,
-                           struct mdna_cursor **out);
+mdna_status mdna_view_diff(struct mdna_view *first, struct mdna_view *second, struct mdna_cursor **out);
 
 /**
- * Writes what a view shows as a store folder of the protocol. See `mdna_export_store()`. `progress` may be NULL, `user_data` may be
- * NULL, `out_json` may be NULL.
+ * Writes what a view shows as a store folder of the protocol. See `mdna_export_store()`. `progress` may be NULL,
+ * `user_data` may be NULL, `out_json` may be NULL.
  */
 mdna_status mdna_view_export(struct mdna_view *view,
                              const char *dir,
@@ -1694,9 +1665,9 @@ mdna_status mdna_view_export(struct mdna_view *view,
                              struct mdna_string *out_json);
 
 /**
- * Calls `callback` for every change of a vault from the log entry `from` on, or from now on when `from` is 0. A program that keeps the
- * sequence of the last change that it has acted on misses none when it begins at the next one. `user_data` may be NULL; it is used
- * on a thread of the library. End the watch with `mdna_watch_free()`.
+ * Calls `callback` for every change of a vault from the log entry `from` on, or from now on when `from` is 0. A
+ * program that keeps the sequence of the last change that it has acted on misses none when it begins at the next one.
+ * `user_data` may be NULL; it is used on a thread of the library. End the watch with `mdna_watch_free()`.
  *
  * Fails with `MDNA_NULL_POINTER` when `callback` is NULL.
  */
@@ -1707,22 +1678,22 @@ mdna_status mdna_watch_start(struct mdna_vault *vault,
                              struct mdna_watch **out);
 
 /**
- * Ends a watch. When this returns, its callback does not run and will not be called again; inside the callback itself it returns at
- * once, and the call that is running is the last one. `watch` may be NULL.
+ * Ends a watch. When this returns, its callback does not run and will not be called again; inside the callback itself
+ * it returns at once, and the call that is running is the last one. `watch` may be NULL.
  */
 void mdna_watch_free(struct mdna_watch *watch);
 
 /**
- * Checks everything that is stored: every record against its checksum and schema, heads and indexes against the versions, the log
- * against its Merkle root. Damage is no failure, but in the report, a JSON object with `clean`, `vault_id`, `entries`, `versions`,
- * `root`, `fault_count`, `faults` (each with `subject`, `problem`, `derived`) and `lenient`. Free it with `mdna_string_free()`.
+ * Checks everything that is stored: every record against its checksum and schema, heads and indexes against the
+ * versions, the log against its Merkle root. Damage is no failure, but in the report, a JSON object with `clean`,
+ * `vault_id`, `entries`, `versions`, `root`, `fault_count`, `faults` (each with `subject`, `problem`, `derived`) and
+ * `lenient`. Free it with `mdna_string_free()`.
  */
-mdna_status mdna_vault_verify(struct mdna_vault *vault,
-                              struct mdna_string *out_report_json);
+mdna_status mdna_vault_verify(struct mdna_vault *vault, struct mdna_string *out_report_json);
 
 /**
- * As `mdna_vault_verify()`; `progress` is told how far it is, and what it returns is not looked at. `progress` may be NULL, and
- * `user_data` may be NULL.
+ * As `mdna_vault_verify()`; `progress` is told how far it is, and what it returns is not looked at. `progress` may be
+ * NULL, and `user_data` may be NULL.
  */
 mdna_status mdna_vault_verify_with(struct mdna_vault *vault,
                                    mdna_progress_fn progress,
@@ -1730,8 +1701,8 @@ mdna_status mdna_vault_verify_with(struct mdna_vault *vault,
                                    struct mdna_string *out_report_json);
 
 /**
- * Verifies the vault in the directory `path` without changing anything there, also one that is too damaged to be opened. `options`
- * may be NULL. See `mdna_vault_verify_with()`. `progress` may be NULL, and `user_data` may be NULL.
+ * Verifies the vault in the directory `path` without changing anything there, also one that is too damaged to be
+ * opened. `options` may be NULL. See `mdna_vault_verify_with()`. `progress` may be NULL, and `user_data` may be NULL.
  *
  * Fails with `MDNA_NOT_A_VAULT` and `MDNA_LOCKED`.
  */
@@ -1742,9 +1713,9 @@ mdna_status mdna_verify_path(const char *path,
                              struct mdna_string *out_report_json);
 
 /**
- * Makes what is derived (heads, indexes, Merkle tiles) again from the log and the versions, in the vault in the directory `path`, which
- * nobody may have open, and verifies it. `options` may be NULL. See `mdna_vault_verify_with()`. `progress` may be NULL, and
- * `user_data` may be NULL.
+ * Makes what is derived (heads, indexes, Merkle tiles) again from the log and the versions, in the vault in the
+ * directory `path`, which nobody may have open, and verifies it. `options` may be NULL. See
+ * `mdna_vault_verify_with()`. `progress` may be NULL, and `user_data` may be NULL.
  *
  * Fails with `MDNA_CORRUPT` when log or versions themselves are damaged, and with `MDNA_LOCKED`.
  */
@@ -1755,12 +1726,14 @@ mdna_status mdna_repair_path(const char *path,
                              struct mdna_string *out_report_json);
 
 /**
- * Imports a store folder of the protocol's other implementations, or one that `mdna_export_store()` wrote: all of it or, after a failure,
- * nothing. Records that cannot be taken do not fail it, but are named in the report; with `lenient` also records are taken that break
- * their schema, marked so that a verification shows them. `progress` may be NULL and `user_data` may be NULL. `out_report_json`
- * gets the report, to be freed with `mdna_string_free()`, and may be NULL.
+ * Imports a store folder of the protocol's other implementations, or one that `mdna_export_store()` wrote: all of it
+ * or, after a failure, nothing. Records that cannot be taken do not fail it, but are named in the report; with
+ * `lenient` also records are taken that break their schema, marked so that a verification shows them. `progress` may
+ * be NULL and `user_data` may be NULL. `out_report_json` gets the report, to be freed with `mdna_string_free()`, and
+ * may be NULL.
  *
- * Fails with `MDNA_INVALID_ARGUMENT` when the folder holds nothing to import, with `MDNA_IO`, `MDNA_DOCUMENT` and `MDNA_CANCELLED`.
+ * Fails with `MDNA_INVALID_ARGUMENT` when the folder holds nothing to import, with `MDNA_IO`, `MDNA_DOCUMENT` and
+ * `MDNA_CANCELLED`.
  */
 mdna_status mdna_import_store(struct mdna_vault *vault,
                               const char *dir,
@@ -1770,8 +1743,8 @@ mdna_status mdna_import_store(struct mdna_vault *vault,
                               struct mdna_string *out_report_json);
 
 /**
- * Imports the events of a timeline file. Events whose id is there are skipped. `progress` may be NULL, `user_data` may be NULL,
- * `out_report_json` may be NULL. See `mdna_import_store()`.
+ * Imports the events of a timeline file. Events whose id is there are skipped. `progress` may be NULL, `user_data` may
+ * be NULL, `out_report_json` may be NULL. See `mdna_import_store()`.
  */
 mdna_status mdna_import_timeline(struct mdna_vault *vault,
                                  const char *file,
@@ -1781,12 +1754,12 @@ mdna_status mdna_import_timeline(struct mdna_vault *vault,
                                  struct mdna_string *out_report_json);
 
 /**
- * Imports a backup of the reference: `NAME.tar.gz` or `NAME.tar.gz.enc`, with `NAME_metadata.json` beside it. `passphrase` may be NULL
- * for one that is not encrypted. `progress` may be NULL, `user_data` may be NULL, `out_report_json` may be NULL. See
- * `mdna_import_store()`.
+ * Imports a backup of the reference: `NAME.tar.gz` or `NAME.tar.gz.enc`, with `NAME_metadata.json` beside it.
+ * `passphrase` may be NULL for one that is not encrypted. `progress` may be NULL, `user_data` may be NULL,
+ * `out_report_json` may be NULL. See `mdna_import_store()`.
  *
- * Fails with `MDNA_INVALID_ARGUMENT` when it is encrypted and no passphrase is given, and with `MDNA_DOCUMENT` when the passphrase is
- * wrong or the file is damaged.
+ * Fails with `MDNA_INVALID_ARGUMENT` when it is encrypted and no passphrase is given, and with `MDNA_DOCUMENT` when
+ * the passphrase is wrong or the file is damaged.
  */
 mdna_status mdna_import_backup(struct mdna_vault *vault,
                                const char *file,
@@ -1797,9 +1770,10 @@ mdna_status mdna_import_backup(struct mdna_vault *vault,
                                struct mdna_string *out_report_json);
 
 /**
- * Writes the vault as a store folder of the protocol, one state of it also while others write. `dir` must be new or empty; it appears
- * with all its files on disk, or not at all. `progress` may be NULL and `user_data` may be NULL. `out_json` gets an object with
- * `sequence`, `collections` and `lenient`, to be freed with `mdna_string_free()`, and may be NULL.
+ * Writes the vault as a store folder of the protocol, one state of it also while others write. `dir` must be new or
+ * empty; it appears with all its files on disk, or not at all. `progress` may be NULL and `user_data` may be NULL.
+ * `out_json` gets an object with `sequence`, `collections` and `lenient`, to be freed with `mdna_string_free()`, and
+ * may be NULL.
  *
  * Fails with `MDNA_INVALID_ARGUMENT` when `dir` is not new or empty, with `MDNA_IO` and `MDNA_CANCELLED`.
  */
@@ -1810,9 +1784,9 @@ mdna_status mdna_export_store(struct mdna_vault *vault,
                               struct mdna_string *out_json);
 
 /**
- * Writes the events that fit a query into a timeline file. An older file of this name is replaced once the new one is complete.
- * `query_json` may be NULL; see `mdna_timeline_query()`. `progress` may be NULL and `user_data` may be NULL. `out_count` gets the
- * number of events, and may be NULL.
+ * Writes the events that fit a query into a timeline file. An older file of this name is replaced once the new one is
+ * complete. `query_json` may be NULL; see `mdna_timeline_query()`. `progress` may be NULL and `user_data` may be NULL.
+ * `out_count` gets the number of events, and may be NULL.
  *
  * Fails with `MDNA_INVALID_ARGUMENT`, `MDNA_IO` and `MDNA_CANCELLED`; then there is no new file.
  */
@@ -1824,13 +1798,12 @@ mdna_status mdna_export_timeline(struct mdna_vault *vault,
                                  uint64_t *out_count);
 
 /**
- * The canonical JSON of `len` bytes of JSON at `json`, of which a checksum is the SHA-256. Free it with `mdna_string_free()`.
+ * The canonical JSON of `len` bytes of JSON at `json`, of which a checksum is the SHA-256. Free it with
+ * `mdna_string_free()`.
  *
  * Fails with `MDNA_JSON`.
  */
-mdna_status mdna_json_canonical(const char *json,
-                                size_t len,
-                                struct mdna_string *out_json);
+mdna_status mdna_json_canonical(const char *json, size_t len, struct mdna_string *out_json);
 
 /**
  * The protocol checksum of `len` bytes of JSON at `json`: 64 hex digits, to be freed with `mdna_string_free()`.
@@ -1840,12 +1813,10 @@ mdna_status mdna_json_canonical(const char *json,
 mdna_status mdna_json_checksum(const char *json, size_t len, struct mdna_string *out_hex);
 
 /**
- * The SHA-256 of `len` bytes at `data`, as files are checksummed: 64 hex digits, to be freed with `mdna_string_free()`. `data` may be
- * NULL when `len` is 0.
+ * The SHA-256 of `len` bytes at `data`, as files are checksummed: 64 hex digits, to be freed with
+ * `mdna_string_free()`. `data` may be NULL when `len` is 0.
  */
-mdna_status mdna_bytes_checksum(const uint8_t *data,
-                                size_t len,
-                                struct mdna_string *out_hex);
+mdna_status mdna_bytes_checksum(const uint8_t *data, size_t len, struct mdna_string *out_hex);
 
 /**
  * Whether a record fits the schema of its collection; nothing is stored.
@@ -1862,9 +1833,9 @@ mdna_status mdna_record_check(const char *collection, const char *record_json);
 mdna_status mdna_schema_text(const char *collection, struct mdna_string *out_json);
 
 /**
- * Makes a repository in the folder `path`, which must be new or empty, and opens it. `secret` opens it from then on; NULL makes a
- * repository that hides nothing (`secret` may be NULL). `label`, the name of its first key slot, may be NULL. `cost` may be NULL,
- * for what is recommended. Free the handle with `mdna_repository_close()`.
+ * Makes a repository in the folder `path`, which must be new or empty, and opens it. `secret` opens it from then on;
+ * NULL makes a repository that hides nothing (`secret` may be NULL). `label`, the name of its first key slot, may be
+ * NULL. `cost` may be NULL, for what is recommended. Free the handle with `mdna_repository_close()`.
  *
  * Fails with `MDNA_OCCUPIED`, with `MDNA_INVALID_ARGUMENT` for an empty secret, and with `MDNA_IO`.
  */
@@ -1878,12 +1849,10 @@ mdna_status mdna_repository_init(const char *path,
  * Opens the repository in the folder `path`. `secret` may be NULL for one that hides nothing. Free the handle with
  * `mdna_repository_close()`.
  *
- * Fails with `MDNA_NOT_A_REPOSITORY`, `MDNA_WRONG_SECRET`, `MDNA_SECRET_NEEDED`, `MDNA_NO_KEY_SLOT`, `MDNA_DAMAGED_KEY_SLOT`,
- * `MDNA_HOSTILE_KEY_SLOT` and `MDNA_NEWER_FORMAT`.
+ * Fails with `MDNA_NOT_A_REPOSITORY`, `MDNA_WRONG_SECRET`, `MDNA_SECRET_NEEDED`, `MDNA_NO_KEY_SLOT`,
+ * `MDNA_DAMAGED_KEY_SLOT`, `MDNA_HOSTILE_KEY_SLOT` and `MDNA_NEWER_FORMAT`.
  */
-mdna_status mdna_repository_open(const char *path,
-                                 const struct mdna_secret *secret,
-                                 struct mdna_repository **out);
+mdna_status mdna_repository_open(const char *path, const struct mdna_secret *secret, struct mdna_repository **out);
 
 /**
  * Closes a repository and wipes its keys from memory. `repository` may be NULL.
@@ -1897,13 +1866,14 @@ void mdna_repository_close(struct mdna_repository *repository);
 mdna_status mdna_repository_describe(struct mdna_repository *repository, struct mdna_string *out_json);
 
 /**
- * Makes a backup of a vault as it is now, while others use it; only what the repository does not have is stored. `label` may be NULL.
- * With `dry_run` nothing is stored. With `accept_older` it goes on when the repository is older than the vault knows. `progress` may
- * be NULL and `user_data` may be NULL. `out_json` gets an object with `name` (null after a dry run), `sequence`, `root`, `bytes`,
- * `read`, `new_blobs`, `new_bytes`, `known_blobs`, `written`, to be freed with `mdna_string_free()`, and may be NULL.
+ * Makes a backup of a vault as it is now, while others use it; only what the repository does not have is stored.
+ * `label` may be NULL. With `dry_run` nothing is stored. With `accept_older` it goes on when the repository is older
+ * than the vault knows. `progress` may be NULL and `user_data` may be NULL. `out_json` gets an object with `name`
+ * (null after a dry run), `sequence`, `root`, `bytes`, `read`, `new_blobs`, `new_bytes`, `known_blobs`, `written`, to
+ * be freed with `mdna_string_free()`, and may be NULL.
  *
- * Fails with `MDNA_ROLLED_BACK`, `MDNA_LOCKED`, `MDNA_CANCELLED`, `MDNA_NO_SPACE` and `MDNA_IO`. After a failure there is no backup more,
- * and what was stored is made use of by the next one.
+ * Fails with `MDNA_ROLLED_BACK`, `MDNA_LOCKED`, `MDNA_CANCELLED`, `MDNA_NO_SPACE` and `MDNA_IO`. After a failure there
+ * is no backup more, and what was stored is made use of by the next one.
  */
 mdna_status mdna_backup_create(struct mdna_repository *repository,
                                struct mdna_vault *vault,
@@ -1915,21 +1885,22 @@ mdna_status mdna_backup_create(struct mdna_repository *repository,
                                struct mdna_string *out_json);
 
 /**
- * All backups of a repository, oldest first: a JSON object with `backups`, each with `name`, `label`, `created`, `vault_id`, `sequence`,
- * `root`, `bytes`, and `faults`, what is wrong with manifests that cannot be read. Free it with `mdna_string_free()`.
+ * All backups of a repository, oldest first: a JSON object with `backups`, each with `name`, `label`, `created`,
+ * `vault_id`, `sequence`, `root`, `bytes`, and `faults`, what is wrong with manifests that cannot be read. Free it
+ * with `mdna_string_free()`.
  *
  * Fails with `MDNA_IO`.
  */
-mdna_status mdna_backup_list(struct mdna_repository *repository,
-                             struct mdna_string *out_json);
+mdna_status mdna_backup_list(struct mdna_repository *repository, struct mdna_string *out_json);
 
 /**
- * Makes the vault of a backup again in the directory `to`, which must be new or empty, with the same id, log and root. `backup` is
- * `"latest"`, a label, or the beginning of a name. `progress` may be NULL and `user_data` may be NULL. `out_json` gets an object with
- * `name`, `sequence`, `root` and `bytes`, to be freed with `mdna_string_free()`, and may be NULL.
+ * Makes the vault of a backup again in the directory `to`, which must be new or empty, with the same id, log and root.
+ * `backup` is `"latest"`, a label, or the beginning of a name. `progress` may be NULL and `user_data` may be NULL.
+ * `out_json` gets an object with `name`, `sequence`, `root` and `bytes`, to be freed with `mdna_string_free()`, and
+ * may be NULL.
  *
- * Fails with `MDNA_NOT_FOUND`, `MDNA_AMBIGUOUS`, `MDNA_OCCUPIED`, `MDNA_CORRUPT`, `MDNA_BACKUP_MISSING`, `MDNA_CANCELLED` and `MDNA_IO`;
- * then there is no directory `to`.
+ * Fails with `MDNA_NOT_FOUND`, `MDNA_AMBIGUOUS`, `MDNA_OCCUPIED`, `MDNA_CORRUPT`, `MDNA_BACKUP_MISSING`,
+ * `MDNA_CANCELLED` and `MDNA_IO`; then there is no directory `to`.
  */
 mdna_status mdna_backup_restore(struct mdna_repository *repository,
                                 const char *backup,
@@ -1939,9 +1910,10 @@ mdna_status mdna_backup_restore(struct mdna_repository *repository,
                                 struct mdna_string *out_json);
 
 /**
- * Writes a part of a backup as plain files into the directory `to`, which must be new or empty. `part` is the name of a collection, the id
- * of a record, `"artifacts"` or `"artifacts/PATH"`. `progress` may be NULL and `user_data` may be NULL. `out_json` gets an object with
- * `name`, `files` and `left_out`, to be freed with `mdna_string_free()`, and may be NULL.
+ * Writes a part of a backup as plain files into the directory `to`, which must be new or empty. `part` is the name of
+ * a collection, the id of a record, `"artifacts"` or `"artifacts/PATH"`. `progress` may be NULL and `user_data` may be
+ * NULL. `out_json` gets an object with `name`, `files` and `left_out`, to be freed with `mdna_string_free()`, and may
+ * be NULL.
  *
  * Fails as `mdna_backup_restore()`.
  */
@@ -1954,9 +1926,9 @@ mdna_status mdna_backup_extract(struct mdna_repository *repository,
                                 struct mdna_string *out_json);
 
 /**
- * Deletes backups; what only they needed stays until the next prune. `backups_json` is a list of names, labels or beginnings of names.
- * With `dry_run` nothing is deleted. `out_json` gets the list of those that were or would be deleted, to be freed with
- * `mdna_string_free()`, and may be NULL.
+ * Deletes backups; what only they needed stays until the next prune. `backups_json` is a list of names, labels or
+ * beginnings of names. With `dry_run` nothing is deleted. `out_json` gets the list of those that were or would be
+ * deleted, to be freed with `mdna_string_free()`, and may be NULL.
  *
  * Fails with `MDNA_NOT_FOUND` and `MDNA_AMBIGUOUS`; then nothing is deleted.
  */
@@ -1966,8 +1938,8 @@ mdna_status mdna_backup_delete(struct mdna_repository *repository,
                                struct mdna_string *out_json);
 
 /**
- * Deletes the backups of each vault that no rule of `retention` keeps. With `dry_run` nothing is deleted. `out_json` gets the list of those
- * that were or would be deleted, to be freed with `mdna_string_free()`, and may be NULL.
+ * Deletes the backups of each vault that no rule of `retention` keeps. With `dry_run` nothing is deleted. `out_json`
+ * gets the list of those that were or would be deleted, to be freed with `mdna_string_free()`, and may be NULL.
  *
  * Fails with `MDNA_INVALID_ARGUMENT` for a retention without a rule.
  */
@@ -1977,12 +1949,13 @@ mdna_status mdna_backup_forget(struct mdna_repository *repository,
                                struct mdna_string *out_json);
 
 /**
- * Removes what no backup needs any more, `grace_s` seconds after it was first seen to be needed by none; a day (86400) is what is
- * recommended. With `dry_run` nothing is changed. `progress` may be NULL and `user_data` may be NULL. `out_json` gets an object with
- * `removed`, `removed_bytes`, `marked`, `marked_bytes`, `repacked`, `kept_again`, `kept`, `kept_bytes`, to be freed with
- * `mdna_string_free()`, and may be NULL.
+ * Removes what no backup needs any more, `grace_s` seconds after it was first seen to be needed by none; a day (86400)
+ * is what is recommended. With `dry_run` nothing is changed. `progress` may be NULL and `user_data` may be NULL.
+ * `out_json` gets an object with `removed`, `removed_bytes`, `marked`, `marked_bytes`, `repacked`, `kept_again`,
+ * `kept`, `kept_bytes`, to be freed with `mdna_string_free()`, and may be NULL.
  *
- * Fails with `MDNA_LOCKED`, with `MDNA_CORRUPT` when something cannot be read that says what is needed, and with `MDNA_CANCELLED`.
+ * Fails with `MDNA_LOCKED`, with `MDNA_CORRUPT` when something cannot be read that says what is needed, and with
+ * `MDNA_CANCELLED`.
  */
 mdna_status mdna_repository_prune(struct mdna_repository *repository,
                                   bool dry_run,
@@ -1992,10 +1965,11 @@ mdna_status mdna_repository_prune(struct mdna_repository *repository,
                                   struct mdna_string *out_json);
 
 /**
- * Checks a repository: that all files are what was written, and that every backup is whole. `sample_percent` says how many of a hundred
- * packs are read, chosen anew each time; 0 reads all. `vault_path`, the directory of a vault that was backed up here and knows what must be
- * there, may be NULL. `progress` may be NULL and `user_data` may be NULL. Damage is no failure, but in the report: a JSON object with
- * `clean`, `packs`, `read`, `bytes`, `faults` and `backups`. Free it with `mdna_string_free()`.
+ * Checks a repository: that all files are what was written, and that every backup is whole. `sample_percent` says how
+ * many of a hundred packs are read, chosen anew each time; 0 reads all. `vault_path`, the directory of a vault that
+ * was backed up here and knows what must be there, may be NULL. `progress` may be NULL and `user_data` may be NULL.
+ * Damage is no failure, but in the report: a JSON object with `clean`, `packs`, `read`, `bytes`, `faults` and
+ * `backups`. Free it with `mdna_string_free()`.
  *
  * Fails with `MDNA_INVALID_ARGUMENT` for more than 100 percent, `MDNA_CANCELLED` and `MDNA_IO`.
  */
@@ -2007,9 +1981,9 @@ mdna_status mdna_repository_verify(struct mdna_repository *repository,
                                    struct mdna_string *out_report_json);
 
 /**
- * Saves what is whole of a damaged repository. `progress` may be NULL and `user_data` may be NULL. `out_json` gets an object with
- * `removed`, files that could not be read and were removed, and `salvaged`, a number of blobs, to be freed with `mdna_string_free()`,
- * and may be NULL.
+ * Saves what is whole of a damaged repository. `progress` may be NULL and `user_data` may be NULL. `out_json` gets an
+ * object with `removed`, files that could not be read and were removed, and `salvaged`, a number of blobs, to be freed
+ * with `mdna_string_free()`, and may be NULL.
  *
  * Fails with `MDNA_LOCKED`, `MDNA_CANCELLED` and `MDNA_IO`.
  */
@@ -2019,9 +1993,10 @@ mdna_status mdna_repository_repair(struct mdna_repository *repository,
                                    struct mdna_string *out_json);
 
 /**
- * Writes a backup into one sealed file to hand over, which `secret` opens; `secret` may be NULL for one that hides nothing, and `cost` may
- * be NULL. `backup` is as for `mdna_backup_restore()`. `progress` may be NULL and `user_data` may be NULL. `out_json` gets the backup as
- * in `mdna_backup_list()`, to be freed with `mdna_string_free()`, and may be NULL.
+ * Writes a backup into one sealed file to hand over, which `secret` opens; `secret` may be NULL for one that hides
+ * nothing, and `cost` may be NULL. `backup` is as for `mdna_backup_restore()`. `progress` may be NULL and `user_data`
+ * may be NULL. `out_json` gets the backup as in `mdna_backup_list()`, to be freed with `mdna_string_free()`, and may
+ * be NULL.
  *
  * Fails with `MDNA_NOT_FOUND`, `MDNA_AMBIGUOUS`, `MDNA_CORRUPT`, `MDNA_CANCELLED` and `MDNA_IO`.
  */
@@ -2035,9 +2010,9 @@ mdna_status mdna_backup_export(struct mdna_repository *repository,
                                struct mdna_string *out_json);
 
 /**
- * Takes the backups of a sealed file into a repository; those that it has are left out. `secret` opens the file, and may be NULL.
- * `progress` may be NULL and `user_data` may be NULL. `out_json` gets the list of those that were taken, to be freed with
- * `mdna_string_free()`, and may be NULL.
+ * Takes the backups of a sealed file into a repository; those that it has are left out. `secret` opens the file, and
+ * may be NULL. `progress` may be NULL and `user_data` may be NULL. `out_json` gets the list of those that were taken,
+ * to be freed with `mdna_string_free()`, and may be NULL.
  *
  * Fails as `mdna_repository_open()` does, and with `MDNA_CORRUPT`, `MDNA_CANCELLED` and `MDNA_IO`.
  */
@@ -2049,17 +2024,16 @@ mdna_status mdna_backup_import(struct mdna_repository *repository,
                                struct mdna_string *out_json);
 
 /**
- * The key slots of a repository: a JSON object with `slots`, each with `id`, `kind`, `label`, `created`, `memory_kib`, `passes`,
- * `lanes`, and `faults`, what is wrong with those that cannot be read. Free it with `mdna_string_free()`.
+ * The key slots of a repository: a JSON object with `slots`, each with `id`, `kind`, `label`, `created`, `memory_kib`,
+ * `passes`, `lanes`, and `faults`, what is wrong with those that cannot be read. Free it with `mdna_string_free()`.
  *
  * Fails with `MDNA_IO`.
  */
-mdna_status mdna_key_list(struct mdna_repository *repository,
-                          struct mdna_string *out_json);
+mdna_status mdna_key_list(struct mdna_repository *repository, struct mdna_string *out_json);
 
 /**
- * Adds a key slot: whoever has `secret` can read the repository from now on. `label` may be NULL, and `cost` may be NULL. `out_id` gets the
- * name of the slot, to be freed with `mdna_string_free()`, and may be NULL.
+ * Adds a key slot: whoever has `secret` can read the repository from now on. `label` may be NULL, and `cost` may be
+ * NULL. `out_id` gets the name of the slot, to be freed with `mdna_string_free()`, and may be NULL.
  *
  * Fails with `MDNA_INVALID_ARGUMENT` for an empty secret, and with `MDNA_IO`.
  */
@@ -2070,18 +2044,16 @@ mdna_status mdna_key_add(struct mdna_repository *repository,
                          struct mdna_string *out_id);
 
 /**
- * Removes a key slot, by its name or the beginning of it. Whoever had the master key still has it. `out_id` gets the name of the slot,
- * to be freed with `mdna_string_free()`, and may be NULL.
+ * Removes a key slot, by its name or the beginning of it. Whoever had the master key still has it. `out_id` gets the
+ * name of the slot, to be freed with `mdna_string_free()`, and may be NULL.
  *
  * Fails with `MDNA_NOT_FOUND`, `MDNA_AMBIGUOUS`, and with `MDNA_INVALID_ARGUMENT` for the last sound one.
  */
-mdna_status mdna_key_remove(struct mdna_repository *repository,
-                            const char *slot,
-                            struct mdna_string *out_id);
+mdna_status mdna_key_remove(struct mdna_repository *repository, const char *slot, struct mdna_string *out_id);
 
 /**
- * Replaces the key slot that opened the repository by one that `secret` opens. `cost` may be NULL. `out_id` gets the name of the new slot,
- * to be freed with `mdna_string_free()`, and may be NULL.
+ * Replaces the key slot that opened the repository by one that `secret` opens. `cost` may be NULL. `out_id` gets the
+ * name of the new slot, to be freed with `mdna_string_free()`, and may be NULL.
  *
  * Fails as `mdna_key_add()`.
  */
@@ -2091,13 +2063,12 @@ mdna_status mdna_key_change(struct mdna_repository *repository,
                             struct mdna_string *out_id);
 
 /**
- * Which kinds of secrets open the repository in the folder `path`, without opening it: a JSON list of `"open"`, `"passphrase"`,
- * `"key file"`. Free it with `mdna_string_free()`.
+ * Which kinds of secrets open the repository in the folder `path`, without opening it: a JSON list of `"open"`,
+ * `"passphrase"`, `"key file"`. Free it with `mdna_string_free()`.
  *
  * Fails with `MDNA_NOT_A_REPOSITORY`.
  */
-mdna_status mdna_key_kinds(const char *path,
-                           struct mdna_string *out_json);
+mdna_status mdna_key_kinds(const char *path, struct mdna_string *out_json);
 
 /**
  * The content of a new key file. Free it with `mdna_string_free()`, which wipes it.
@@ -2107,11 +2078,11 @@ mdna_status mdna_key_kinds(const char *path,
 mdna_status mdna_key_file_new(struct mdna_string *out_content);
 
 /**
- * Mounts a vault on an empty directory. When this returns, it can be used there; threads of the library serve it until it is unmounted.
- * `options` may be NULL. Free the handle with `mdna_mount_free()`.
+ * Mounts a vault on an empty directory. When this returns, it can be used there; threads of the library serve it until
+ * it is unmounted. `options` may be NULL. Free the handle with `mdna_mount_free()`.
  *
- * Fails with `MDNA_MOUNTPOINT_MISSING`, `MDNA_MOUNTPOINT_NOT_A_DIRECTORY`, `MDNA_MOUNTPOINT_NOT_EMPTY`, `MDNA_ALREADY_MOUNTED`,
- * `MDNA_PERMISSION` and `MDNA_NO_FUSE`.
+ * Fails with `MDNA_MOUNTPOINT_MISSING`, `MDNA_MOUNTPOINT_NOT_A_DIRECTORY`, `MDNA_MOUNTPOINT_NOT_EMPTY`,
+ * `MDNA_ALREADY_MOUNTED`, `MDNA_PERMISSION` and `MDNA_NO_FUSE`.
  */
 mdna_status mdna_mount_start(struct mdna_vault *vault,
                              const char *mountpoint,
@@ -2119,16 +2090,16 @@ mdna_status mdna_mount_start(struct mdna_vault *vault,
                              struct mdna_mount **out);
 
 /**
- * Unmounts a vault. When this returns, it is gone from there, and all that was written is on disk. That it is unmounted already is no
- * failure. The handle is still to be freed.
+ * Unmounts a vault. When this returns, it is gone from there, and all that was written is on disk. That it is
+ * unmounted already is no failure. The handle is still to be freed.
  *
  * Fails with `MDNA_MOUNT_IN_USE` when somebody has files open there; then it is still mounted.
  */
 mdna_status mdna_mount_stop(struct mdna_mount *mount);
 
 /**
- * Waits until somebody unmounts a vault: another thread with `mdna_mount_stop()`, or a person with `mirrordna umount`. When this returns,
- * all that was written is on disk. Another call for the same handle returns at once.
+ * Waits until somebody unmounts a vault: another thread with `mdna_mount_stop()`, or a person with `mirrordna umount`.
+ * When this returns, all that was written is on disk. Another call for the same handle returns at once.
  *
  * Fails when serving the mount failed.
  */

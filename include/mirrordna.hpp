@@ -1,8 +1,9 @@
-// The MirrorDNA vault from C++17: handles that free themselves, exceptions that carry the status, cursors in a range-for. Header only, over
-// mirrordna.h, which says what each function does, which JSON it takes and gives, and how it fails.
+// The MirrorDNA vault from C++17: handles that free themselves, exceptions that carry the status, cursors in a
+// range-for. Header only, over mirrordna.h, which says what each function does, which JSON it takes and gives, and how
+// it fails.
 //
-// Handles can be moved and not copied; one that was moved from is empty. Any number of threads may use a handle at once, but for moving
-// and destroying it. Text goes in as std::string_view and comes out as std::string, both UTF-8.
+// Handles can be moved and not copied; one that was moved from is empty. Any number of threads may use a handle at
+// once, but for moving and destroying it. Text goes in as std::string_view and comes out as std::string, both UTF-8.
 #ifndef MIRRORDNA_HPP
 #define MIRRORDNA_HPP
 
@@ -51,8 +52,8 @@ private:
     std::string subject_;
 };
 
-/// Follows work that takes a while: phase, steps done, steps in all. Returning false stops work that can be stopped; an exception does, too, and
-/// comes out of the call that does the work.
+/// Follows work that takes a while: phase, steps done, steps in all. Returning false stops work that can be stopped; an
+/// exception does, too, and comes out of the call that does the work.
 using Progress = std::function<bool(std::string_view, std::uint64_t, std::uint64_t)>;
 
 /// Text that may be missing.
@@ -241,8 +242,8 @@ private:
     detail::Handle<mdna_view, mdna_view_free> handle_;
 };
 
-/// Calls a function for every change of a vault, on a thread of the library, until it is destroyed. The function gets a status and, when that is
-/// MDNA_OK, a change. An exception that leaves it ends the program.
+/// Calls a function for every change of a vault, on a thread of the library, until it is destroyed. The function gets a
+/// status and, when that is MDNA_OK, a change. An exception that leaves it ends the program.
 class Watch {
 public:
     using Callback = std::function<void(mdna_status, const mdna_change *)>;

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The vault as a directory: what a C program stored is read with the tools of the shell. Arguments: the program `agent` of agent.c, an
-# empty directory to work in, and the command `mirrordna`.
+# The vault as a directory: what a C program stored is read with the tools of the shell. Arguments: the program `agent`
+# of agent.c, an empty directory to work in, and the command `mirrordna`.
 set -euo pipefail
 agent=$1 dir=$2 mirrordna=$3
 

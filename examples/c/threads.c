@@ -1,5 +1,6 @@
 /*
- * Several threads on one handle: writers remember, readers count what is there. Writers that come together share one sync of the disk.
+ * Several threads on one handle: writers remember, readers count what is there. Writers that come together share one
+ * sync of the disk.
  *
  * cc threads.c -pthread $(pkg-config --cflags --libs mirrordna) -o threads && ./threads my-vault
  */

@@ -1,6 +1,6 @@
 /*
- * Prints every change of a vault, whoever makes it: this process, another one, or somebody in a mounted directory. Ends after as many
- * changes as it is told to wait for.
+ * Prints every change of a vault, whoever makes it: this process, another one, or somebody in a mounted directory. Ends
+ * after as many changes as it is told to wait for.
  *
  * cc watch.c $(pkg-config --cflags --libs mirrordna) -o watch && ./watch my-vault 3
  */

@@ -22,9 +22,9 @@ fn to_value(chain: Chain) -> Value {
     ])
 }
 
-/// The chain that a master citation stands in: a JSON object with `records`, from the first predecessor to the last successor that
-/// is in the vault, and `missing_predecessor` and `missing_successor`, ids at which the chain leaves the vault, or null. Free it with
-/// `mdna_string_free()`.
+/// The chain that a master citation stands in: a JSON object with `records`, from the first predecessor to the last
+/// successor that is in the vault, and `missing_predecessor` and `missing_successor`, ids at which the chain leaves the
+/// vault, or null. Free it with `mdna_string_free()`.
 ///
 /// Fails with `MDNA_NOT_FOUND`.
 #[unsafe(no_mangle)]

@@ -14,8 +14,8 @@ use crate::string::mdna_string;
 
 type Items = Box<dyn Iterator<Item = Result<Vec<u8>>> + Send>;
 
-/// Results that are read one by one, page by page from the vault, so that their number does not matter. Threads that share a
-/// cursor get each result once. It keeps the vault open, and is freed with `mdna_cursor_free()`.
+/// Results that are read one by one, page by page from the vault, so that their number does not matter. Threads that
+/// share a cursor get each result once. It keeps the vault open, and is freed with `mdna_cursor_free()`.
 pub struct mdna_cursor {
     state: State,
     /// None at the end.

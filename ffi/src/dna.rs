@@ -13,8 +13,8 @@ use crate::status::mdna_status;
 use crate::string::mdna_string;
 use crate::vault::mdna_vault;
 
-/// Stores a version of an agent's DNA: a record as JSON, in which `agent_dna_id` is made from agent and version when it is missing.
-/// `out_id` gets its id, to be freed with `mdna_string_free()`, and may be NULL.
+/// Stores a version of an agent's DNA: a record as JSON, in which `agent_dna_id` is made from agent and version when it
+/// is missing. `out_id` gets its id, to be freed with `mdna_string_free()`, and may be NULL.
 ///
 /// Fails with `MDNA_SCHEMA`, and with `MDNA_EXISTS` when the agent has this version.
 #[unsafe(no_mangle)]
@@ -67,8 +67,8 @@ pub unsafe extern "C" fn mdna_dna_latest(
     })
 }
 
-/// The behavioral constraints of the latest version of an agent's DNA, as a JSON list of texts, empty when the agent has no DNA. Free
-/// it with `mdna_string_free()`.
+/// The behavioral constraints of the latest version of an agent's DNA, as a JSON list of texts, empty when the agent
+/// has no DNA. Free it with `mdna_string_free()`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mdna_dna_constraints(
     vault: *mut mdna_vault,

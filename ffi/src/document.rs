@@ -10,7 +10,8 @@ use crate::output::out;
 use crate::status::mdna_status;
 use crate::string::mdna_string;
 
-/// The canonical JSON of `len` bytes of JSON at `json`, of which a checksum is the SHA-256. Free it with `mdna_string_free()`.
+/// The canonical JSON of `len` bytes of JSON at `json`, of which a checksum is the SHA-256. Free it with
+/// `mdna_string_free()`.
 ///
 /// Fails with `MDNA_JSON`.
 #[unsafe(no_mangle)]
@@ -43,8 +44,8 @@ pub unsafe extern "C" fn mdna_json_checksum(json: *const c_char, len: usize, out
     })
 }
 
-/// The SHA-256 of `len` bytes at `data`, as files are checksummed: 64 hex digits, to be freed with `mdna_string_free()`. `data` may be
-/// NULL when `len` is 0.
+/// The SHA-256 of `len` bytes at `data`, as files are checksummed: 64 hex digits, to be freed with
+/// `mdna_string_free()`. `data` may be NULL when `len` is 0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mdna_bytes_checksum(data: *const u8, len: usize, out_hex: *mut mdna_string) -> mdna_status {
     // SAFETY: the caller keeps what the header says of bytes and outputs.

@@ -6,8 +6,8 @@ use std::ptr;
 
 use crate::status::mdna_status;
 
-/// What went wrong in the last call of this thread that failed. The texts are the library's: they stay until another call
-/// of this thread fails, or the thread ends.
+/// What went wrong in the last call of this thread that failed. The texts are the library's: they stay until another
+/// call of this thread fails, or the thread ends.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct mdna_error {
@@ -84,8 +84,8 @@ pub(crate) fn remember(failure: &Failure) -> mdna_status {
     failure.status
 }
 
-/// The last error of the calling thread; NULL when no call of it has failed. A call that succeeds leaves it as it is, so look
-/// at it only after a failure. `MDNA_OK` and `MDNA_END` are no failures.
+/// The last error of the calling thread; NULL when no call of it has failed. A call that succeeds leaves it as it is,
+/// so look at it only after a failure. `MDNA_OK` and `MDNA_END` are no failures.
 #[unsafe(no_mangle)]
 pub extern "C" fn mdna_last_error() -> *const mdna_error {
     LAST.try_with(|cell| cell.borrow().as_ref().map_or(ptr::null(), |last| &raw const last.error))

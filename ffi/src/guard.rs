@@ -25,8 +25,8 @@ pub(crate) fn call<T: Into<mdna_status>>(work: impl FnOnce() -> Result<T>) -> md
     }
 }
 
-/// Does the work of an entry on a handle, which must be usable. A panic leaves the handle poisoned, because nobody knows in
-/// which state it is; every other handle goes on.
+/// Does the work of an entry on a handle, which must be usable. A panic leaves the handle poisoned, because nobody
+/// knows in which state it is; every other handle goes on.
 pub(crate) fn call_on<H: Handle, T: Into<mdna_status>>(
     handle: Result<&H>,
     work: impl FnOnce(&H) -> Result<T>,
@@ -55,7 +55,8 @@ pub(crate) fn quiet(work: impl FnOnce()) {
     }
 }
 
-/// The result of work, or the failure that its panic is. What the work held is given up, so nothing broken is seen again.
+/// The result of work, or the failure that its panic is. What the work held is given up, so nothing broken is seen
+/// again.
 fn caught<T>(work: impl FnOnce() -> T) -> Result<T> {
     let work = || {
         assert!(!PANIC.get(), "injected by a test");

@@ -1,5 +1,5 @@
-//! Handles: what C holds a pointer to. Each type says once whether its pointers are boxed or shared, and only the functions
-//! for that kind compile with it.
+//! Handles: what C holds a pointer to. Each type says once whether its pointers are boxed or shared, and only the
+//! functions for that kind compile with it.
 
 use std::sync::Arc;
 use std::sync::Once;
@@ -49,8 +49,8 @@ impl State {
     pub(crate) fn new() -> Self {
         static REGISTER: Once = Once::new();
         REGISTER.call_once(|| {
-            // SAFETY: the function is static and touches nothing but an atomic. When there is no memory to note it, forks
-            // go unseen, as they would without it.
+            // SAFETY: the function is static and touches nothing but an atomic. When there is no memory to note it,
+            // forks go unseen, as they would without it.
             unsafe { pthread_atfork(None, None, Some(count_fork)) };
         });
         Self { poisoned: AtomicBool::new(false), generation: GENERATION.load(Ordering::Relaxed) }
@@ -62,8 +62,8 @@ impl State {
         if self.is_forked() {
             return Err(Failure::new(
                 MDNA_FORKED,
-                "this handle was made before fork() and cannot be used in the child: threads and locks of the vault are \
-                 in the parent alone",
+                "this handle was made before fork() and cannot be used in the child: the threads of the vault are in \
+                 the parent alone",
             ));
         }
         if self.poisoned.load(Ordering::Acquire) {

@@ -15,9 +15,9 @@ use crate::status::mdna_status;
 use crate::string::mdna_string;
 use crate::vault::mdna_vault;
 
-/// Makes an identity with a new Ed25519 key. `identity_type` is `"user"`, `"agent"` or `"system"`; `metadata_json` is an object
-/// and may be NULL. `out_json` gets the identity as a JSON object and in it, as `_private_key`, the only copy of its private key:
-/// the vault does not keep it. Free it with `mdna_string_free()`, which wipes it.
+/// Makes an identity with a new Ed25519 key. `identity_type` is `"user"`, `"agent"` or `"system"`; `metadata_json` is
+/// an object and may be NULL. `out_json` gets the identity as a JSON object and in it, as `_private_key`, the only copy
+/// of its private key: the vault does not keep it. Free it with `mdna_string_free()`, which wipes it.
 ///
 /// Fails with `MDNA_INVALID_ARGUMENT` for another type, and with `MDNA_SCHEMA` for metadata that breaks the schema.
 #[unsafe(no_mangle)]
@@ -51,8 +51,8 @@ fn identity_type_of(name: &str) -> Result<IdentityType> {
     })
 }
 
-/// A record in canonical JSON with a member before its others: `_` comes before all letters. The key is written once, into memory
-/// that is not moved any more and is wiped when it is freed.
+/// A record in canonical JSON with a member before its others: `_` comes before all letters. The key is written once,
+/// into memory that is not moved any more and is wiped when it is freed.
 fn with_key(record: &[u8], key: &str) -> Vec<u8> {
     let parts: [&[u8]; 4] = [b"{\"_private_key\":\"", key.as_bytes(), b"\",", record.get(1..).unwrap_or_default()];
     // One byte more for the NUL.
@@ -81,8 +81,8 @@ pub unsafe extern "C" fn mdna_identity_get(
 /// Signs a claim in the name of an identity: Ed25519 over `<identity_id>:<claim>`. `private_key` is what
 /// `mdna_identity_create()` gave. `out_signature` gets 88 characters of base64, to be freed with `mdna_string_free()`.
 ///
-/// Fails with `MDNA_NOT_FOUND`, with `MDNA_PRIVATE_KEY` for a text that is no key, and with `MDNA_WRONG_STATE` when it is the key of
-/// another identity.
+/// Fails with `MDNA_NOT_FOUND`, with `MDNA_PRIVATE_KEY` for a text that is no key, and with `MDNA_WRONG_STATE` when it
+/// is the key of another identity.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mdna_identity_sign(
     vault: *mut mdna_vault,
@@ -162,7 +162,8 @@ pub unsafe extern "C" fn mdna_claim_sign(
     })
 }
 
-/// Whether a signature over a claim is by the owner of a public key (base64), without a vault. Anything malformed is not.
+/// Whether a signature over a claim is by the owner of a public key (base64), without a vault. Anything malformed is
+/// not.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mdna_claim_verify(
     public_key: *const c_char,

@@ -18,12 +18,14 @@ use crate::string::mdna_string;
 use crate::timeline::query;
 use crate::vault::mdna_vault;
 
-/// Imports a store folder of the protocol's other implementations, or one that `mdna_export_store()` wrote: all of it or, after a failure,
-/// nothing. Records that cannot be taken do not fail it, but are named in the report; with `lenient` also records are taken that break
-/// their schema, marked so that a verification shows them. `progress` may be NULL and `user_data` may be NULL. `out_report_json`
-/// gets the report, to be freed with `mdna_string_free()`, and may be NULL.
+/// Imports a store folder of the protocol's other implementations, or one that `mdna_export_store()` wrote: all of it
+/// or, after a failure, nothing. Records that cannot be taken do not fail it, but are named in the report; with
+/// `lenient` also records are taken that break their schema, marked so that a verification shows them. `progress` may
+/// be NULL and `user_data` may be NULL. `out_report_json` gets the report, to be freed with `mdna_string_free()`, and
+/// may be NULL.
 ///
-/// Fails with `MDNA_INVALID_ARGUMENT` when the folder holds nothing to import, with `MDNA_IO`, `MDNA_DOCUMENT` and `MDNA_CANCELLED`.
+/// Fails with `MDNA_INVALID_ARGUMENT` when the folder holds nothing to import, with `MDNA_IO`, `MDNA_DOCUMENT` and
+/// `MDNA_CANCELLED`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mdna_import_store(
     vault: *mut mdna_vault,
@@ -40,8 +42,8 @@ pub unsafe extern "C" fn mdna_import_store(
     })
 }
 
-/// Imports the events of a timeline file. Events whose id is there are skipped. `progress` may be NULL, `user_data` may be NULL,
-/// `out_report_json` may be NULL. See `mdna_import_store()`.
+/// Imports the events of a timeline file. Events whose id is there are skipped. `progress` may be NULL, `user_data` may
+/// be NULL, `out_report_json` may be NULL. See `mdna_import_store()`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mdna_import_timeline(
     vault: *mut mdna_vault,
@@ -58,12 +60,12 @@ pub unsafe extern "C" fn mdna_import_timeline(
     })
 }
 
-/// Imports a backup of the reference: `NAME.tar.gz` or `NAME.tar.gz.enc`, with `NAME_metadata.json` beside it. `passphrase` may be NULL
-/// for one that is not encrypted. `progress` may be NULL, `user_data` may be NULL, `out_report_json` may be NULL. See
-/// `mdna_import_store()`.
+/// Imports a backup of the reference: `NAME.tar.gz` or `NAME.tar.gz.enc`, with `NAME_metadata.json` beside it.
+/// `passphrase` may be NULL for one that is not encrypted. `progress` may be NULL, `user_data` may be NULL,
+/// `out_report_json` may be NULL. See `mdna_import_store()`.
 ///
-/// Fails with `MDNA_INVALID_ARGUMENT` when it is encrypted and no passphrase is given, and with `MDNA_DOCUMENT` when the passphrase is
-/// wrong or the file is damaged.
+/// Fails with `MDNA_INVALID_ARGUMENT` when it is encrypted and no passphrase is given, and with `MDNA_DOCUMENT` when
+/// the passphrase is wrong or the file is damaged.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mdna_import_backup(
     vault: *mut mdna_vault,
@@ -98,9 +100,10 @@ fn import<T>(
     })
 }
 
-/// Writes the vault as a store folder of the protocol, one state of it also while others write. `dir` must be new or empty; it appears
-/// with all its files on disk, or not at all. `progress` may be NULL and `user_data` may be NULL. `out_json` gets an object with
-/// `sequence`, `collections` and `lenient`, to be freed with `mdna_string_free()`, and may be NULL.
+/// Writes the vault as a store folder of the protocol, one state of it also while others write. `dir` must be new or
+/// empty; it appears with all its files on disk, or not at all. `progress` may be NULL and `user_data` may be NULL.
+/// `out_json` gets an object with `sequence`, `collections` and `lenient`, to be freed with `mdna_string_free()`, and
+/// may be NULL.
 ///
 /// Fails with `MDNA_INVALID_ARGUMENT` when `dir` is not new or empty, with `MDNA_IO` and `MDNA_CANCELLED`.
 #[unsafe(no_mangle)]
@@ -121,9 +124,9 @@ pub unsafe extern "C" fn mdna_export_store(
     })
 }
 
-/// Writes the events that fit a query into a timeline file. An older file of this name is replaced once the new one is complete.
-/// `query_json` may be NULL; see `mdna_timeline_query()`. `progress` may be NULL and `user_data` may be NULL. `out_count` gets the
-/// number of events, and may be NULL.
+/// Writes the events that fit a query into a timeline file. An older file of this name is replaced once the new one is
+/// complete. `query_json` may be NULL; see `mdna_timeline_query()`. `progress` may be NULL and `user_data` may be NULL.
+/// `out_count` gets the number of events, and may be NULL.
 ///
 /// Fails with `MDNA_INVALID_ARGUMENT`, `MDNA_IO` and `MDNA_CANCELLED`; then there is no new file.
 #[unsafe(no_mangle)]

@@ -85,8 +85,8 @@ pub(crate) unsafe fn cost(pointer: *const mdna_key_cost) -> Result<Cost> {
     }))
 }
 
-/// The key slots of a repository: a JSON object with `slots`, each with `id`, `kind`, `label`, `created`, `memory_kib`, `passes`,
-/// `lanes`, and `faults`, what is wrong with those that cannot be read. Free it with `mdna_string_free()`.
+/// The key slots of a repository: a JSON object with `slots`, each with `id`, `kind`, `label`, `created`, `memory_kib`,
+/// `passes`, `lanes`, and `faults`, what is wrong with those that cannot be read. Free it with `mdna_string_free()`.
 ///
 /// Fails with `MDNA_IO`.
 #[unsafe(no_mangle)]
@@ -115,8 +115,8 @@ pub unsafe extern "C" fn mdna_key_list(repository: *mut mdna_repository, out_jso
     })
 }
 
-/// Adds a key slot: whoever has `secret` can read the repository from now on. `label` may be NULL, and `cost` may be NULL. `out_id` gets the
-/// name of the slot, to be freed with `mdna_string_free()`, and may be NULL.
+/// Adds a key slot: whoever has `secret` can read the repository from now on. `label` may be NULL, and `cost` may be
+/// NULL. `out_id` gets the name of the slot, to be freed with `mdna_string_free()`, and may be NULL.
 ///
 /// Fails with `MDNA_INVALID_ARGUMENT` for an empty secret, and with `MDNA_IO`.
 #[unsafe(no_mangle)]
@@ -156,8 +156,8 @@ unsafe fn required(pointer: *const mdna_secret) -> Result<Secret> {
     unsafe { secret(pointer) }
 }
 
-/// Removes a key slot, by its name or the beginning of it. Whoever had the master key still has it. `out_id` gets the name of the slot,
-/// to be freed with `mdna_string_free()`, and may be NULL.
+/// Removes a key slot, by its name or the beginning of it. Whoever had the master key still has it. `out_id` gets the
+/// name of the slot, to be freed with `mdna_string_free()`, and may be NULL.
 ///
 /// Fails with `MDNA_NOT_FOUND`, `MDNA_AMBIGUOUS`, and with `MDNA_INVALID_ARGUMENT` for the last sound one.
 #[unsafe(no_mangle)]
@@ -174,8 +174,8 @@ pub unsafe extern "C" fn mdna_key_remove(
     })
 }
 
-/// Replaces the key slot that opened the repository by one that `secret` opens. `cost` may be NULL. `out_id` gets the name of the new slot,
-/// to be freed with `mdna_string_free()`, and may be NULL.
+/// Replaces the key slot that opened the repository by one that `secret` opens. `cost` may be NULL. `out_id` gets the
+/// name of the new slot, to be freed with `mdna_string_free()`, and may be NULL.
 ///
 /// Fails as `mdna_key_add()`.
 #[unsafe(no_mangle)]
@@ -195,8 +195,8 @@ pub unsafe extern "C" fn mdna_key_change(
     })
 }
 
-/// Which kinds of secrets open the repository in the folder `path`, without opening it: a JSON list of `"open"`, `"passphrase"`,
-/// `"key file"`. Free it with `mdna_string_free()`.
+/// Which kinds of secrets open the repository in the folder `path`, without opening it: a JSON list of `"open"`,
+/// `"passphrase"`, `"key file"`. Free it with `mdna_string_free()`.
 ///
 /// Fails with `MDNA_NOT_A_REPOSITORY`.
 #[unsafe(no_mangle)]

@@ -26,9 +26,10 @@ pub enum mdna_log_level {
     MDNA_LOG_TRACE = 5,
 }
 
-/// Is told of a log message, on whatever thread it is made, perhaps on several at once. `level` is a `mdna_log_level`, `target` the part of
-/// the library, such as `"mirrordna::audit"`, `fields_json` an object with what the message is about. The texts stay as long as the
-/// callback runs. It must not call the library, and must not leave by `longjmp()` or a C++ exception.
+/// Is told of a log message, on whatever thread it is made, perhaps on several at once. `level` is a `mdna_log_level`,
+/// `target` the part of the library, such as `"mirrordna::audit"`, `fields_json` an object with what the message is
+/// about. The texts stay as long as the callback runs. It must not call the library, and must not leave by `longjmp()`
+/// or a C++ exception.
 pub type mdna_log_fn = Option<
     unsafe extern "C" fn(
         user_data: *mut c_void,
@@ -39,13 +40,14 @@ pub type mdna_log_fn = Option<
     ),
 >;
 
-/// Hands the log messages of this process to `callback`. `level` is the least grave level that is handed out (`"off"`, `"error"`,
-/// `"warn"`, `"info"`, `"debug"`, `"trace"`), or levels by target with commas between them: `"warn,mirrordna::audit=info"`. A later
-/// call replaces level and callback; when it returns, the former callback does not run any more. `callback` may be NULL: then nothing
-/// is handed out. `user_data` may be NULL. Private keys and the content of records are in no message.
+/// Hands the log messages of this process to `callback`. `level` is the least grave level that is handed out (`"off"`,
+/// `"error"`, `"warn"`, `"info"`, `"debug"`, `"trace"`), or levels by target with commas between them:
+/// `"warn,mirrordna::audit=info"`. A later call replaces level and callback; when it returns, the former callback does
+/// not run any more. `callback` may be NULL: then nothing is handed out. `user_data` may be NULL. Private keys and the
+/// content of records are in no message.
 ///
-/// Fails with `MDNA_INVALID_ARGUMENT` for a level that is none, and with `MDNA_LOG_IN_USE` when the program has set up the logs of this
-/// process in another way.
+/// Fails with `MDNA_INVALID_ARGUMENT` for a level that is none, and with `MDNA_LOG_IN_USE` when the program has set up
+/// the logs of this process in another way.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mdna_log_set(
     level: *const c_char,
@@ -77,7 +79,7 @@ fn tell(
     };
     let (target, text) = (c_text(message.target), c_text(message.text));
     let fields = CString::new(mirrordna::record::checksum::canonical(message.fields)).unwrap_or_default();
-    // SAFETY: the header asks for a function that can be called with its `user_data` on any thread until it is replaced; the texts
-    // outlive the call.
+    // SAFETY: the header asks for a function that can be called with its `user_data` on any thread until it is
+    // replaced; the texts outlive the call.
     unsafe { callback(user_data.0, level as u32, target.as_ptr(), text.as_ptr(), fields.as_ptr()) };
 }

@@ -1,5 +1,5 @@
-//! Which error has which status: one table for every error of the library, without a wildcard, so that a new error does not
-//! compile until it has a status.
+//! Which error has which status: one table for every error of the library, without a wildcard, so that a new error does
+//! not compile until it has a status.
 
 use std::path::Path;
 

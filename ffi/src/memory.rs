@@ -16,10 +16,11 @@ use crate::status::mdna_status;
 use crate::string::mdna_string;
 use crate::vault::mdna_vault;
 
-/// Writes a memory: a record as JSON, in which `memory_id` and `source.timestamp` are made when they are missing. `out_id` gets its id,
-/// to be freed with `mdna_string_free()`, and may be NULL.
+/// Writes a memory: a record as JSON, in which `memory_id` and `source.timestamp` are made when they are missing.
+/// `out_id` gets its id, to be freed with `mdna_string_free()`, and may be NULL.
 ///
-/// Fails with `MDNA_SCHEMA` and others that say what is wrong with the record, and with `MDNA_EXISTS` when it has an id that is taken.
+/// Fails with `MDNA_SCHEMA` and others that say what is wrong with the record, and with `MDNA_EXISTS` when it has an id
+/// that is taken.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mdna_memory_add(
     vault: *mut mdna_vault,
@@ -50,8 +51,8 @@ pub unsafe extern "C" fn mdna_memory_get(
     })
 }
 
-/// Memories that fit a filter, in order of the log. `filter_json` may be NULL. See `mdna_record_list()`; paths of memories that are
-/// indexed: `tier`, `source.session_id`, `source.agent_id`, `source.user_id`, `metadata.tags`.
+/// Memories that fit a filter, in order of the log. `filter_json` may be NULL. See `mdna_record_list()`; paths of
+/// memories that are indexed: `tier`, `source.session_id`, `source.agent_id`, `source.user_id`, `metadata.tags`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mdna_memory_list(
     vault: *mut mdna_vault,
@@ -89,8 +90,9 @@ pub unsafe extern "C" fn mdna_memory_search(
     })
 }
 
-/// Changes a memory: `update_json` is an object with `content` (text or an object) or `metadata` (an object whose members are set;
-/// null removes one), or both. `out_json` gets the memory, to be freed with `mdna_string_free()`, and may be NULL.
+/// Changes a memory: `update_json` is an object with `content` (text or an object) or `metadata` (an object whose
+/// members are set; null removes one), or both. `out_json` gets the memory, to be freed with `mdna_string_free()`, and
+/// may be NULL.
 ///
 /// Fails with `MDNA_NOT_FOUND`, `MDNA_SCHEMA`, and with `MDNA_INVALID_ARGUMENT` for other members.
 #[unsafe(no_mangle)]
@@ -110,8 +112,8 @@ pub unsafe extern "C" fn mdna_memory_update(
     })
 }
 
-/// Moves a memory to another tier: `"short_term"`, `"long_term"` or `"episodic"`. `out_json` gets the memory, to be freed with
-/// `mdna_string_free()`, and may be NULL.
+/// Moves a memory to another tier: `"short_term"`, `"long_term"` or `"episodic"`. `out_json` gets the memory, to be
+/// freed with `mdna_string_free()`, and may be NULL.
 ///
 /// Fails with `MDNA_NOT_FOUND`, and with `MDNA_INVALID_ARGUMENT` for another name.
 #[unsafe(no_mangle)]
@@ -138,7 +140,8 @@ fn tier_of(name: &str) -> Result<Tier> {
     })
 }
 
-/// Marks a memory as archived, with the time. `out_json` gets the memory, to be freed with `mdna_string_free()`, and may be NULL.
+/// Marks a memory as archived, with the time. `out_json` gets the memory, to be freed with `mdna_string_free()`, and
+/// may be NULL.
 ///
 /// Fails with `MDNA_NOT_FOUND`, and with `MDNA_WRONG_STATE` when it is archived.
 #[unsafe(no_mangle)]
@@ -151,8 +154,8 @@ pub unsafe extern "C" fn mdna_memory_archive(
     unsafe { change(vault, id, out_json, |vault, id| vault.vault.memories().archive(id)) }
 }
 
-/// Counts an access to a memory: `metadata.access_count` goes up by one, and `metadata.last_accessed` becomes now. `out_json` gets the
-/// memory, to be freed with `mdna_string_free()`, and may be NULL.
+/// Counts an access to a memory: `metadata.access_count` goes up by one, and `metadata.last_accessed` becomes now.
+/// `out_json` gets the memory, to be freed with `mdna_string_free()`, and may be NULL.
 ///
 /// Fails with `MDNA_NOT_FOUND`.
 #[unsafe(no_mangle)]

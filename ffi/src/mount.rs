@@ -14,7 +14,8 @@ use crate::status::mdna_status;
 use crate::string::mdna_string;
 use crate::vault::mdna_vault;
 
-/// A mounted vault. `mdna_mount_stop()` unmounts it; `mdna_mount_free()` does so even when somebody uses it. It keeps the vault open.
+/// A mounted vault. `mdna_mount_stop()` unmounts it; `mdna_mount_free()` does so even when somebody uses it. It keeps
+/// the vault open.
 pub struct mdna_mount {
     state: State,
     mountpoint: PathBuf,
@@ -38,7 +39,8 @@ pub struct mdna_mount_options {
     pub version: u32,
     /// For reading only.
     pub read_only: bool,
-    /// Others than the mounting user may look in. Root may mount so; others only when `/etc/fuse.conf` says `user_allow_other`.
+    /// Others than the mounting user may look in. Root may mount so; others only when `/etc/fuse.conf` says
+    /// `user_allow_other`.
     pub allow_other: bool,
     /// `artifacts/` is served over the connection of the records, though it could have one of its own, which is faster.
     pub one_connection: bool,
@@ -56,11 +58,11 @@ impl Versioned for mdna_mount_options {
     }
 }
 
-/// Mounts a vault on an empty directory. When this returns, it can be used there; threads of the library serve it until it is unmounted.
-/// `options` may be NULL. Free the handle with `mdna_mount_free()`.
+/// Mounts a vault on an empty directory. When this returns, it can be used there; threads of the library serve it until
+/// it is unmounted. `options` may be NULL. Free the handle with `mdna_mount_free()`.
 ///
-/// Fails with `MDNA_MOUNTPOINT_MISSING`, `MDNA_MOUNTPOINT_NOT_A_DIRECTORY`, `MDNA_MOUNTPOINT_NOT_EMPTY`, `MDNA_ALREADY_MOUNTED`,
-/// `MDNA_PERMISSION` and `MDNA_NO_FUSE`.
+/// Fails with `MDNA_MOUNTPOINT_MISSING`, `MDNA_MOUNTPOINT_NOT_A_DIRECTORY`, `MDNA_MOUNTPOINT_NOT_EMPTY`,
+/// `MDNA_ALREADY_MOUNTED`, `MDNA_PERMISSION` and `MDNA_NO_FUSE`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mdna_mount_start(
     vault: *mut mdna_vault,
@@ -86,8 +88,8 @@ pub unsafe extern "C" fn mdna_mount_start(
     })
 }
 
-/// Unmounts a vault. When this returns, it is gone from there, and all that was written is on disk. That it is unmounted already is no
-/// failure. The handle is still to be freed.
+/// Unmounts a vault. When this returns, it is gone from there, and all that was written is on disk. That it is
+/// unmounted already is no failure. The handle is still to be freed.
 ///
 /// Fails with `MDNA_MOUNT_IN_USE` when somebody has files open there; then it is still mounted.
 #[unsafe(no_mangle)]
@@ -106,8 +108,8 @@ pub unsafe extern "C" fn mdna_mount_stop(mount: *mut mdna_mount) -> mdna_status 
     })
 }
 
-/// Waits until somebody unmounts a vault: another thread with `mdna_mount_stop()`, or a person with `mirrordna umount`. When this returns,
-/// all that was written is on disk. Another call for the same handle returns at once.
+/// Waits until somebody unmounts a vault: another thread with `mdna_mount_stop()`, or a person with `mirrordna umount`.
+/// When this returns, all that was written is on disk. Another call for the same handle returns at once.
 ///
 /// Fails when serving the mount failed.
 #[unsafe(no_mangle)]

@@ -30,8 +30,8 @@ pub(crate) unsafe fn opt_out<T>(pointer: *mut T) -> Option<Out<T>> {
 impl<T> Out<T> {
     /// Writes the output.
     pub(crate) fn write(self, value: T) {
-        // SAFETY: whoever made the place said that there is room and nobody else uses it. What was there is C's, so it is
-        // not dropped.
+        // SAFETY: whoever made the place said that there is room and nobody else uses it. What was there is C's, so it
+        // is not dropped.
         unsafe { self.0.write(value) };
     }
 }

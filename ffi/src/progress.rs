@@ -6,10 +6,11 @@ use std::ops::ControlFlow;
 use mirrordna::backup::Phase;
 use mirrordna::interchange;
 
-/// Follows work that takes a while: of `total` steps `done` are done in the part of the work that `phase` names, a static text
-/// such as `"importing"`. It is called often and on the thread that called the library, so it should be quick. Returning false
-/// stops the work, which then ends with `MDNA_CANCELLED`; functions whose work cannot be stopped say so. It must not start
-/// other work of this kind on the same vault, and must not leave by `longjmp()` or a C++ exception.
+/// Follows work that takes a while: of `total` steps `done` are done in the part of the work that `phase` names, a
+/// static text such as `"importing"`. It is called often and on the thread that called the library, so it should be
+/// quick. Returning false stops the work, which then ends with `MDNA_CANCELLED`; functions whose work cannot be stopped
+/// say so. It must not start other work of this kind on the same vault, and must not leave by `longjmp()` or a C++
+/// exception.
 pub type mdna_progress_fn =
     Option<unsafe extern "C" fn(user_data: *mut c_void, phase: *const c_char, done: u64, total: u64) -> bool>;
 

@@ -35,12 +35,13 @@ pub(crate) fn filter(given: Option<Value>) -> Result<Filter> {
     Ok(given.map_or_else(|| Ok(Filter::default()), |value| Filter::from_value(&value))?)
 }
 
-/// Stores a record that is not there yet. `collection` is one of `identities`, `sessions`, `memories`, `agent_dna`, `timeline`,
-/// `snapshots`, `reflections`, `citations`, `entries`, `agent_links`, `glyphtrail`. `out_id` gets its id, to be freed with
-/// `mdna_string_free()`, and may be NULL.
+/// Stores a record that is not there yet. `collection` is one of `identities`, `sessions`, `memories`, `agent_dna`,
+/// `timeline`, `snapshots`, `reflections`, `citations`, `entries`, `agent_links`, `glyphtrail`. `out_id` gets its id,
+/// to be freed with `mdna_string_free()`, and may be NULL.
 ///
-/// Fails with `MDNA_EXISTS`, with `MDNA_SCHEMA`, `MDNA_INVALID_ID` and others that say what is wrong with the record, and with
-/// `MDNA_UNKNOWN_PARENT`, `MDNA_CYCLE`, `MDNA_CHECKSUM_MISMATCH` by the rules of its kind. After a failure nothing is changed.
+/// Fails with `MDNA_EXISTS`, with `MDNA_SCHEMA`, `MDNA_INVALID_ID` and others that say what is wrong with the record,
+/// and with `MDNA_UNKNOWN_PARENT`, `MDNA_CYCLE`, `MDNA_CHECKSUM_MISMATCH` by the rules of its kind. After a failure
+/// nothing is changed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mdna_record_create(
     vault: *mut mdna_vault,
@@ -134,11 +135,11 @@ pub unsafe extern "C" fn mdna_record_describe(
     })
 }
 
-/// The records of a collection that fit a filter. `filter_json` may be NULL, for all of them in order of the log; else it is an
-/// object: `limit` (a number), `order` (`"log"`, `"newest"`: created last, or `"time"`: by the record's own time, newest first),
-/// `archived` (true or false), `since` and `until` (RFC 3339; the record's own time is at or after the one and before the
-/// other). Any other member is the path of a field, with dots between keys, and what must stand there: `{"tier": "long_term",
-/// "metadata.tags": "work", "limit": 10}`. Free the cursor with `mdna_cursor_free()`.
+/// The records of a collection that fit a filter. `filter_json` may be NULL, for all of them in order of the log; else
+/// it is an object: `limit` (a number), `order` (`"log"`, `"newest"`: created last, or `"time"`: by the record's own
+/// time, newest first), `archived` (true or false), `since` and `until` (RFC 3339; the record's own time is at or after
+/// the one and before the other). Any other member is the path of a field, with dots between keys, and what must stand
+/// there: `{"tier": "long_term", "metadata.tags": "work", "limit": 10}`. Free the cursor with `mdna_cursor_free()`.
 ///
 /// Fails with `MDNA_INVALID_ARGUMENT` for a filter that cannot be used.
 #[unsafe(no_mangle)]
@@ -184,8 +185,8 @@ pub unsafe extern "C" fn mdna_record_delete(
 /// Versions of a record that are read at once.
 const PAGE: usize = 64;
 
-/// What a record was, newest first, at most `limit` versions, or all for 0: JSON objects with `sequence`, `time`, `deleted`,
-/// `checksum` and `record`, the last two null for a deletion. Free the cursor with `mdna_cursor_free()`.
+/// What a record was, newest first, at most `limit` versions, or all for 0: JSON objects with `sequence`, `time`,
+/// `deleted`, `checksum` and `record`, the last two null for a deletion. Free the cursor with `mdna_cursor_free()`.
 ///
 /// Fails with `MDNA_NOT_FOUND` for a record that never was.
 #[unsafe(no_mangle)]

@@ -22,10 +22,10 @@ fn type_of(name: &str) -> Result<ReflectionType> {
     })
 }
 
-/// Records a reflection: an object with `agent_id`, `reflection_type` (`"decision"`, `"capability"`, `"alignment"`, `"performance"`,
-/// `"state"` or `"meta"`), `observation`, and perhaps `context` (an object), `evaluation`, `insights` and `actions_taken` (lists of
-/// texts) and `metadata`. Its id and time are made. `out_json` gets the record, to be freed with `mdna_string_free()`, and may be
-/// NULL.
+/// Records a reflection: an object with `agent_id`, `reflection_type` (`"decision"`, `"capability"`, `"alignment"`,
+/// `"performance"`, `"state"` or `"meta"`), `observation`, and perhaps `context` (an object), `evaluation`, `insights`
+/// and `actions_taken` (lists of texts) and `metadata`. Its id and time are made. `out_json` gets the record, to be
+/// freed with `mdna_string_free()`, and may be NULL.
 ///
 /// Fails with `MDNA_INVALID_ARGUMENT` and `MDNA_SCHEMA`, which say what is wrong.
 #[unsafe(no_mangle)]
@@ -44,9 +44,9 @@ pub unsafe extern "C" fn mdna_reflection_add(
     })
 }
 
-/// Records a decision, and checks which constraints of the agent's DNA were considered. `constraints_json` is a list of texts and may be
-/// NULL; `context_json` is an object and may be NULL. `out_json` gets the record, to be freed with `mdna_string_free()`, and may be
-/// NULL.
+/// Records a decision, and checks which constraints of the agent's DNA were considered. `constraints_json` is a list of
+/// texts and may be NULL; `context_json` is an object and may be NULL. `out_json` gets the record, to be freed with
+/// `mdna_string_free()`, and may be NULL.
 ///
 /// Fails with `MDNA_SCHEMA`.
 #[unsafe(no_mangle)]
@@ -80,8 +80,8 @@ pub unsafe extern "C" fn mdna_reflection_decision(
     })
 }
 
-/// Records the use of a capability. `notes` may be NULL. `out_json` gets the record, to be freed with `mdna_string_free()`, and may be
-/// NULL.
+/// Records the use of a capability. `notes` may be NULL. `out_json` gets the record, to be freed with
+/// `mdna_string_free()`, and may be NULL.
 ///
 /// Fails with `MDNA_SCHEMA`.
 #[unsafe(no_mangle)]
@@ -112,7 +112,8 @@ pub unsafe extern "C" fn mdna_reflection_capability(
     })
 }
 
-/// Records the state an agent is in, an object, with what it sees in it: `observations_json`, a list of texts, may be NULL. `out_json` gets the record, to be freed with `mdna_string_free()`, and may be NULL.
+/// Records the state an agent is in, an object, with what it sees in it: `observations_json`, a list of texts, may be
+/// NULL. `out_json` gets the record, to be freed with `mdna_string_free()`, and may be NULL.
 ///
 /// Fails with `MDNA_INVALID_ARGUMENT` when the state is not an object, and with `MDNA_SCHEMA`.
 #[unsafe(no_mangle)]
@@ -140,8 +141,8 @@ pub unsafe extern "C" fn mdna_reflection_state(
     })
 }
 
-/// Records what follows from other reflections, whose ids `reflection_ids_json` lists. `out_json` gets the record, to be freed with
-/// `mdna_string_free()`, and may be NULL.
+/// Records what follows from other reflections, whose ids `reflection_ids_json` lists. `out_json` gets the record, to
+/// be freed with `mdna_string_free()`, and may be NULL.
 ///
 /// Fails with `MDNA_NOT_FOUND` for a reflection that is not there, and with `MDNA_SCHEMA`.
 #[unsafe(no_mangle)]
@@ -172,8 +173,8 @@ pub unsafe extern "C" fn mdna_reflection_meta(
     })
 }
 
-/// Reflections, newest first. `agent_id` may be NULL for those of all agents, `reflection_type` may be NULL for those of all types. Free
-/// the cursor with `mdna_cursor_free()`.
+/// Reflections, newest first. `agent_id` may be NULL for those of all agents, `reflection_type` may be NULL for those
+/// of all types. Free the cursor with `mdna_cursor_free()`.
 ///
 /// Fails with `MDNA_INVALID_ARGUMENT` for another type.
 #[unsafe(no_mangle)]
@@ -199,8 +200,8 @@ pub unsafe extern "C" fn mdna_reflection_list(
     })
 }
 
-/// How an agent's capabilities did: for each one of its latest DNA how often it was used, and with what success, as a JSON object. Free
-/// it with `mdna_string_free()`.
+/// How an agent's capabilities did: for each one of its latest DNA how often it was used, and with what success, as a
+/// JSON object. Free it with `mdna_string_free()`.
 ///
 /// Fails with `MDNA_NOT_FOUND` for an agent without DNA.
 #[unsafe(no_mangle)]

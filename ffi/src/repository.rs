@@ -34,7 +34,8 @@ impl Handle for mdna_repository {
     }
 }
 
-/// Which backups are kept: those that any rule keeps. Fill it with `MDNA_RETENTION_INIT`, then change what is to be different.
+/// Which backups are kept: those that any rule keeps. Fill it with `MDNA_RETENTION_INIT`, then change what is to be
+/// different.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct mdna_retention {
@@ -66,9 +67,9 @@ impl Versioned for mdna_retention {
     }
 }
 
-/// Makes a repository in the folder `path`, which must be new or empty, and opens it. `secret` opens it from then on; NULL makes a
-/// repository that hides nothing (`secret` may be NULL). `label`, the name of its first key slot, may be NULL. `cost` may be NULL,
-/// for what is recommended. Free the handle with `mdna_repository_close()`.
+/// Makes a repository in the folder `path`, which must be new or empty, and opens it. `secret` opens it from then on;
+/// NULL makes a repository that hides nothing (`secret` may be NULL). `label`, the name of its first key slot, may be
+/// NULL. `cost` may be NULL, for what is recommended. Free the handle with `mdna_repository_close()`.
 ///
 /// Fails with `MDNA_OCCUPIED`, with `MDNA_INVALID_ARGUMENT` for an empty secret, and with `MDNA_IO`.
 #[unsafe(no_mangle)]
@@ -100,8 +101,8 @@ pub unsafe extern "C" fn mdna_repository_init(
 /// Opens the repository in the folder `path`. `secret` may be NULL for one that hides nothing. Free the handle with
 /// `mdna_repository_close()`.
 ///
-/// Fails with `MDNA_NOT_A_REPOSITORY`, `MDNA_WRONG_SECRET`, `MDNA_SECRET_NEEDED`, `MDNA_NO_KEY_SLOT`, `MDNA_DAMAGED_KEY_SLOT`,
-/// `MDNA_HOSTILE_KEY_SLOT` and `MDNA_NEWER_FORMAT`.
+/// Fails with `MDNA_NOT_A_REPOSITORY`, `MDNA_WRONG_SECRET`, `MDNA_SECRET_NEEDED`, `MDNA_NO_KEY_SLOT`,
+/// `MDNA_DAMAGED_KEY_SLOT`, `MDNA_HOSTILE_KEY_SLOT` and `MDNA_NEWER_FORMAT`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mdna_repository_open(
     path: *const c_char,
@@ -145,13 +146,14 @@ pub unsafe extern "C" fn mdna_repository_describe(
     })
 }
 
-/// Makes a backup of a vault as it is now, while others use it; only what the repository does not have is stored. `label` may be NULL.
-/// With `dry_run` nothing is stored. With `accept_older` it goes on when the repository is older than the vault knows. `progress` may
-/// be NULL and `user_data` may be NULL. `out_json` gets an object with `name` (null after a dry run), `sequence`, `root`, `bytes`,
-/// `read`, `new_blobs`, `new_bytes`, `known_blobs`, `written`, to be freed with `mdna_string_free()`, and may be NULL.
+/// Makes a backup of a vault as it is now, while others use it; only what the repository does not have is stored.
+/// `label` may be NULL. With `dry_run` nothing is stored. With `accept_older` it goes on when the repository is older
+/// than the vault knows. `progress` may be NULL and `user_data` may be NULL. `out_json` gets an object with `name`
+/// (null after a dry run), `sequence`, `root`, `bytes`, `read`, `new_blobs`, `new_bytes`, `known_blobs`, `written`, to
+/// be freed with `mdna_string_free()`, and may be NULL.
 ///
-/// Fails with `MDNA_ROLLED_BACK`, `MDNA_LOCKED`, `MDNA_CANCELLED`, `MDNA_NO_SPACE` and `MDNA_IO`. After a failure there is no backup more,
-/// and what was stored is made use of by the next one.
+/// Fails with `MDNA_ROLLED_BACK`, `MDNA_LOCKED`, `MDNA_CANCELLED`, `MDNA_NO_SPACE` and `MDNA_IO`. After a failure there
+/// is no backup more, and what was stored is made use of by the next one.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mdna_backup_create(
     repository: *mut mdna_repository,
@@ -200,8 +202,9 @@ fn backups(backups: &[Backup]) -> Value {
     backups.iter().map(Backup::to_value).collect()
 }
 
-/// All backups of a repository, oldest first: a JSON object with `backups`, each with `name`, `label`, `created`, `vault_id`, `sequence`,
-/// `root`, `bytes`, and `faults`, what is wrong with manifests that cannot be read. Free it with `mdna_string_free()`.
+/// All backups of a repository, oldest first: a JSON object with `backups`, each with `name`, `label`, `created`,
+/// `vault_id`, `sequence`, `root`, `bytes`, and `faults`, what is wrong with manifests that cannot be read. Free it
+/// with `mdna_string_free()`.
 ///
 /// Fails with `MDNA_IO`.
 #[unsafe(no_mangle)]
@@ -216,12 +219,13 @@ pub unsafe extern "C" fn mdna_backup_list(repository: *mut mdna_repository, out_
     })
 }
 
-/// Makes the vault of a backup again in the directory `to`, which must be new or empty, with the same id, log and root. `backup` is
-/// `"latest"`, a label, or the beginning of a name. `progress` may be NULL and `user_data` may be NULL. `out_json` gets an object with
-/// `name`, `sequence`, `root` and `bytes`, to be freed with `mdna_string_free()`, and may be NULL.
+/// Makes the vault of a backup again in the directory `to`, which must be new or empty, with the same id, log and root.
+/// `backup` is `"latest"`, a label, or the beginning of a name. `progress` may be NULL and `user_data` may be NULL.
+/// `out_json` gets an object with `name`, `sequence`, `root` and `bytes`, to be freed with `mdna_string_free()`, and
+/// may be NULL.
 ///
-/// Fails with `MDNA_NOT_FOUND`, `MDNA_AMBIGUOUS`, `MDNA_OCCUPIED`, `MDNA_CORRUPT`, `MDNA_BACKUP_MISSING`, `MDNA_CANCELLED` and `MDNA_IO`;
-/// then there is no directory `to`.
+/// Fails with `MDNA_NOT_FOUND`, `MDNA_AMBIGUOUS`, `MDNA_OCCUPIED`, `MDNA_CORRUPT`, `MDNA_BACKUP_MISSING`,
+/// `MDNA_CANCELLED` and `MDNA_IO`; then there is no directory `to`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mdna_backup_restore(
     repository: *mut mdna_repository,
@@ -248,9 +252,10 @@ pub unsafe extern "C" fn mdna_backup_restore(
     })
 }
 
-/// Writes a part of a backup as plain files into the directory `to`, which must be new or empty. `part` is the name of a collection, the id
-/// of a record, `"artifacts"` or `"artifacts/PATH"`. `progress` may be NULL and `user_data` may be NULL. `out_json` gets an object with
-/// `name`, `files` and `left_out`, to be freed with `mdna_string_free()`, and may be NULL.
+/// Writes a part of a backup as plain files into the directory `to`, which must be new or empty. `part` is the name of
+/// a collection, the id of a record, `"artifacts"` or `"artifacts/PATH"`. `progress` may be NULL and `user_data` may be
+/// NULL. `out_json` gets an object with `name`, `files` and `left_out`, to be freed with `mdna_string_free()`, and may
+/// be NULL.
 ///
 /// Fails as `mdna_backup_restore()`.
 #[unsafe(no_mangle)]
@@ -286,9 +291,9 @@ pub unsafe extern "C" fn mdna_backup_extract(
     })
 }
 
-/// Deletes backups; what only they needed stays until the next prune. `backups_json` is a list of names, labels or beginnings of names.
-/// With `dry_run` nothing is deleted. `out_json` gets the list of those that were or would be deleted, to be freed with
-/// `mdna_string_free()`, and may be NULL.
+/// Deletes backups; what only they needed stays until the next prune. `backups_json` is a list of names, labels or
+/// beginnings of names. With `dry_run` nothing is deleted. `out_json` gets the list of those that were or would be
+/// deleted, to be freed with `mdna_string_free()`, and may be NULL.
 ///
 /// Fails with `MDNA_NOT_FOUND` and `MDNA_AMBIGUOUS`; then nothing is deleted.
 #[unsafe(no_mangle)]
@@ -315,8 +320,8 @@ pub unsafe extern "C" fn mdna_backup_delete(
     })
 }
 
-/// Deletes the backups of each vault that no rule of `retention` keeps. With `dry_run` nothing is deleted. `out_json` gets the list of those
-/// that were or would be deleted, to be freed with `mdna_string_free()`, and may be NULL.
+/// Deletes the backups of each vault that no rule of `retention` keeps. With `dry_run` nothing is deleted. `out_json`
+/// gets the list of those that were or would be deleted, to be freed with `mdna_string_free()`, and may be NULL.
 ///
 /// Fails with `MDNA_INVALID_ARGUMENT` for a retention without a rule.
 #[unsafe(no_mangle)]
@@ -344,12 +349,13 @@ pub unsafe extern "C" fn mdna_backup_forget(
     })
 }
 
-/// Removes what no backup needs any more, `grace_s` seconds after it was first seen to be needed by none; a day (86400) is what is
-/// recommended. With `dry_run` nothing is changed. `progress` may be NULL and `user_data` may be NULL. `out_json` gets an object with
-/// `removed`, `removed_bytes`, `marked`, `marked_bytes`, `repacked`, `kept_again`, `kept`, `kept_bytes`, to be freed with
-/// `mdna_string_free()`, and may be NULL.
+/// Removes what no backup needs any more, `grace_s` seconds after it was first seen to be needed by none; a day (86400)
+/// is what is recommended. With `dry_run` nothing is changed. `progress` may be NULL and `user_data` may be NULL.
+/// `out_json` gets an object with `removed`, `removed_bytes`, `marked`, `marked_bytes`, `repacked`, `kept_again`,
+/// `kept`, `kept_bytes`, to be freed with `mdna_string_free()`, and may be NULL.
 ///
-/// Fails with `MDNA_LOCKED`, with `MDNA_CORRUPT` when something cannot be read that says what is needed, and with `MDNA_CANCELLED`.
+/// Fails with `MDNA_LOCKED`, with `MDNA_CORRUPT` when something cannot be read that says what is needed, and with
+/// `MDNA_CANCELLED`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mdna_repository_prune(
     repository: *mut mdna_repository,
@@ -379,10 +385,11 @@ pub unsafe extern "C" fn mdna_repository_prune(
     })
 }
 
-/// Checks a repository: that all files are what was written, and that every backup is whole. `sample_percent` says how many of a hundred
-/// packs are read, chosen anew each time; 0 reads all. `vault_path`, the directory of a vault that was backed up here and knows what must be
-/// there, may be NULL. `progress` may be NULL and `user_data` may be NULL. Damage is no failure, but in the report: a JSON object with
-/// `clean`, `packs`, `read`, `bytes`, `faults` and `backups`. Free it with `mdna_string_free()`.
+/// Checks a repository: that all files are what was written, and that every backup is whole. `sample_percent` says how
+/// many of a hundred packs are read, chosen anew each time; 0 reads all. `vault_path`, the directory of a vault that
+/// was backed up here and knows what must be there, may be NULL. `progress` may be NULL and `user_data` may be NULL.
+/// Damage is no failure, but in the report: a JSON object with `clean`, `packs`, `read`, `bytes`, `faults` and
+/// `backups`. Free it with `mdna_string_free()`.
 ///
 /// Fails with `MDNA_INVALID_ARGUMENT` for more than 100 percent, `MDNA_CANCELLED` and `MDNA_IO`.
 #[unsafe(no_mangle)]
@@ -409,9 +416,9 @@ pub unsafe extern "C" fn mdna_repository_verify(
     })
 }
 
-/// Saves what is whole of a damaged repository. `progress` may be NULL and `user_data` may be NULL. `out_json` gets an object with
-/// `removed`, files that could not be read and were removed, and `salvaged`, a number of blobs, to be freed with `mdna_string_free()`,
-/// and may be NULL.
+/// Saves what is whole of a damaged repository. `progress` may be NULL and `user_data` may be NULL. `out_json` gets an
+/// object with `removed`, files that could not be read and were removed, and `salvaged`, a number of blobs, to be freed
+/// with `mdna_string_free()`, and may be NULL.
 ///
 /// Fails with `MDNA_LOCKED`, `MDNA_CANCELLED` and `MDNA_IO`.
 #[unsafe(no_mangle)]
@@ -431,9 +438,10 @@ pub unsafe extern "C" fn mdna_repository_repair(
     })
 }
 
-/// Writes a backup into one sealed file to hand over, which `secret` opens; `secret` may be NULL for one that hides nothing, and `cost` may
-/// be NULL. `backup` is as for `mdna_backup_restore()`. `progress` may be NULL and `user_data` may be NULL. `out_json` gets the backup as
-/// in `mdna_backup_list()`, to be freed with `mdna_string_free()`, and may be NULL.
+/// Writes a backup into one sealed file to hand over, which `secret` opens; `secret` may be NULL for one that hides
+/// nothing, and `cost` may be NULL. `backup` is as for `mdna_backup_restore()`. `progress` may be NULL and `user_data`
+/// may be NULL. `out_json` gets the backup as in `mdna_backup_list()`, to be freed with `mdna_string_free()`, and may
+/// be NULL.
 ///
 /// Fails with `MDNA_NOT_FOUND`, `MDNA_AMBIGUOUS`, `MDNA_CORRUPT`, `MDNA_CANCELLED` and `MDNA_IO`.
 #[unsafe(no_mangle)]
@@ -467,9 +475,9 @@ pub unsafe extern "C" fn mdna_backup_export(
     })
 }
 
-/// Takes the backups of a sealed file into a repository; those that it has are left out. `secret` opens the file, and may be NULL.
-/// `progress` may be NULL and `user_data` may be NULL. `out_json` gets the list of those that were taken, to be freed with
-/// `mdna_string_free()`, and may be NULL.
+/// Takes the backups of a sealed file into a repository; those that it has are left out. `secret` opens the file, and
+/// may be NULL. `progress` may be NULL and `user_data` may be NULL. `out_json` gets the list of those that were taken,
+/// to be freed with `mdna_string_free()`, and may be NULL.
 ///
 /// Fails as `mdna_repository_open()` does, and with `MDNA_CORRUPT`, `MDNA_CANCELLED` and `MDNA_IO`.
 #[unsafe(no_mangle)]

@@ -15,8 +15,8 @@ use crate::status::mdna_status;
 use crate::string::mdna_string;
 use crate::vault::mdna_vault;
 
-/// Starts a session of an agent with a user. `parent_id`, the session that it goes on from, may be NULL. `out_json` gets the session,
-/// to be freed with `mdna_string_free()`, and may be NULL.
+/// Starts a session of an agent with a user. `parent_id`, the session that it goes on from, may be NULL. `out_json`
+/// gets the session, to be freed with `mdna_string_free()`, and may be NULL.
 ///
 /// Fails with `MDNA_UNKNOWN_PARENT`, and with `MDNA_SCHEMA` for ids of another form.
 #[unsafe(no_mangle)]
@@ -31,8 +31,8 @@ pub unsafe extern "C" fn mdna_session_start(
     unsafe { mdna_session_start_with(vault, agent_id, user_id, parent_id, std::ptr::null(), out_json) }
 }
 
-/// Starts a session with a context: an object that becomes its `context_metadata`. `parent_id` may be NULL, `context_json` may be
-/// NULL. See `mdna_session_start()`; `out_json` may be NULL.
+/// Starts a session with a context: an object that becomes its `context_metadata`. `parent_id` may be NULL,
+/// `context_json` may be NULL. See `mdna_session_start()`; `out_json` may be NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mdna_session_start_with(
     vault: *mut mdna_vault,
@@ -65,8 +65,8 @@ pub unsafe extern "C" fn mdna_session_start_with(
     })
 }
 
-/// Ends a session. `final_state_json` is an object that is merged into `context_metadata.final_state`, and may be NULL. `out_json`
-/// gets the session, to be freed with `mdna_string_free()`, and may be NULL.
+/// Ends a session. `final_state_json` is an object that is merged into `context_metadata.final_state`, and may be NULL.
+/// `out_json` gets the session, to be freed with `mdna_string_free()`, and may be NULL.
 ///
 /// Fails with `MDNA_NOT_FOUND`, and with `MDNA_WRONG_STATE` when it has ended.
 #[unsafe(no_mangle)]
@@ -126,8 +126,8 @@ pub unsafe extern "C" fn mdna_session_list(
     })
 }
 
-/// A session and those it goes back to: a JSON object with `sessions`, from the oldest ancestor to the session itself, and
-/// `missing_parent`, the parent of the oldest one when it has one that is not in the vault, else null. Free it with
+/// A session and those it goes back to: a JSON object with `sessions`, from the oldest ancestor to the session itself,
+/// and `missing_parent`, the parent of the oldest one when it has one that is not in the vault, else null. Free it with
 /// `mdna_string_free()`.
 ///
 /// Fails with `MDNA_NOT_FOUND`, and with `MDNA_CYCLE` when imported sessions go back to each other.
@@ -149,8 +149,8 @@ pub unsafe extern "C" fn mdna_session_lineage(
     })
 }
 
-/// What the sessions of a lineage have gathered: a JSON object with `session_count` and `sessions`, each with `session_id`,
-/// `started_at`, `ended_at` and `metadata`. Free it with `mdna_string_free()`.
+/// What the sessions of a lineage have gathered: a JSON object with `session_count` and `sessions`, each with
+/// `session_id`, `started_at`, `ended_at` and `metadata`. Free it with `mdna_string_free()`.
 ///
 /// Fails as `mdna_session_lineage()`.
 #[unsafe(no_mangle)]

@@ -37,11 +37,12 @@ fn format(number: u32) -> Result<Format> {
     }
 }
 
-/// Takes a snapshot of the vault as it is now. It costs the same in a vault of any size, and it is durable, as all that it pins,
-/// when this returns. `snapshot_id` may be NULL: then one is made. `out_id` gets the id, to be freed with `mdna_string_free()`, and
-/// may be NULL.
+/// Takes a snapshot of the vault as it is now. It costs the same in a vault of any size, and it is durable, as all that
+/// it pins, when this returns. `snapshot_id` may be NULL: then one is made. `out_id` gets the id, to be freed with
+/// `mdna_string_free()`, and may be NULL.
 ///
-/// Fails with `MDNA_EXISTS` for an id that is taken, and with `MDNA_INVALID_ID` or `MDNA_SCHEMA` for one that cannot be an id.
+/// Fails with `MDNA_EXISTS` for an id that is taken, and with `MDNA_INVALID_ID` or `MDNA_SCHEMA` for one that cannot be
+/// an id.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mdna_snapshot_create(
     vault: *mut mdna_vault,
@@ -52,8 +53,8 @@ pub unsafe extern "C" fn mdna_snapshot_create(
     unsafe { mdna_snapshot_create_with(vault, snapshot_id, false, std::ptr::null(), out_id) }
 }
 
-/// Takes a snapshot whose file embeds the records when `full` is true, with metadata: an object. `snapshot_id` may be NULL,
-/// `metadata_json` may be NULL, `out_id` may be NULL. See `mdna_snapshot_create()`.
+/// Takes a snapshot whose file embeds the records when `full` is true, with metadata: an object. `snapshot_id` may be
+/// NULL, `metadata_json` may be NULL, `out_id` may be NULL. See `mdna_snapshot_create()`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mdna_snapshot_create_with(
     vault: *mut mdna_vault,
@@ -78,8 +79,8 @@ pub unsafe extern "C" fn mdna_snapshot_create_with(
     })
 }
 
-/// A snapshot, as JSON: `snapshot_id`, `timestamp`, `sequence`, `tree_size`, `root`, `full`, `version`, `metadata`. Free it with
-/// `mdna_string_free()`.
+/// A snapshot, as JSON: `snapshot_id`, `timestamp`, `sequence`, `tree_size`, `root`, `full`, `version`, `metadata`.
+/// Free it with `mdna_string_free()`.
 ///
 /// Fails with `MDNA_NOT_FOUND`.
 #[unsafe(no_mangle)]
@@ -141,8 +142,8 @@ pub unsafe extern "C" fn mdna_snapshot_view(
     })
 }
 
-/// The file of a snapshot, which the protocol's other implementations load: always the same bytes. `format` is a `mdna_format`. Free
-/// it with `mdna_string_free()`.
+/// The file of a snapshot, which the protocol's other implementations load: always the same bytes. `format` is a
+/// `mdna_format`. Free it with `mdna_string_free()`.
 ///
 /// Fails with `MDNA_NOT_FOUND`.
 #[unsafe(no_mangle)]
@@ -169,10 +170,10 @@ pub unsafe extern "C" fn mdna_snapshot_render(
     })
 }
 
-/// Brings the present to a snapshot, by new changes on the log: nothing of the history is lost. `progress` may be NULL and `user_data`
-/// may be NULL; what `progress` returns is not looked at, for a restore is finished once it began, after a crash by whoever opens the
-/// vault next. `out_json` gets an object with `sequence`, `put_back` and `deleted`, to be freed with `mdna_string_free()`, and
-/// may be NULL.
+/// Brings the present to a snapshot, by new changes on the log: nothing of the history is lost. `progress` may be NULL
+/// and `user_data` may be NULL; what `progress` returns is not looked at, for a restore is finished once it began,
+/// after a crash by whoever opens the vault next. `out_json` gets an object with `sequence`, `put_back` and `deleted`,
+/// to be freed with `mdna_string_free()`, and may be NULL.
 ///
 /// Fails with `MDNA_NOT_FOUND`.
 #[unsafe(no_mangle)]
@@ -199,8 +200,8 @@ pub unsafe extern "C" fn mdna_snapshot_restore(
     })
 }
 
-/// Reads a snapshot file, of the vault or a foreign one, in JSON or YAML, and verifies its checksum. Nothing is stored. One without a
-/// checksum is refused unless `allow_unverified` is true. Free the JSON object with `mdna_string_free()`.
+/// Reads a snapshot file, of the vault or a foreign one, in JSON or YAML, and verifies its checksum. Nothing is stored.
+/// One without a checksum is refused unless `allow_unverified` is true. Free the JSON object with `mdna_string_free()`.
 ///
 /// Fails with `MDNA_CHECKSUM_MISMATCH`, `MDNA_UNVERIFIED`, `MDNA_DOCUMENT` and `MDNA_IO`.
 #[unsafe(no_mangle)]

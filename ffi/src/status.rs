@@ -2,7 +2,8 @@
 
 use std::ffi::{CStr, c_char};
 
-/// How a call went. Numbers keep their meaning for ever, and new ones may come: treat one that you do not know as a failure.
+/// How a call went. Numbers keep their meaning for ever, and new ones may come: treat one that you do not know as a
+/// failure.
 #[repr(i32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum mdna_status {

@@ -22,8 +22,8 @@ impl mdna_string {
     /// Takes bytes of UTF-8 over.
     pub(crate) fn new(mut bytes: Vec<u8>) -> Self {
         let len = bytes.len();
-        // The capacity must be the length, for that is all that is known when it is freed. What `into_boxed_slice` may move
-        // is no secret: secrets are made with the capacity that they need.
+        // The capacity must be the length, for that is all that is known when it is freed. What `into_boxed_slice` may
+        // move is no secret: secrets are made with the capacity that they need.
         bytes.reserve_exact(1);
         bytes.push(0);
         let data = Box::into_raw(bytes.into_boxed_slice());
@@ -31,8 +31,8 @@ impl mdna_string {
     }
 }
 
-/// Frees the text in a structure, which is wiped before, and sets the structure to hold none, so that freeing it twice does no
-/// harm. `string` may be NULL.
+/// Frees the text in a structure, which is wiped before, and sets the structure to hold none, so that freeing it twice
+/// does no harm. `string` may be NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mdna_string_free(string: *mut mdna_string) {
     quiet(|| {

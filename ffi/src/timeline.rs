@@ -20,8 +20,9 @@ pub(crate) fn query(given: Option<Value>) -> Result<EventQuery> {
     Ok(given.map_or_else(|| Ok(EventQuery::default()), |value| EventQuery::from_value(&value))?)
 }
 
-/// Appends an event. `event_type` is one of the protocol's; `payload_json` is an object and may be NULL; `session_id` may be NULL;
-/// `timestamp` (RFC 3339) may be NULL, for now. `out_json` gets the event, to be freed with `mdna_string_free()`, and may be NULL.
+/// Appends an event. `event_type` is one of the protocol's; `payload_json` is an object and may be NULL; `session_id`
+/// may be NULL; `timestamp` (RFC 3339) may be NULL, for now. `out_json` gets the event, to be freed with
+/// `mdna_string_free()`, and may be NULL.
 ///
 /// Fails with `MDNA_SCHEMA`, and with `MDNA_INVALID_ARGUMENT` for a time that is none.
 #[unsafe(no_mangle)]
@@ -65,9 +66,9 @@ fn time_of(text: &str) -> Result<Timestamp> {
     })
 }
 
-/// The events that fit a query, oldest first, appended ones and those that the log tells. `query_json` may be NULL for all; else it is
-/// an object with any of `event_type`, `actor`, `session`, `since`, `until` (RFC 3339; at or after the one and before the other) and
-/// `limit`. Free the cursor with `mdna_cursor_free()`.
+/// The events that fit a query, oldest first, appended ones and those that the log tells. `query_json` may be NULL for
+/// all; else it is an object with any of `event_type`, `actor`, `session`, `since`, `until` (RFC 3339; at or after the
+/// one and before the other) and `limit`. Free the cursor with `mdna_cursor_free()`.
 ///
 /// Fails with `MDNA_INVALID_ARGUMENT` for a query that cannot be used.
 #[unsafe(no_mangle)]
@@ -86,8 +87,9 @@ pub unsafe extern "C" fn mdna_timeline_query(
     })
 }
 
-/// The summary of all events: a JSON object with `timeline_id`, `total_events`, `event_types`, `unique_actors`, `first_event` and
-/// `last_event`. `timeline_id` may be NULL for the id of the vault. Free it with `mdna_string_free()`.
+/// The summary of all events: a JSON object with `timeline_id`, `total_events`, `event_types`, `unique_actors`,
+/// `first_event` and `last_event`. `timeline_id` may be NULL for the id of the vault. Free it with
+/// `mdna_string_free()`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mdna_timeline_summary(
     vault: *mut mdna_vault,
@@ -105,7 +107,8 @@ pub unsafe extern "C" fn mdna_timeline_summary(
     })
 }
 
-/// The days that have events, as a JSON list of texts such as `"2025-03-01"`, in order. Free it with `mdna_string_free()`.
+/// The days that have events, as a JSON list of texts such as `"2025-03-01"`, in order. Free it with
+/// `mdna_string_free()`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mdna_timeline_days(vault: *mut mdna_vault, out_json: *mut mdna_string) -> mdna_status {
     // SAFETY: the caller keeps what the header says of handles and outputs.

@@ -17,8 +17,8 @@ use crate::output::{json_if_wanted, opt_out, out};
 use crate::status::mdna_status;
 use crate::string::mdna_string;
 
-/// An open vault. Any number of threads may use it at once. It is closed with `mdna_vault_close()`; views, cursors, watches
-/// and mounts that were made from it keep the vault itself open until they are freed, too.
+/// An open vault. Any number of threads may use it at once. It is closed with `mdna_vault_close()`; views, cursors,
+/// watches and mounts that were made from it keep the vault itself open until they are freed, too.
 pub struct mdna_vault {
     state: State,
     pub(crate) vault: Vault,
@@ -48,8 +48,8 @@ pub enum mdna_durability {
     MDNA_DURABILITY_BUFFERED = 1,
 }
 
-/// Whether this process wants to own the vault itself. One process does; others speak to it, and notice nothing but a call that
-/// takes a little longer.
+/// Whether this process wants to own the vault itself. One process does; others speak to it, and notice nothing but a
+/// call that takes a little longer.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum mdna_ownership {
@@ -111,8 +111,8 @@ impl Versioned for mdna_create_options {
     }
 }
 
-/// What a prune keeps. Fill it with `MDNA_PRUNE_OPTIONS_INIT`, then change what is to be different. What a snapshot pins always
-/// stays.
+/// What a prune keeps. Fill it with `MDNA_PRUNE_OPTIONS_INIT`, then change what is to be different. What a snapshot
+/// pins always stays.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct mdna_prune_options {
@@ -120,7 +120,8 @@ pub struct mdna_prune_options {
     pub version: u32,
     /// Of each record the newest this many versions stay; 0 for no such rule.
     pub keep: u32,
-    /// Versions that were current after this moment stay, in microseconds since 1970; used when `has_current_after` is true.
+    /// Versions that were current after this moment stay, in microseconds since 1970; used when `has_current_after` is
+    /// true.
     pub current_after_us: i64,
     /// Whether `current_after_us` counts.
     pub has_current_after: bool,
@@ -191,8 +192,8 @@ pub(crate) unsafe fn open_options(given: Option<mdna_open_options>) -> Result<Va
     })
 }
 
-/// Opens the vault in the directory `path`, also one that other processes have open. `options` may be NULL. Free the handle
-/// with `mdna_vault_close()`.
+/// Opens the vault in the directory `path`, also one that other processes have open. `options` may be NULL. Free the
+/// handle with `mdna_vault_close()`.
 ///
 /// Fails with `MDNA_NOT_A_VAULT`, with `MDNA_LOCKED` when a process that does not answer holds the vault, with
 /// `MDNA_NEWER_FORMAT` and `MDNA_UNKNOWN_FEATURES` for a vault of a newer library, and with `MDNA_CORRUPT`.
@@ -213,8 +214,8 @@ pub unsafe extern "C" fn mdna_vault_open(
     })
 }
 
-/// Makes a new vault in the directory `path`, which must be new or empty, and opens it. `options` may be NULL. Free the handle
-/// with `mdna_vault_close()`.
+/// Makes a new vault in the directory `path`, which must be new or empty, and opens it. `options` may be NULL. Free the
+/// handle with `mdna_vault_close()`.
 ///
 /// Fails with `MDNA_OCCUPIED` when something is there, and with `MDNA_PERMISSION`, `MDNA_NO_SPACE` or `MDNA_IO`.
 #[unsafe(no_mangle)]
@@ -254,8 +255,8 @@ pub unsafe extern "C" fn mdna_vault_flush(vault: *mut mdna_vault) -> mdna_status
     })
 }
 
-/// Closes a handle on a vault. No other thread may use this handle any more. Call `mdna_vault_flush()` before to learn of
-/// errors. `vault` may be NULL.
+/// Closes a handle on a vault. No other thread may use this handle any more. Call `mdna_vault_flush()` before to learn
+/// of errors. `vault` may be NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mdna_vault_close(vault: *mut mdna_vault) {
     // SAFETY: the caller keeps what the header says of freeing handles.
@@ -278,8 +279,8 @@ pub unsafe extern "C" fn mdna_vault_as_actor(
     })
 }
 
-/// Another handle on the same vault, whose changes count as done at another point: `durability` is a `mdna_durability`. Free it
-/// with `mdna_vault_close()`.
+/// Another handle on the same vault, whose changes count as done at another point: `durability` is a `mdna_durability`.
+/// Free it with `mdna_vault_close()`.
 ///
 /// Fails with `MDNA_INVALID_ARGUMENT` for any other number.
 #[unsafe(no_mangle)]
@@ -350,8 +351,9 @@ pub unsafe extern "C" fn mdna_vault_state(vault: *mut mdna_vault, out_state: *mu
     })
 }
 
-/// How much a vault holds, as a JSON object: `records` (collection to number), `memory_tiers`, `memories_archived`, `sequence`,
-/// `durable_sequence`, `root`, `newest_entry`, `epoch`, `disk_bytes`, `vault_id`. Free it with `mdna_string_free()`.
+/// How much a vault holds, as a JSON object: `records` (collection to number), `memory_tiers`, `memories_archived`,
+/// `sequence`, `durable_sequence`, `root`, `newest_entry`, `epoch`, `disk_bytes`, `vault_id`. Free it with
+/// `mdna_string_free()`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mdna_vault_overview(vault: *mut mdna_vault, out_json: *mut mdna_string) -> mdna_status {
     // SAFETY: the caller keeps what the header says of handles and outputs.
@@ -363,8 +365,9 @@ pub unsafe extern "C" fn mdna_vault_overview(vault: *mut mdna_vault, out_json: *
     })
 }
 
-/// Whether a vault is well: quick checks, the same for a vault of any size, as a JSON object with `status` (`"ok"`, `"warning"`,
-/// `"failed"`) and `checks`. What is stored is proven by `mdna_vault_verify()`. Free it with `mdna_string_free()`.
+/// Whether a vault is well: quick checks, the same for a vault of any size, as a JSON object with `status` (`"ok"`,
+/// `"warning"`, `"failed"`) and `checks`. What is stored is proven by `mdna_vault_verify()`. Free it with
+/// `mdna_string_free()`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mdna_vault_health(vault: *mut mdna_vault, out_json: *mut mdna_string) -> mdna_status {
     // SAFETY: the caller keeps what the header says of handles and outputs.
@@ -378,8 +381,9 @@ pub unsafe extern "C" fn mdna_vault_health(vault: *mut mdna_vault, out_json: *mu
     })
 }
 
-/// Drops versions that neither the rules of `options` nor a snapshot need. `out_json` gets a JSON object with `versions`, `bytes`,
-/// `kept`, `file_rows`, `chunks`, `chunk_bytes`, to be freed with `mdna_string_free()`, and may be NULL.
+/// Drops versions that neither the rules of `options` nor a snapshot need. `out_json` gets a JSON object with
+/// `versions`, `bytes`, `kept`, `file_rows`, `chunks`, `chunk_bytes`, to be freed with `mdna_string_free()`, and may be
+/// NULL.
 ///
 /// Fails with `MDNA_INVALID_ARGUMENT` when `options` has no rule.
 #[unsafe(no_mangle)]
@@ -413,9 +417,9 @@ pub unsafe extern "C" fn mdna_vault_prune(
     })
 }
 
-/// Entries of the log from the sequence `from` on (the first is 1), at most `limit`, or all for 0: JSON objects with `sequence`,
-/// `time`, `operation`, `origin`, `event`, `collection`, `id`, `session`, `agent`, `actor`, `commitment`, `end_of_commit` and
-/// `detail`. Free the cursor with `mdna_cursor_free()`.
+/// Entries of the log from the sequence `from` on (the first is 1), at most `limit`, or all for 0: JSON objects with
+/// `sequence`, `time`, `operation`, `origin`, `event`, `collection`, `id`, `session`, `agent`, `actor`, `commitment`,
+/// `end_of_commit` and `detail`. Free the cursor with `mdna_cursor_free()`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mdna_vault_log(
     vault: *mut mdna_vault,
@@ -435,8 +439,8 @@ pub unsafe extern "C" fn mdna_vault_log(
 }
 
 /// Whether the vault in the directory `path` is well: that it opens, who may read it, the space that is left, and what
-/// `mdna_vault_health()` looks at. It never fails because of the vault: what goes wrong is in the report. `options` may be
-/// NULL. Free the report with `mdna_string_free()`.
+/// `mdna_vault_health()` looks at. It never fails because of the vault: what goes wrong is in the report. `options` may
+/// be NULL. Free the report with `mdna_string_free()`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mdna_health_check(
     path: *const c_char,

@@ -23,8 +23,8 @@ pub extern "C" fn mdna_version() -> *const c_char {
     text(VERSION)
 }
 
-/// The number of the interface that the loaded library has. A program needs a library with the `MDNA_ABI_VERSION` that it was
-/// compiled with; the name of the shared library holds it, too.
+/// The number of the interface that the loaded library has. A program needs a library with the `MDNA_ABI_VERSION` that
+/// it was compiled with; the name of the shared library holds it, too.
 #[unsafe(no_mangle)]
 pub extern "C" fn mdna_abi_version() -> u32 {
     env!("MDNA_ABI").parse().unwrap_or(u32::MAX)

@@ -17,8 +17,8 @@ use crate::string::mdna_string;
 use crate::timeline::query;
 use crate::vault::mdna_vault;
 
-/// The vault as it was at one sequence of the log. As long as a view is there, a prune leaves what it needs. It is freed with
-/// `mdna_view_free()`, and any number of threads may use it at once.
+/// The vault as it was at one sequence of the log. As long as a view is there, a prune leaves what it needs. It is
+/// freed with `mdna_view_free()`, and any number of threads may use it at once.
 pub struct mdna_view {
     state: State,
     view: View,
@@ -40,8 +40,8 @@ impl mdna_view {
 
 /// The vault as it was at a sequence of the log. Free the view with `mdna_view_free()`.
 ///
-/// Fails with `MDNA_INVALID_ARGUMENT` for a sequence beyond the end of the log, and with `MDNA_PRUNED` for one below the horizon of a
-/// prune that no snapshot pins.
+/// Fails with `MDNA_INVALID_ARGUMENT` for a sequence beyond the end of the log, and with `MDNA_PRUNED` for one below
+/// the horizon of a prune that no snapshot pins.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mdna_vault_at(vault: *mut mdna_vault, sequence: u64, out: *mut *mut mdna_view) -> mdna_status {
     // SAFETY: the caller keeps what the header says of handles and outputs.
@@ -144,8 +144,8 @@ pub unsafe extern "C" fn mdna_view_timeline_summary(
     })
 }
 
-/// The records that differ between two views: JSON objects with `difference` (`"added"`, `"removed"`, `"changed"`), `collection` and
-/// `id`. Free the cursor with `mdna_cursor_free()`.
+/// The records that differ between two views: JSON objects with `difference` (`"added"`, `"removed"`, `"changed"`),
+/// `collection` and `id`. Free the cursor with `mdna_cursor_free()`.
 ///
 /// Fails with `MDNA_INVALID_ARGUMENT` for views of two vaults.
 #[unsafe(no_mangle)]
@@ -181,8 +181,8 @@ pub unsafe extern "C" fn mdna_view_diff(
     })
 }
 
-/// Writes what a view shows as a store folder of the protocol. See `mdna_export_store()`. `progress` may be NULL, `user_data` may be
-/// NULL, `out_json` may be NULL.
+/// Writes what a view shows as a store folder of the protocol. See `mdna_export_store()`. `progress` may be NULL,
+/// `user_data` may be NULL, `out_json` may be NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mdna_view_export(
     view: *mut mdna_view,

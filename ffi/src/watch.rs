@@ -36,10 +36,10 @@ pub struct mdna_change {
     pub json: *const c_char,
 }
 
-/// Is told of one change after the other, in order of the log, with the `user_data` of its watch, on a thread of the library.
-/// `status` is `MDNA_OK`; any other one says that the watch has ended because the log could not be read: then `change` is NULL
-/// and `mdna_last_error()` says why. It may take its time and use the vault in any way: nobody waits for it. It may free its own
-/// watch. It must not leave by `longjmp()` or a C++ exception.
+/// Is told of one change after the other, in order of the log, with the `user_data` of its watch, on a thread of the
+/// library. `status` is `MDNA_OK`; any other one says that the watch has ended because the log could not be read: then
+/// `change` is NULL and `mdna_last_error()` says why. It may take its time and use the vault in any way: nobody waits
+/// for it. It may free its own watch. It must not leave by `longjmp()` or a C++ exception.
 pub type mdna_watch_fn =
     Option<unsafe extern "C" fn(user_data: *mut c_void, status: mdna_status, change: *const mdna_change)>;
 
@@ -96,9 +96,9 @@ impl Subscriber for Signal {
     }
 }
 
-/// Calls `callback` for every change of a vault from the log entry `from` on, or from now on when `from` is 0. A program that keeps the
-/// sequence of the last change that it has acted on misses none when it begins at the next one. `user_data` may be NULL; it is used
-/// on a thread of the library. End the watch with `mdna_watch_free()`.
+/// Calls `callback` for every change of a vault from the log entry `from` on, or from now on when `from` is 0. A
+/// program that keeps the sequence of the last change that it has acted on misses none when it begins at the next one.
+/// `user_data` may be NULL; it is used on a thread of the library. End the watch with `mdna_watch_free()`.
 ///
 /// Fails with `MDNA_NULL_POINTER` when `callback` is NULL.
 #[unsafe(no_mangle)]
@@ -139,8 +139,8 @@ pub unsafe extern "C" fn mdna_watch_start(
     })
 }
 
-/// Ends a watch. When this returns, its callback does not run and will not be called again; inside the callback itself it returns at
-/// once, and the call that is running is the last one. `watch` may be NULL.
+/// Ends a watch. When this returns, its callback does not run and will not be called again; inside the callback itself
+/// it returns at once, and the call that is running is the last one. `watch` may be NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mdna_watch_free(watch: *mut mdna_watch) {
     // SAFETY: the caller keeps what the header says of freeing handles.
@@ -204,8 +204,8 @@ impl Watching {
             end_of_commit: entry.end_of_commit,
             json: json.as_ptr(),
         };
-        // SAFETY: the header asks for a function that can be called with its `user_data`, on this thread, until the watch is
-        // freed; all texts outlive the call.
+        // SAFETY: the header asks for a function that can be called with its `user_data`, on this thread, until the
+        // watch is freed; all texts outlive the call.
         unsafe { (self.callback)(self.user_data.0, mdna_status::MDNA_OK, &raw const change) };
     }
 }

@@ -1,5 +1,6 @@
-//! Every function given NULL for every pointer, text that is not UTF-8, no length and a huge one: the status that the header promises,
-//! and no crash. The calls are generated from the header; what a call needs to get as far as the argument that is wrong is below.
+//! Every function given NULL for every pointer, text that is not UTF-8, no length and a huge one: the status that the
+//! header promises, and no crash. The calls are generated from the header; what a call needs to get as far as the
+//! argument that is wrong is below.
 
 use std::fmt::Write as _;
 

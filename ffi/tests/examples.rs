@@ -54,6 +54,20 @@ fn examples_compile_in_every_standard() {
     }
 }
 
+/// The program in the README compiles without a warning, and says why it finds nothing.
+#[test]
+fn the_program_in_the_readme_works() {
+    let readme = crate::support::read("README.md");
+    let text = readme.split("```c\n").nth(1).unwrap().split("```").next().unwrap();
+    let place = place();
+    let (source, binary) = (place.path().join("readme.c"), place.path().join("readme"));
+    std::fs::write(&source, text).unwrap();
+    build("gcc", "c11", &source, &binary);
+    let output = program(&binary).current_dir(place.path()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("my-vault is not a vault"), "{said}");
+}
+
 #[test]
 fn the_agent_remembers_and_recalls() {
     let place = place();

@@ -1,6 +1,7 @@
 //! A panic in any entry becomes `MDNA_INTERNAL` and poisons the handle that it was made on; others go on.
 //!
-//! The functions are called here through their addresses, with zeros for all arguments: an entry that panics never looks at them.
+//! The functions are called here through their addresses, with zeros for all arguments: an entry that panics never
+//! looks at them.
 
 use std::collections::BTreeSet;
 use std::ffi::CString;
@@ -152,8 +153,8 @@ fn a_panic_in_any_entry_becomes_a_status() {
         functions.into_iter().filter(|function| function.is_fallible()).map(|function| function.name).collect();
     assert_eq!(listed, declared, "the list above is not what the header declares");
     for (name, address) in entries {
-        // SAFETY: every argument of every entry is an integer or a pointer in a register of its own or on the stack, and none has more;
-        // the entry panics before it looks at any.
+        // SAFETY: every argument of every entry is an integer or a pointer in a register of its own or on the stack,
+        // and none has more; the entry panics before it looks at any.
         let entry: Entry = unsafe { std::mem::transmute(address) };
         inject_panic(true);
         // SAFETY: as above.

@@ -48,8 +48,8 @@ static LEVELS: Mutex<Option<reload::Handle<EnvFilter, Registry>>> = Mutex::new(N
 /// Who is told. Held for reading while it is told, so that whoever replaces it waits for that.
 static LISTENER: RwLock<Option<Listener>> = RwLock::new(None);
 
-/// Tells `listener` of the events of this process, at the levels that [`super::LogOptions::level`] describes; a later call
-/// replaces both. When it returns, the former listener is not running. A listener must not call this function.
+/// Tells `listener` of the events of this process, at the levels that [`super::LogOptions::level`] describes; a later
+/// call replaces both. When it returns, the former listener is not running. A listener must not call this function.
 ///
 /// # Errors
 /// [`ObserveError::Level`], and [`ObserveError::AlreadySet`] when logs were set up in another way. Then nothing is changed.
@@ -133,7 +133,8 @@ mod tests {
 
     #[test]
     fn messages_come_with_their_fields_at_the_levels_that_are_asked_for() {
-        // One subscriber a process: a test before this one may have set another up, and then there is nothing to be heard.
+        // One subscriber a process: a test before this one may have set another up, and then there is nothing to be
+        // heard.
         let heard: Arc<Mutex<Vec<(String, String)>>> = Arc::default();
         let listener = {
             let heard = Arc::clone(&heard);

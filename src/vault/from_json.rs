@@ -1,5 +1,5 @@
-//! What is asked of a vault, read from JSON: for surfaces whose callers speak JSON. Members that are not known are refused, so
-//! that a misspelt one is not passed over.
+//! What is asked of a vault, read from JSON: for surfaces whose callers speak JSON. Members that are not known are
+//! refused, so that a misspelt one is not passed over.
 
 use std::ops::Range;
 
@@ -13,8 +13,8 @@ use super::{Error, EventQuery, Filter, MemoryUpdate, NewReflection, ReflectionTy
 const ORDERS: [(&str, Order); 3] = [("log", Order::Log), ("newest", Order::LogReversed), ("time", Order::NewestTime)];
 
 impl Filter {
-    /// Reads a filter from an object. `limit`, `order` (`log`, `newest`, `time`), `archived`, `since` and `until` are what
-    /// they are in [`Filter`]; any other member is the path of a field and what must stand there.
+    /// Reads a filter from an object. `limit`, `order` (`log`, `newest`, `time`), `archived`, `since` and `until` are
+    /// what they are in [`Filter`]; any other member is the path of a field and what must stand there.
     ///
     /// # Errors
     /// [`Error::Argument`] when it is no object, or a member cannot be used.
@@ -79,8 +79,8 @@ impl MemoryUpdate {
 }
 
 impl NewReflection {
-    /// Reads a reflection that is to be recorded from an object with `agent_id`, `reflection_type` and `observation`, and perhaps
-    /// `context`, `evaluation`, `insights`, `actions_taken` and `metadata`.
+    /// Reads a reflection that is to be recorded from an object with `agent_id`, `reflection_type` and `observation`,
+    /// and perhaps `context`, `evaluation`, `insights`, `actions_taken` and `metadata`.
     ///
     /// # Errors
     /// [`Error::Argument`] when it is no object, or a member is missing, not known, or cannot be used.
@@ -99,7 +99,8 @@ impl NewReflection {
                 "actions_taken" => actions_taken = texts(&name, &value)?,
                 "metadata" => metadata = Some(value),
                 _ => {
-                    let known = "agent_id, reflection_type, observation, context, evaluation, insights, actions_taken, metadata";
+                    let known = "agent_id, reflection_type, observation, context, evaluation, insights, \
+                                 actions_taken, metadata";
                     return Err(unknown(&name, known));
                 }
             }
@@ -208,7 +209,8 @@ mod tests {
 
     #[test]
     fn a_filter_has_known_members_and_paths() {
-        let text = r#"{"tier":"long_term","metadata.n":3,"limit":2,"order":"time","archived":false,"since":"2025-03-01T08:00:00Z"}"#;
+        let text = r#"{"tier":"long_term","metadata.n":3,"limit":2,"order":"time","archived":false,
+            "since":"2025-03-01T08:00:00Z"}"#;
         let filter = Filter::from_value(&value(text)).unwrap();
         let fields = [("metadata.n".to_owned(), "3".to_owned()), ("tier".to_owned(), "long_term".to_owned())];
         assert_eq!((filter.fields.as_slice(), filter.limit), (fields.as_slice(), Some(2)));
