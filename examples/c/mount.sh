@@ -15,4 +15,4 @@ jq -r .content "$dir"/mnt/memories/short_term/*.json
 # The program and the mount are on one vault at the same time.
 "$agent" "$dir/vault" "The mountains are blue" mountains
 grep -l mountains "$dir"/mnt/memories/short_term/*.json | wc -l
-ls "$dir/mnt/snapshots" | wc -l
+find "$dir/mnt/snapshots" -mindepth 1 -maxdepth 1 -type d -name "snap_*" | wc -l

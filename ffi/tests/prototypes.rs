@@ -57,7 +57,7 @@ pub(crate) fn all() -> Vec<Prototype> {
                 }
             }
         } else if line.contains(" mdna_") || line.contains("*mdna_") {
-            let is_function = !line.starts_with([' ', '#', '}', '*'])
+            let is_function = !line.starts_with([' ', '#', '}', '*', '/'])
                 && !line.starts_with("typedef")
                 && !line.starts_with("struct")
                 && !line.starts_with("enum");

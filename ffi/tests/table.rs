@@ -89,12 +89,14 @@ fn operations() -> BTreeSet<String> {
 /// The rows of the tables: the first cell, and the second one.
 fn rows() -> Vec<(String, String)> {
     let document = read("docs/c-api.md");
-    let rows = document.lines().filter(|line| line.starts_with("| `"));
-    rows.map(|line| {
-        let mut cells = line.trim_matches('|').split(" | ").map(str::trim);
-        (cells.next().unwrap().to_owned(), cells.next().unwrap().trim_end_matches('|').trim().to_owned())
-    })
-    .collect()
+    let tables = document.split_once("## From Rust to C").unwrap().1;
+    let rows = tables.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| ---"));
+    rows.filter(|line| *line != "| Rust | C |")
+        .map(|line| {
+            let mut cells = line.trim_matches('|').split(" | ").map(str::trim);
+            (cells.next().unwrap().to_owned(), cells.next().unwrap().trim_end_matches('|').trim().to_owned())
+        })
+        .collect()
 }
 
 /// The words in backticks.
