@@ -78,6 +78,46 @@
 #define MDNA_RETENTION_VERSION 1
 
 /**
+ * A file is opened for reading.
+ */
+#define MDNA_OPEN_READ 1
+
+/**
+ * A file is opened for writing.
+ */
+#define MDNA_OPEN_WRITE 2
+
+/**
+ * A file is opened for writing at its end, wherever that is by then.
+ */
+#define MDNA_OPEN_APPEND 4
+
+/**
+ * A file is made when it is not there.
+ */
+#define MDNA_OPEN_CREATE 8
+
+/**
+ * A file is made, and must not be there.
+ */
+#define MDNA_OPEN_CREATE_NEW 16
+
+/**
+ * What is in a file goes.
+ */
+#define MDNA_OPEN_TRUNCATE 32
+
+/**
+ * It is a failure when the new name is taken.
+ */
+#define MDNA_RENAME_NO_REPLACE 1
+
+/**
+ * The two names change places.
+ */
+#define MDNA_RENAME_EXCHANGE 2
+
+/**
  * The version of `mdna_mount_options` in this header.
  */
 #define MDNA_MOUNT_OPTIONS_VERSION 1
@@ -555,10 +595,98 @@ typedef uint32_t mdna_secret_kind;
 #endif // __cplusplus
 
 /**
+ * What a file is.
+ */
+enum mdna_file_type
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /**
+     * An ordinary file.
+     */
+    MDNA_FILE_TYPE_REGULAR = 1,
+    /**
+     * A directory.
+     */
+    MDNA_FILE_TYPE_DIRECTORY = 2,
+    /**
+     * A symbolic link.
+     */
+    MDNA_FILE_TYPE_SYMLINK = 3,
+    /**
+     * A named pipe.
+     */
+    MDNA_FILE_TYPE_FIFO = 4,
+    /**
+     * A socket.
+     */
+    MDNA_FILE_TYPE_SOCKET = 5,
+    /**
+     * A device of blocks.
+     */
+    MDNA_FILE_TYPE_BLOCK_DEVICE = 6,
+    /**
+     * A device of characters.
+     */
+    MDNA_FILE_TYPE_CHAR_DEVICE = 7,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum mdna_file_type mdna_file_type;
+#else
+typedef uint32_t mdna_file_type;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * From where a position counts, or what is looked for.
+ */
+enum mdna_whence
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /**
+     * From the beginning.
+     */
+    MDNA_SEEK_SET = 0,
+    /**
+     * From the position.
+     */
+    MDNA_SEEK_CUR = 1,
+    /**
+     * From the end.
+     */
+    MDNA_SEEK_END = 2,
+    /**
+     * The next data at or after an offset from the beginning.
+     */
+    MDNA_SEEK_DATA = 3,
+    /**
+     * The next hole at or after an offset from the beginning; the end counts as one.
+     */
+    MDNA_SEEK_HOLE = 4,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum mdna_whence mdna_whence;
+#else
+typedef uint32_t mdna_whence;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
  * Results that are read one by one, page by page from the vault, so that their number does not matter. Threads that
  * share a cursor get each result once. It keeps the vault open, and is freed with `mdna_cursor_free()`.
  */
 typedef struct mdna_cursor mdna_cursor;
+
+/**
+ * An open file of the artifacts, with a position of its own. Any number of threads may use it at once. It keeps the
+ * vault open, and is closed with `mdna_file_close()`.
+ */
+typedef struct mdna_file mdna_file;
 
 /**
  * A mounted vault. `mdna_mount_stop()` unmounts it; `mdna_mount_free()` does so even when somebody uses it. It keeps
@@ -892,6 +1020,64 @@ typedef struct mdna_retention {
      */
     uint32_t yearly;
 } mdna_retention;
+
+/**
+ * What `stat` says of a file. Times are in nanoseconds since 1970, UTC.
+ */
+typedef struct mdna_file_info {
+    /**
+     * Its inode number.
+     */
+    uint64_t ino;
+    /**
+     * Its size in bytes.
+     */
+    uint64_t size;
+    /**
+     * Blocks of 512 bytes that its content takes.
+     */
+    uint64_t blocks;
+    /**
+     * When it was last read, as whoever set it says: reading does not change it.
+     */
+    int64_t atime_ns;
+    /**
+     * When its content last changed.
+     */
+    int64_t mtime_ns;
+    /**
+     * When anything about it last changed.
+     */
+    int64_t ctime_ns;
+    /**
+     * When it was made.
+     */
+    int64_t btime_ns;
+    /**
+     * A `mdna_file_type`.
+     */
+    uint32_t kind;
+    /**
+     * Permissions, set-id and sticky bits.
+     */
+    uint32_t mode;
+    /**
+     * The user that owns it.
+     */
+    uint32_t uid;
+    /**
+     * The group that owns it.
+     */
+    uint32_t gid;
+    /**
+     * How many names it has.
+     */
+    uint32_t nlink;
+    /**
+     * The number of the device that it stands for.
+     */
+    uint32_t rdev;
+} mdna_file_info;
 
 /**
  * How a vault is mounted. Fill it with `MDNA_MOUNT_OPTIONS_INIT`, then change what is to be different.
@@ -2076,6 +2262,177 @@ mdna_status mdna_key_kinds(const char *path, struct mdna_string *out_json);
  * Fails with `MDNA_NO_RANDOMNESS`.
  */
 mdna_status mdna_key_file_new(struct mdna_string *out_content);
+
+/**
+ * Opens a file of the artifacts. `path` is relative to their root directory, whether it begins with a slash or not.
+ * `flags` are `MDNA_OPEN_READ` and its like, added up; a file that is made gets the permissions `mode`. Close it with
+ * `mdna_file_close()`.
+ *
+ * Fails with `MDNA_FILE_NOT_FOUND`, `MDNA_FILE_EXISTS`, `MDNA_FILE_IS_A_DIRECTORY`, `MDNA_FILE_NOT_A_DIRECTORY`,
+ * `MDNA_FILE_INVALID`, and with `MDNA_INVALID_ARGUMENT` for other flags.
+ */
+mdna_status mdna_file_open(struct mdna_vault *vault,
+                           const char *path,
+                           uint32_t flags,
+                           uint32_t mode,
+                           struct mdna_file **out);
+
+/**
+ * Closes a file. Call `mdna_file_sync()` before to have it on disk. `file` may be NULL.
+ */
+void mdna_file_close(struct mdna_file *file);
+
+/**
+ * Reads at the position, and moves it. `out_len` gets how many bytes: 0 at the end, and perhaps fewer than there is
+ * room for.
+ *
+ * Fails with `MDNA_FILE_NOT_PERMITTED` when it is not open for reading, and with `MDNA_CORRUPT` when what is stored is
+ * damaged.
+ */
+mdna_status mdna_file_read(struct mdna_file *file, uint8_t *buffer, size_t len, size_t *out_len);
+
+/**
+ * Reads at an offset; the position stays. See `mdna_file_read()`.
+ */
+mdna_status mdna_file_read_at(struct mdna_file *file, uint64_t offset, uint8_t *buffer, size_t len, size_t *out_len);
+
+/**
+ * Writes `len` bytes at the position, and moves it; a file that is open for appending, at its end. It is durable after
+ * `mdna_file_sync()`.
+ *
+ * Fails with `MDNA_FILE_NOT_PERMITTED` when it is not open for writing, with `MDNA_NO_SPACE` and
+ * `MDNA_FILE_TOO_LARGE`; then a part may have been written.
+ */
+mdna_status mdna_file_write(struct mdna_file *file, const uint8_t *data, size_t len);
+
+/**
+ * Writes `len` bytes at an offset; the position stays. See `mdna_file_write()`.
+ */
+mdna_status mdna_file_write_at(struct mdna_file *file, uint64_t offset, const uint8_t *data, size_t len);
+
+/**
+ * Moves the position: `whence` is a `mdna_whence`. `out_position` gets it, counted from the beginning.
+ *
+ * Fails with `MDNA_FILE_INVALID` for a position before the beginning, with `MDNA_FILE_BEYOND_END` when there is no
+ * data or hole, and with `MDNA_INVALID_ARGUMENT`.
+ */
+mdna_status mdna_file_seek(struct mdna_file *file, int64_t offset, uint32_t whence, uint64_t *out_position);
+
+/**
+ * What `fstat` says of a file.
+ *
+ * Fails with `MDNA_FILE_GONE`.
+ */
+mdna_status mdna_file_stat(struct mdna_file *file, struct mdna_file_info *out_info);
+
+/**
+ * Cuts a file, or makes it longer with zeros.
+ *
+ * Fails as `mdna_file_write()`.
+ */
+mdna_status mdna_file_truncate(struct mdna_file *file, uint64_t size);
+
+/**
+ * Makes a file durable: its content, its attributes and its names; with `data_only` without what only concerns times.
+ *
+ * Fails with `MDNA_NO_SPACE`.
+ */
+mdna_status mdna_file_sync(struct mdna_file *file, bool data_only);
+
+/**
+ * What `stat` says of a file, or, with `follow` false, `lstat`.
+ *
+ * Fails with `MDNA_FILE_NOT_FOUND` and `MDNA_FILE_NOT_A_DIRECTORY`.
+ */
+mdna_status mdna_files_stat(struct mdna_vault *vault, const char *path, bool follow, struct mdna_file_info *out_info);
+
+/**
+ * The entries of a directory, without `.` and `..`: JSON objects with `name`, `type`, `size`, `mode`, `mtime_ns`,
+ * `ino`, and, when the name is not UTF-8, `name_hex` with its bytes. Free the cursor with `mdna_cursor_free()`.
+ *
+ * Fails with `MDNA_FILE_NOT_FOUND` and `MDNA_FILE_NOT_A_DIRECTORY`.
+ */
+mdna_status mdna_files_list(struct mdna_vault *vault, const char *path, struct mdna_cursor **out);
+
+/**
+ * Makes a directory; with `parents` also those above it, and then it is no failure that it is there.
+ *
+ * Fails with `MDNA_FILE_EXISTS`, `MDNA_FILE_NOT_FOUND` and `MDNA_FILE_NOT_A_DIRECTORY`.
+ */
+mdna_status mdna_files_mkdir(struct mdna_vault *vault, const char *path, bool parents);
+
+/**
+ * Takes a name of a file, or of a symbolic link, away; the file goes with its last name, once nobody has it open.
+ *
+ * Fails with `MDNA_FILE_NOT_FOUND` and `MDNA_FILE_IS_A_DIRECTORY`.
+ */
+mdna_status mdna_files_remove(struct mdna_vault *vault, const char *path);
+
+/**
+ * Removes an empty directory.
+ *
+ * Fails with `MDNA_FILE_NOT_FOUND`, `MDNA_FILE_NOT_A_DIRECTORY` and `MDNA_FILE_DIRECTORY_NOT_EMPTY`.
+ */
+mdna_status mdna_files_rmdir(struct mdna_vault *vault, const char *path);
+
+/**
+ * Renames a file or directory; what is at the new name is replaced, unless `flags` say otherwise:
+ * `MDNA_RENAME_NO_REPLACE` or `MDNA_RENAME_EXCHANGE`, or 0.
+ *
+ * Fails with `MDNA_FILE_NOT_FOUND`, `MDNA_FILE_EXISTS`, `MDNA_FILE_DIRECTORY_NOT_EMPTY`, `MDNA_FILE_INVALID`, and with
+ * `MDNA_INVALID_ARGUMENT` for other flags.
+ */
+mdna_status mdna_files_rename(struct mdna_vault *vault, const char *from, const char *to, uint32_t flags);
+
+/**
+ * Makes a symbolic link at `path` that leads to `target`, whatever that is.
+ *
+ * Fails as `mdna_files_mkdir()`.
+ */
+mdna_status mdna_files_symlink(struct mdna_vault *vault, const char *target, const char *path);
+
+/**
+ * Where a symbolic link leads, to be freed with `mdna_string_free()`. The bytes are those of the target, which need
+ * not be UTF-8.
+ *
+ * Fails with `MDNA_FILE_NOT_FOUND`, and with `MDNA_FILE_INVALID` when it is none.
+ */
+mdna_status mdna_files_readlink(struct mdna_vault *vault, const char *path, struct mdna_string *out_target);
+
+/**
+ * Gives a file another name.
+ *
+ * Fails as `mdna_files_mkdir()`, and with `MDNA_FILE_NOT_PERMITTED` for a directory.
+ */
+mdna_status mdna_files_link(struct mdna_vault *vault, const char *from, const char *to);
+
+/**
+ * Sets the permissions of a file.
+ *
+ * Fails with `MDNA_FILE_NOT_FOUND`.
+ */
+mdna_status mdna_files_chmod(struct mdna_vault *vault, const char *path, uint32_t mode);
+
+/**
+ * Sets the owner of a file. Permissions are not checked: whoever has the vault open may do everything with it.
+ *
+ * Fails with `MDNA_FILE_NOT_FOUND`.
+ */
+mdna_status mdna_files_chown(struct mdna_vault *vault, const char *path, uint32_t uid, uint32_t gid);
+
+/**
+ * Sets when a file was last read, and when its content last changed, in nanoseconds since 1970.
+ *
+ * Fails with `MDNA_FILE_NOT_FOUND`.
+ */
+mdna_status mdna_files_utimes(struct mdna_vault *vault, const char *path, int64_t atime_ns, int64_t mtime_ns);
+
+/**
+ * Makes everything durable that was done to artifacts, by whomever.
+ *
+ * Fails with `MDNA_NO_SPACE`.
+ */
+mdna_status mdna_files_sync(struct mdna_vault *vault);
 
 /**
  * Mounts a vault on an empty directory. When this returns, it can be used there; threads of the library serve it until

@@ -278,6 +278,47 @@ private:
     detail::Handle<mdna_mount, mdna_mount_free> handle_;
 };
 
+/// An open file of the artifacts, with a position of its own.
+class File {
+public:
+    explicit File(mdna_file *file) noexcept : handle_(file) {}
+    mdna_file *get() const noexcept { return handle_.get(); }
+
+    /// Reads at the position into `buffer`: how many bytes, 0 at the end.
+    std::size_t read(void *buffer, std::size_t len) {
+        std::size_t count = 0;
+        detail::check(mdna_file_read(get(), static_cast<std::uint8_t *>(buffer), len, &count));
+        return count;
+    }
+    std::size_t read_at(std::uint64_t offset, void *buffer, std::size_t len) const {
+        std::size_t count = 0;
+        detail::check(mdna_file_read_at(get(), offset, static_cast<std::uint8_t *>(buffer), len, &count));
+        return count;
+    }
+    void write(std::string_view data) {
+        detail::check(mdna_file_write(get(), reinterpret_cast<const std::uint8_t *>(data.data()), data.size()));
+    }
+    void write_at(std::uint64_t offset, std::string_view data) {
+        detail::check(
+            mdna_file_write_at(get(), offset, reinterpret_cast<const std::uint8_t *>(data.data()), data.size()));
+    }
+    std::uint64_t seek(std::int64_t offset, mdna_whence whence = MDNA_SEEK_SET) {
+        std::uint64_t position = 0;
+        detail::check(mdna_file_seek(get(), offset, whence, &position));
+        return position;
+    }
+    mdna_file_info stat() const {
+        mdna_file_info info;
+        detail::check(mdna_file_stat(get(), &info));
+        return info;
+    }
+    void truncate(std::uint64_t size) { detail::check(mdna_file_truncate(get(), size)); }
+    void sync(bool data_only = false) { detail::check(mdna_file_sync(get(), data_only)); }
+
+private:
+    detail::Handle<mdna_file, mdna_file_close> handle_;
+};
+
 /// An open vault.
 class Vault {
 public:
@@ -455,6 +496,42 @@ public:
             return mdna_snapshot_restore(get(), detail::Text(id), f, data, out);
         });
     }
+
+    File file_open(std::string_view path, std::uint32_t flags = MDNA_OPEN_READ, std::uint32_t mode = 0600) const {
+        return File(detail::made<mdna_file>(
+            [&](mdna_file **out) { return mdna_file_open(get(), detail::Text(path), flags, mode, out); }));
+    }
+    mdna_file_info files_stat(std::string_view path, bool follow = true) const {
+        mdna_file_info info;
+        detail::check(mdna_files_stat(get(), detail::Text(path), follow, &info));
+        return info;
+    }
+    Cursor files_list(std::string_view path) const { return cursor(mdna_files_list, path); }
+    void files_mkdir(std::string_view path, bool parents = false) {
+        detail::check(mdna_files_mkdir(get(), detail::Text(path), parents));
+    }
+    void files_remove(std::string_view path) { detail::check(mdna_files_remove(get(), detail::Text(path))); }
+    void files_rmdir(std::string_view path) { detail::check(mdna_files_rmdir(get(), detail::Text(path))); }
+    void files_rename(std::string_view from, std::string_view to, std::uint32_t flags = 0) {
+        detail::check(mdna_files_rename(get(), detail::Text(from), detail::Text(to), flags));
+    }
+    void files_symlink(std::string_view target, std::string_view path) {
+        detail::check(mdna_files_symlink(get(), detail::Text(target), detail::Text(path)));
+    }
+    std::string files_readlink(std::string_view path) const { return text(mdna_files_readlink, path); }
+    void files_link(std::string_view from, std::string_view to) {
+        detail::check(mdna_files_link(get(), detail::Text(from), detail::Text(to)));
+    }
+    void files_chmod(std::string_view path, std::uint32_t mode) {
+        detail::check(mdna_files_chmod(get(), detail::Text(path), mode));
+    }
+    void files_chown(std::string_view path, std::uint32_t uid, std::uint32_t gid) {
+        detail::check(mdna_files_chown(get(), detail::Text(path), uid, gid));
+    }
+    void files_utimes(std::string_view path, std::int64_t atime_ns, std::int64_t mtime_ns) {
+        detail::check(mdna_files_utimes(get(), detail::Text(path), atime_ns, mtime_ns));
+    }
+    void files_sync() { detail::check(mdna_files_sync(get())); }
 
     std::string import_store(std::string_view dir, bool lenient = false, const Progress &progress = nullptr) {
         return detail::followed(progress, [&](mdna_progress_fn f, void *data, mdna_string *out) {

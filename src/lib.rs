@@ -5,6 +5,8 @@
 pub mod artifacts;
 pub mod backup;
 pub mod crypto;
+pub mod files;
+
 pub mod health;
 pub mod interchange;
 pub mod observe;

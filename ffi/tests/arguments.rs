@@ -14,6 +14,7 @@ fn valid(function: &Prototype, parameter: &Parameter) -> String {
         "mdna_view *" => "view".to_owned(),
         "mdna_cursor *" => "cursor".to_owned(),
         "mdna_repository *" => "repository".to_owned(),
+        "mdna_file *" => "file".to_owned(),
         "mdna_watch *" => "watch".to_owned(),
         "mdna_mount *" => "mount".to_owned(),
         "mdna_string *" => "&text".to_owned(),
@@ -32,6 +33,10 @@ fn valid(function: &Prototype, parameter: &Parameter) -> String {
         "mdna_view **" => "&new_view".to_owned(),
         "mdna_cursor **" => "&new_cursor".to_owned(),
         "mdna_repository **" => "&new_repository".to_owned(),
+        "mdna_file **" => "&new_file".to_owned(),
+        "mdna_file_info *" => "&file_info".to_owned(),
+        "size_t *" => "&size".to_owned(),
+        "uint8_t *" => "buffer".to_owned(),
         "mdna_watch **" => "&new_watch".to_owned(),
         "mdna_mount **" => "&new_mount".to_owned(),
         "mdna_log_state *" => "&state".to_owned(),
@@ -39,7 +44,7 @@ fn valid(function: &Prototype, parameter: &Parameter) -> String {
         "uint64_t *" => "&number".to_owned(),
         "bool *" => "&truth".to_owned(),
         "bool" => "true".to_owned(),
-        "uint64_t" | "uint32_t" | "int32_t" => "0".to_owned(),
+        "uint64_t" | "uint32_t" | "int32_t" | "int64_t" => "0".to_owned(),
         // What goes into `const uint8_t *` and the one text with a length.
         "size_t" => "2".to_owned(),
         "const uint8_t *" => "(const uint8_t *)\"{}\"".to_owned(),
@@ -51,7 +56,7 @@ fn valid(function: &Prototype, parameter: &Parameter) -> String {
 /// A text for an argument of this name.
 fn text_for(function: &Prototype, name: &str) -> &'static str {
     match name {
-        "path" | "dir" | "file" | "to" | "mountpoint" | "vault_path" => "\"/nonexistent/place\"",
+        "path" | "dir" | "file" | "from" | "to" | "target" | "mountpoint" | "vault_path" => "\"/nonexistent/place\"",
         "collection" => "\"memories\"",
         "constraints_json" | "observations_json" | "backups_json" | "reflection_ids_json" => "\"[]\"",
         "level" => "\"off\"",
@@ -69,6 +74,7 @@ const CLEAN_UP: &str = "\
     mdna_watch_free(new_watch); new_watch = NULL;
     mdna_vault_close(new_vault); new_vault = NULL;
     mdna_repository_close(new_repository); new_repository = NULL;
+    mdna_file_close(new_file); new_file = NULL;
     mdna_mount_free(new_mount); new_mount = NULL;
 ";
 
@@ -163,6 +169,10 @@ static mdna_vault *vault, *new_vault;
 static mdna_view *view, *new_view;
 static mdna_cursor *cursor, *new_cursor;
 static mdna_repository *repository, *new_repository;
+static mdna_file *file, *new_file;
+static mdna_file_info file_info;
+static size_t size;
+static uint8_t buffer[64];
 static mdna_watch *watch, *new_watch;
 static mdna_mount *mount, *new_mount;
 static mdna_string text = MDNA_STRING_INIT;
@@ -217,6 +227,7 @@ int main(int argc, char **argv) {
     OK(mdna_vault_at(vault, 1, &view));
     OK(mdna_memory_list(vault, NULL, &cursor));
     OK(mdna_repository_init(below(argv[1], "repository"), &secret, NULL, &cost, &repository));
+    OK(mdna_file_open(vault, "file", MDNA_OPEN_READ | MDNA_OPEN_WRITE | MDNA_OPEN_CREATE, 0600, &file));
     every_case();
     /* Nothing that was refused has left anything behind, and the handles can still be used. */
     OK(mdna_vault_verify(vault, &text));
@@ -225,6 +236,7 @@ int main(int argc, char **argv) {
     CHECK(drain(new_cursor) == 0);
     mdna_cursor_free(cursor);
     mdna_view_free(view);
+    mdna_file_close(file);
     mdna_repository_close(repository);
     mdna_vault_close(vault);
     return 0;

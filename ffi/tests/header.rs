@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::support::{read, root};
 
 /// The source files in the order in which the header has them.
-const SOURCES: [&str; 25] = [
+const SOURCES: [&str; 26] = [
     "status",
     "error",
     "version",
@@ -31,6 +31,7 @@ const SOURCES: [&str; 25] = [
     "document",
     "repository",
     "keyring",
+    "files",
     "mount",
 ];
 

@@ -36,6 +36,28 @@ fn fallible() -> Vec<(&'static str, *const ())> {
         mdna_dna_versions
         mdna_export_store
         mdna_export_timeline
+        mdna_file_open
+        mdna_file_read
+        mdna_file_read_at
+        mdna_file_seek
+        mdna_file_stat
+        mdna_file_sync
+        mdna_file_truncate
+        mdna_file_write
+        mdna_file_write_at
+        mdna_files_chmod
+        mdna_files_chown
+        mdna_files_link
+        mdna_files_list
+        mdna_files_mkdir
+        mdna_files_readlink
+        mdna_files_remove
+        mdna_files_rename
+        mdna_files_rmdir
+        mdna_files_stat
+        mdna_files_symlink
+        mdna_files_sync
+        mdna_files_utimes
         mdna_glyph_chain
         mdna_health_check
         mdna_identity_create

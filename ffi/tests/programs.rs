@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::support::{build, installed, library_dir, program, read, root, run};
 
-const PROGRAMS: [&str; 5] = ["vault", "records", "history", "backups", "mounts"];
+const PROGRAMS: [&str; 6] = ["vault", "records", "history", "backups", "artifacts", "mounts"];
 
 /// The folder of a program, in which nothing stays mounted.
 struct Place(tempfile::TempDir);
@@ -76,6 +76,16 @@ fn history() {
 #[test]
 fn backups() {
     plain("backups");
+}
+
+#[test]
+fn artifacts() {
+    plain("artifacts");
+}
+
+#[test]
+fn artifacts_are_clean_under_valgrind() {
+    valgrind("artifacts");
 }
 
 #[test]

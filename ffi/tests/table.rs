@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::support::{read, root};
 
 /// The files that hold the operations of the library's users, and the types whose functions they are.
-const SOURCES: [&str; 24] = [
+const SOURCES: [&str; 26] = [
     "src/vault/mod.rs",
     "src/vault/identities.rs",
     "src/vault/sessions.rs",
@@ -18,6 +18,8 @@ const SOURCES: [&str; 24] = [
     "src/vault/view.rs",
     "src/vault/overview.rs",
     "src/vault/log.rs",
+    "src/files/mod.rs",
+    "src/files/file.rs",
     "src/verify.rs",
     "src/health.rs",
     "src/observe.rs",

@@ -5,7 +5,7 @@
 //! `handles` for what the kernel refers to by number; `notify` drops from the kernel's caches what a change touched;
 //! `write` is what changes something; `artifacts` is the second connection, for ordinary files, and `router` puts both on
 //! one. `errno` says which error becomes which number; `connection`, `session`, `guard`, `umount`, `mountpoint` and `server` are
-//! about being mounted.
+//! about being mounted, `memory` about what a process of its own does with its memory.
 //! `docs/mount-semantics.md` lists what is promised and which test proves it.
 #![deny(unsafe_code, clippy::undocumented_unsafe_blocks)]
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
@@ -19,6 +19,7 @@ mod fs;
 mod guard;
 mod handles;
 mod inodes;
+mod memory;
 mod mountpoint;
 mod notify;
 mod requests;
@@ -29,6 +30,7 @@ mod umount;
 mod write;
 
 pub use error::MountError;
+pub use memory::use_few_arenas;
 pub use server::Server;
 pub use session::{MountOptions, Mounted, mount};
 pub use umount::umount;

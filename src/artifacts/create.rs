@@ -26,7 +26,7 @@ pub(super) fn check_name(name: &[u8]) -> Result<()> {
         _ if name.len() > MAX_NAME_BYTES => Err(FsError::NameTooLong),
         b"." | b".." => Err(FsError::Exists),
         b"" => Err(FsError::NotFound),
-        _ => Err(FsError::Invalid("a name has neither a slash nor a zero byte")),
+        _ => Err(FsError::Invalid("a name has neither a slash nor a zero byte".into())),
     }
 }
 
@@ -139,7 +139,7 @@ impl Artifacts {
             let node = namespace.node(ino)?;
             let file_type = node.inode.file_type;
             if file_type == FileType::Directory {
-                return Err(FsError::NotPermitted("a directory has one name").into());
+                return Err(FsError::NotPermitted("a directory has one name".into()).into());
             }
             if node.inode.is_orphan() && !unnamed {
                 return Err(FsError::NotFound.into());
@@ -169,7 +169,7 @@ impl Artifacts {
         let _entered = self.enter();
         self.run(|namespace| {
             let target = namespace.node(ino)?.inode.target.clone();
-            Ok(target.ok_or(FsError::Invalid("it is no symbolic link"))?)
+            Ok(target.ok_or(FsError::Invalid("it is no symbolic link".into()))?)
         })
     }
 }
@@ -178,9 +178,9 @@ fn check_target(new: &NewNode<'_>) -> Result<()> {
     match (new.file_type, new.target) {
         (FileType::Symlink, Some(b"")) => Err(FsError::NotFound),
         (FileType::Symlink, Some(target)) if target.len() > MAX_TARGET_BYTES => Err(FsError::NameTooLong),
-        (FileType::Symlink, None) => Err(FsError::Invalid("a symbolic link leads somewhere")),
+        (FileType::Symlink, None) => Err(FsError::Invalid("a symbolic link leads somewhere".into())),
         (FileType::Symlink, Some(_)) | (_, None) => Ok(()),
-        (_, Some(_)) => Err(FsError::Invalid("only a symbolic link leads somewhere")),
+        (_, Some(_)) => Err(FsError::Invalid("only a symbolic link leads somewhere".into())),
     }
 }
 

@@ -113,6 +113,27 @@ impl Artifacts {
         self.background.tell(changed);
     }
 
+    /// Tells those who watch of a change that was made here, and not by them: of files, with the names that they have, and of
+    /// names. Returns when they have acted on it.
+    pub fn tell_of(&self, inos: &[Ino], names: &[(Ino, &[u8])]) {
+        if lock(&self.watchers).is_empty() {
+            return;
+        }
+        let mut changed: Vec<_> =
+            names.iter().map(|(parent, name)| Invalidation::Name(*parent, name.to_vec())).collect();
+        {
+            let namespace = self.namespace();
+            for ino in inos {
+                changed.push(Invalidation::Inode(*ino));
+                let names = namespace.nodes.get(ino).map(|node| node.inode.names.iter());
+                changed.extend(
+                    names.into_iter().flatten().map(|(parent, name)| Invalidation::Name(*parent, name.clone())),
+                );
+            }
+        }
+        self.tell(&changed);
+    }
+
     /// What is to be looked up anew after inodes were changed: these, with the names that they had before the change, as
     /// far as they are known or were stored at a sequence, and those that they have now.
     pub(super) fn invalidations(

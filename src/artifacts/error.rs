@@ -1,5 +1,7 @@
 //! What can go wrong with a file. Each error stands for one number of the operating system.
 
+use std::borrow::Cow;
+
 use crate::storage::{Ino, StorageError};
 
 /// Results of the file system.
@@ -34,10 +36,10 @@ pub enum FsError {
     TooManyLinks,
     /// `EINVAL`
     #[error("it cannot be done: {0}")]
-    Invalid(&'static str),
+    Invalid(Cow<'static, str>),
     /// `EPERM`
     #[error("it is not permitted: {0}")]
-    NotPermitted(&'static str),
+    NotPermitted(Cow<'static, str>),
     /// `EFBIG`
     #[error("the file would be too large")]
     TooBig,
@@ -55,7 +57,7 @@ pub enum FsError {
     NoSpace,
     /// `EOPNOTSUPP`
     #[error("it is not supported: {0}")]
-    Unsupported(&'static str),
+    Unsupported(Cow<'static, str>),
     /// `EROFS`: a past state.
     #[error("the past cannot be changed")]
     ReadOnly,

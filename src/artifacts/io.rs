@@ -71,14 +71,37 @@ impl Artifacts {
     /// [`FsError::NoSpace`], [`FsError::TooBig`], [`FsError::IsDirectory`], [`FsError::Invalid`] for what has no content,
     /// [`FsError::Stale`], and those of the storage.
     pub fn write(&self, ino: Ino, offset: u64, bytes: &[u8], options: WriteOptions) -> Result<usize> {
-        let _entered = self.enter();
-        if bytes.is_empty() {
-            return Ok(0);
-        }
         check_range(offset, bytes.len() as u64)?;
-        self.make_room(bytes.len() as u64)?;
+        self.write_where(ino, |_| offset, bytes, options).map(|(written, _)| written)
+    }
+
+    /// Writes at the end of the file, wherever that is by then, and returns where it is now.
+    ///
+    /// # Errors
+    /// As [`Artifacts::write`].
+    pub fn write_at_end(&self, ino: Ino, bytes: &[u8], options: WriteOptions) -> Result<u64> {
+        self.write_where(ino, State::size, bytes, options).map(|(_, end)| end)
+    }
+
+    /// Writes where `place` says, and returns how many bytes and where they end.
+    fn write_where(
+        &self,
+        ino: Ino,
+        place: impl FnOnce(&State) -> u64,
+        bytes: &[u8],
+        options: WriteOptions,
+    ) -> Result<(usize, u64)> {
+        let _entered = self.enter();
+        if !bytes.is_empty() {
+            self.make_room(bytes.len() as u64)?;
+        }
         let held = self.hold(ino)?;
         let mut state = held.content.write(&*self.storage)?;
+        let offset = place(&state);
+        let end = check_range(offset, bytes.len() as u64)?;
+        if bytes.is_empty() {
+            return Ok((0, end));
+        }
         let written = state.write(offset, bytes, self);
         let now = self.now();
         self.changed(ino, &state, |node| {
@@ -90,7 +113,7 @@ impl Artifacts {
                 node.kill_set_id();
             }
         });
-        Ok(written?)
+        Ok((written?, end))
     }
 
     /// Makes room, holes or zeros in a range of a file.
@@ -100,7 +123,7 @@ impl Artifacts {
     pub fn allocate(&self, ino: Ino, how: Allocate, offset: u64, len: u64) -> Result<()> {
         let _entered = self.enter();
         if len == 0 {
-            return Err(FsError::Invalid("an empty range"));
+            return Err(FsError::Invalid("an empty range".into()));
         }
         let end = check_range(offset, len)?;
         let (zero, extend) = match how {
@@ -169,7 +192,7 @@ impl Artifacts {
         }
         check_range(to_offset, len)?;
         if from == to && offset < to_offset.saturating_add(len) && to_offset < offset.saturating_add(len) {
-            return Err(FsError::Invalid("the ranges overlap"));
+            return Err(FsError::Invalid("the ranges overlap".into()));
         }
         let mut done = 0;
         while done < len {

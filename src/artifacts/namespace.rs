@@ -266,7 +266,7 @@ impl Namespace {
         match node.inode.file_type {
             FileType::Regular => {}
             FileType::Directory => return Err(FsError::IsDirectory.into()),
-            _ => return Err(FsError::Invalid("only an ordinary file has content").into()),
+            _ => return Err(FsError::Invalid("only an ordinary file has content".into()).into()),
         }
         let (inode, stored) = (&node.inode, node.stored);
         let content = node

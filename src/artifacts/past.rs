@@ -79,7 +79,7 @@ impl Past {
     /// # Errors
     /// [`FsError::Invalid`] for what is no link, and as [`Past::attributes`].
     pub fn read_link(&self, ino: Ino) -> Result<Vec<u8>> {
-        self.inode(ino)?.target.clone().ok_or(FsError::Invalid("it is no symbolic link"))
+        self.inode(ino)?.target.clone().ok_or(FsError::Invalid("it is no symbolic link".into()))
     }
 
     /// Reads into `out`, and returns how many bytes: fewer only at the end of the file.
@@ -176,7 +176,7 @@ impl Past {
         match inode.file_type {
             FileType::Regular => Ok(inode),
             FileType::Directory => Err(FsError::IsDirectory),
-            _ => Err(FsError::Invalid("only an ordinary file has content")),
+            _ => Err(FsError::Invalid("only an ordinary file has content".into())),
         }
     }
 

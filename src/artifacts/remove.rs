@@ -37,7 +37,7 @@ impl Artifacts {
     pub fn rmdir(&self, parent: Ino, name: &[u8]) -> Result<()> {
         let _entered = self.enter();
         match name {
-            b"." => return Err(FsError::Invalid("`.` cannot be removed")),
+            b"." => return Err(FsError::Invalid("`.` cannot be removed".into())),
             b".." => return Err(FsError::NotEmpty),
             _ => check_present(name)?,
         }
@@ -104,7 +104,7 @@ impl Namespace {
 /// A name that could be there.
 pub(super) fn check_present(name: &[u8]) -> Result<()> {
     match check_name(name) {
-        Err(FsError::Exists) => Err(FsError::Invalid("`.` and `..` stay")),
+        Err(FsError::Exists) => Err(FsError::Invalid("`.` and `..` stay".into())),
         checked => checked,
     }
 }

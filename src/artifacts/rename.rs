@@ -26,7 +26,7 @@ impl Artifacts {
     pub fn rename(&self, parent: Ino, name: &[u8], new_parent: Ino, new_name: &[u8], flags: RenameFlags) -> Result<()> {
         let _entered = self.enter();
         if flags.no_replace && flags.exchange {
-            return Err(FsError::Invalid("a rename either replaces nothing or exchanges"));
+            return Err(FsError::Invalid("a rename either replaces nothing or exchanges".into()));
         }
         check_present(name)?;
         check_present(new_name)?;
@@ -56,13 +56,13 @@ impl Namespace {
         check_not_root(moved.ino)?;
         if from.parent != to.parent {
             if moved.file_type == FileType::Directory && self.is_within(to.parent, moved.ino)? {
-                return Err(FsError::Invalid("a directory cannot be moved into itself").into());
+                return Err(FsError::Invalid("a directory cannot be moved into itself".into()).into());
             }
             if let Some(replaced) = replaced.filter(|replaced| replaced.file_type == FileType::Directory)
                 && self.is_within(from.parent, replaced.ino)?
             {
                 let error = if flags.exchange {
-                    FsError::Invalid("a directory cannot be moved into itself")
+                    FsError::Invalid("a directory cannot be moved into itself".into())
                 } else {
                     FsError::NotEmpty
                 };

@@ -98,11 +98,11 @@ fn check(name: &[u8]) -> Result<()> {
         return Err(FsError::NameTooLong);
     }
     if name.starts_with(b"system.") {
-        return Err(FsError::Unsupported("attributes of the system, access control lists among them"));
+        return Err(FsError::Unsupported("attributes of the system, access control lists among them".into()));
     }
     let namespaces: [&[u8]; 3] = [b"user.", b"trusted.", b"security."];
     if !namespaces.iter().any(|space| name.len() > space.len() && name.starts_with(space)) {
-        return Err(FsError::Unsupported("an attribute's name begins with user., trusted. or security."));
+        return Err(FsError::Unsupported("an attribute's name begins with user., trusted. or security.".into()));
     }
-    if name.contains(&0) { Err(FsError::Invalid("a name has no zero byte")) } else { Ok(()) }
+    if name.contains(&0) { Err(FsError::Invalid("a name has no zero byte".into())) } else { Ok(()) }
 }

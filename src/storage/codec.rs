@@ -116,55 +116,59 @@ pub(super) mod key {
 }
 
 /// Reads a value from its front, and says `None` when it is too short.
-pub(super) struct Reader<'a>(pub(super) &'a [u8]);
+pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Reader<'a> {
-    pub(super) fn take(&mut self, n: usize) -> Option<&'a [u8]> {
+    pub(crate) fn take(&mut self, n: usize) -> Option<&'a [u8]> {
         let (head, tail) = self.0.split_at_checked(n)?;
         self.0 = tail;
         Some(head)
     }
 
-    pub(super) fn chunk<const N: usize>(&mut self) -> Option<[u8; N]> {
+    pub(crate) fn chunk<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (head, tail) = self.0.split_first_chunk::<N>()?;
         self.0 = tail;
         Some(*head)
     }
 
-    pub(super) fn u8(&mut self) -> Option<u8> {
+    pub(crate) fn u8(&mut self) -> Option<u8> {
         self.chunk::<1>().map(|[byte]| byte)
     }
 
-    pub(super) fn u16(&mut self) -> Option<u16> {
+    pub(crate) fn u16(&mut self) -> Option<u16> {
         self.chunk().map(u16::from_le_bytes)
     }
 
-    pub(super) fn u32(&mut self) -> Option<u32> {
+    pub(crate) fn u32(&mut self) -> Option<u32> {
         self.chunk().map(u32::from_le_bytes)
     }
 
-    pub(super) fn u64(&mut self) -> Option<u64> {
+    pub(crate) fn u64(&mut self) -> Option<u64> {
         self.chunk().map(u64::from_le_bytes)
     }
 
-    pub(super) fn time(&mut self) -> Option<Timestamp> {
+    pub(crate) fn i128(&mut self) -> Option<i128> {
+        self.chunk().map(i128::from_le_bytes)
+    }
+
+    pub(crate) fn time(&mut self) -> Option<Timestamp> {
         self.chunk().map(|bytes| Timestamp::from_micros(i64::from_le_bytes(bytes)))
     }
 
-    pub(super) fn checksum(&mut self) -> Option<Checksum> {
+    pub(crate) fn checksum(&mut self) -> Option<Checksum> {
         self.chunk().map(Checksum)
     }
 
-    pub(super) fn bytes16(&mut self) -> Option<&'a [u8]> {
+    pub(crate) fn bytes16(&mut self) -> Option<&'a [u8]> {
         let len = self.u16()?;
         self.take(len.into())
     }
 
-    pub(super) fn text16(&mut self) -> Option<String> {
+    pub(crate) fn text16(&mut self) -> Option<String> {
         std::str::from_utf8(self.bytes16()?).ok().map(str::to_owned)
     }
 
-    pub(super) fn end(&self) -> Option<()> {
+    pub(crate) fn end(&self) -> Option<()> {
         self.0.is_empty().then_some(())
     }
 }

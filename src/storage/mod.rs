@@ -19,6 +19,7 @@ mod remote;
 mod rocksdb;
 mod rows;
 mod segments;
+mod service;
 mod shared;
 mod types;
 
@@ -36,11 +37,18 @@ pub use error::StorageError;
 pub use prepare::{MAX_TAGS, missing_time, prepare, prepare_inode, record_file, terms_of};
 pub use rocksdb::{OpenOptions, Replay, ReplayOf, RocksStorage, decode_log_row};
 pub use rows::{ChunkRow, LogRow, Part, RowPage, SlotRow};
+pub use service::{Asked, Asking, Service};
 pub use shared::{Ownership, Recovery, SharedStorage};
 pub use types::{
     Action, Change, Commit, Committed, Durability, Event, Expect, Head, LogEntry, LogState, Operation, Order, Origin,
     Position, Posting, Prepared, RecordFile, Selection, Sequence, Term, Version, text_term,
 };
+
+/// How values become the bytes that processes send each other.
+pub(crate) mod wire {
+    pub(crate) use super::codec::Reader;
+    pub(crate) use super::remote::{Wire, decode, encode, fields, variants};
+}
 
 /// The newest version, whatever its sequence.
 pub const NOW: Sequence = Sequence::MAX;
@@ -384,6 +392,22 @@ pub trait Storage: Send + Sync {
     /// From now on asks `holder` to commit what it holds back when the whole vault is about to be looked at or restored,
     /// until the last other reference to it is dropped.
     fn hold_back(&self, holder: &Arc<dyn WriteBack>);
+
+    /// From now on, while this process owns the vault, `service` answers what other processes ask with [`Storage::ask`],
+    /// until the last other reference to it is dropped.
+    fn serve(&self, service: &Arc<dyn Service>) {
+        let _ = service;
+    }
+
+    /// Asks the [`Service`] of the process that owns the vault. None when that is this process: then the caller does itself
+    /// what it would have asked for. `question` is called when there is somebody to ask.
+    ///
+    /// # Errors
+    /// Those of reaching the owner.
+    fn ask(&self, how: Asking, question: &dyn Fn() -> Vec<u8>) -> Result<Option<Vec<u8>>> {
+        let _ = (how, question);
+        Ok(None)
+    }
 
     /// Lets everybody who holds changes of artifacts back commit them. To be called before a snapshot, an export, a prune.
     ///

@@ -28,6 +28,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::artifacts::Artifacts;
+use crate::files::{Files, Home};
 use crate::record::id::{self, IdSource, NoRandomness, SystemIds};
 use crate::record::time::{Clock, SystemClock};
 use crate::record::{Checksum, Kind, Map, RecordError, Timestamp, Value, json, schema};
@@ -154,19 +155,7 @@ struct Shared {
     ids: Arc<dyn IdSource>,
     /// Held by an import or a restore of this process. Those of other processes are the storage's business.
     job: Mutex<()>,
-    /// The files, once somebody has asked for them.
-    artifacts: Mutex<Option<Arc<Artifacts>>>,
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        let artifacts = self.artifacts.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(artifacts) = artifacts
-            && let Err(error) = artifacts.close()
-        {
-            tracing::error!(target: "mirrordna::artifacts", "artifacts could not be committed at the end: {error}");
-        }
-    }
+    files: Arc<Home>,
 }
 
 /// An open vault. Clones are handles on the same vault; the last one to be dropped closes it.
@@ -209,6 +198,7 @@ impl Vault {
     }
 
     fn new(storage: Arc<dyn Storage>, dir: Option<PathBuf>, options: &VaultOptions) -> Self {
+        let files = Home::new(Arc::clone(&storage), Arc::clone(&options.clock), &options.actor);
         Self {
             shared: Arc::new(Shared {
                 storage,
@@ -216,7 +206,7 @@ impl Vault {
                 clock: Arc::clone(&options.clock),
                 ids: Arc::clone(&options.ids),
                 job: Mutex::new(()),
-                artifacts: Mutex::new(None),
+                files,
             }),
             actor: options.actor.as_str().into(),
             durability: options.durability,
@@ -344,19 +334,19 @@ impl Vault {
         Ok(found)
     }
 
-    /// The files of the vault. All handles on it share them; in the log they are by whoever asked for them first.
+    /// The artifacts of the vault as files, from whichever process.
+    #[must_use]
+    pub fn files(&self) -> Files {
+        Files::new(Arc::clone(&self.shared.files))
+    }
+
+    /// The artifacts of the vault as a file system by inode numbers, as a mount needs it. All handles on the vault share it; in the
+    /// log it is by whoever asked for it first. While somebody has it, the vault is not handed over to another process.
     ///
     /// # Errors
-    /// Those of the storage.
+    /// Those of the storage; [`StorageError::NotOwner`] when another process owns the vault.
     pub fn artifacts(&self) -> Result<Arc<Artifacts>> {
-        let mut artifacts = self.shared.artifacts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(artifacts) = &*artifacts {
-            return Ok(Arc::clone(artifacts));
-        }
-        let (storage, clock) = (Arc::clone(&self.shared.storage), Arc::clone(&self.shared.clock));
-        let opened = Artifacts::open(storage, clock, &self.actor)?;
-        *artifacts = Some(Arc::clone(&opened));
-        Ok(opened)
+        Ok(self.shared.files.artifacts(&self.actor)?)
     }
 
     /// Identities.

@@ -7,6 +7,7 @@ mod artifacts_programs;
 mod bad_records;
 mod changes;
 mod editors;
+mod files;
 mod generated;
 mod life;
 mod one_connection;

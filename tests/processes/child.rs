@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
+use mirrordna::artifacts::Artifacts;
 use mirrordna::record::Kind;
 use mirrordna::storage::{Changed, LogEntry, Ownership, Sequence, Subscriber};
 use mirrordna::vault::View;
@@ -152,7 +153,7 @@ fn does_what_it_is_told() {
         Err(error) => return say(&format!("refused: {error}")),
     };
     say("open");
-    let mut held = Held { vault, views: Vec::new(), listeners: Vec::new() };
+    let mut held = Held { vault, views: Vec::new(), listeners: Vec::new(), artifacts: None };
     for line in std::io::stdin().lines().map_while(Result::ok) {
         let words: Vec<&str> = line.split(' ').collect();
         if !held.does(&words) {
@@ -165,6 +166,7 @@ struct Held {
     vault: Vault,
     views: Vec<View>,
     listeners: Vec<Arc<dyn Subscriber>>,
+    artifacts: Option<Arc<Artifacts>>,
 }
 
 impl Held {
@@ -232,7 +234,11 @@ impl Held {
                 outcome(imported.map(|report| format!("imported {}", report.total().taken)).map_err(|e| e.to_string()));
             }
             ["artifacts"] => {
-                outcome(self.vault.artifacts().map(|_| "files".to_owned()).map_err(|error| error.to_string()));
+                let opened = self.vault.artifacts().map(|artifacts| {
+                    self.artifacts = Some(artifacts);
+                    "files".to_owned()
+                });
+                outcome(opened.map_err(|error| error.to_string()));
             }
             // Through the vault, which waits for the subscribers.
             ["put", id, content] => {

@@ -3,6 +3,7 @@
 
 mod callers;
 mod child;
+mod files;
 mod following;
 mod jobs;
 mod kills;

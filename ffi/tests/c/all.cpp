@@ -68,6 +68,28 @@ void history(mdna::Vault &vault) {
               << vault.export_timeline("file");
 }
 
+void artifacts(mdna::Vault &vault) {
+    mdna::File file = vault.file_open("x", MDNA_OPEN_READ | MDNA_OPEN_WRITE);
+    char buffer[8];
+    std::cout << file.read(buffer, sizeof buffer) << file.read_at(1, buffer, sizeof buffer) << file.seek(0, MDNA_SEEK_END)
+              << file.stat().size << vault.files_stat("x").size << vault.files_readlink("x");
+    file.write("x");
+    file.write_at(1, "x");
+    file.truncate(0);
+    file.sync();
+    vault.files_list("/");
+    vault.files_mkdir("x", true);
+    vault.files_remove("x");
+    vault.files_rmdir("x");
+    vault.files_rename("x", "y", MDNA_RENAME_EXCHANGE);
+    vault.files_symlink("x", "y");
+    vault.files_link("x", "y");
+    vault.files_chmod("x", 0600);
+    vault.files_chown("x", 1, 1);
+    vault.files_utimes("x", 1, 1);
+    vault.files_sync();
+}
+
 void backups(mdna::Vault &vault) {
     const std::string content = mdna::KeyFile::make();
     const mdna::KeyFile key(content);
@@ -96,6 +118,7 @@ int main() {
         vaults(vault);
         records(vault);
         history(vault);
+        artifacts(vault);
         backups(vault);
         without_a_vault();
     } catch (const mdna::Error &error) {

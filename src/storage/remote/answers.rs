@@ -82,6 +82,7 @@ pub(super) fn answer(storage: &RocksStorage, request: Request) -> Result<Answer>
         | Request::Claim
         | Request::Subscribe
         | Request::Acknowledge { .. }
+        | Request::Ask { .. }
         | Request::HandOver => Answer::Moved,
     })
 }
@@ -98,6 +99,7 @@ pub(super) fn changes(request: &Request) -> bool {
             | Request::Claim
             | Request::WriteBack
             | Request::Reclaim
+            | Request::Ask { .. }
     )
 }
 

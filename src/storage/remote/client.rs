@@ -159,6 +159,8 @@ pub(in crate::storage) struct Client {
     kept: Mutex<Vec<Channel>>,
     /// Where leases are held.
     leases: Mutex<Option<Channel>>,
+    /// Where the service is asked for what is held on to.
+    holding: Mutex<Option<Channel>>,
     /// The connection on which the owner speaks unasked; its end is the end of the owner.
     events: UnixStream,
     subscription: Mutex<Subscription>,
@@ -199,6 +201,7 @@ impl Client {
                 patience,
                 kept: Mutex::default(),
                 leases: Mutex::default(),
+                holding: Mutex::default(),
                 events: channel.stream().try_clone().ok()?,
                 subscription: Mutex::default(),
                 subscribed: Condvar::new(),
@@ -231,6 +234,7 @@ impl Client {
         let _ = self.events.shutdown(std::net::Shutdown::Both);
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).clear();
         *self.leases.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.holding.lock().unwrap_or_else(PoisonError::into_inner) = None;
         let _subscription = self.subscription();
         self.subscribed.notify_all();
     }
@@ -364,26 +368,38 @@ impl Client {
         }
     }
 
-    /// On the connection that holds the leases.
-    fn about_leases(&self, request: &Request) -> Called<()> {
-        let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut channel = match leases.take() {
+    /// On a connection that lasts, because something is held by it.
+    fn call_on(&self, lasting: &Mutex<Option<Channel>>, request: &Request) -> Called<Answer> {
+        let mut lasting = lasting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut channel = match lasting.take() {
             Some(channel) => channel,
             None => self.channel()?,
         };
-        self.exchange(&mut channel, request)?;
-        *leases = Some(channel);
-        Ok(())
+        let answer = self.exchange(&mut channel, request);
+        if matches!(answer, Ok(_) | Err(CallError::Storage(_))) {
+            *lasting = Some(channel);
+        }
+        answer
+    }
+
+    /// Asks the service of the owner. What is held on to, with `holding`, is so until the owner is gone.
+    pub(in crate::storage) fn ask(&self, question: Vec<u8>, holding: bool) -> Called<Vec<u8>> {
+        let request = Request::Ask { question };
+        let answer = if holding { self.call_on(&self.holding, &request)? } else { self.call(&request)? };
+        match answer {
+            Answer::Bytes { bytes } => Ok(bytes),
+            other => Err(unexpected(&other)),
+        }
     }
 
     /// Keeps what is needed to read at a sequence, until it is released or the connection ends.
     pub(in crate::storage) fn lease(&self, number: u64, at: Sequence) -> Called<()> {
-        self.about_leases(&Request::Lease { number, at })
+        self.call_on(&self.leases, &Request::Lease { number, at }).map(drop)
     }
 
     /// Lets go of a lease.
     pub(in crate::storage) fn release(&self, number: u64) -> Called<()> {
-        self.about_leases(&Request::Release { number })
+        self.call_on(&self.leases, &Request::Release { number }).map(drop)
     }
 
     /// From now on nobody commits but through what this returns, until it is dropped.

@@ -15,7 +15,7 @@ use super::super::types::{
 use super::super::{Changed, Fault, Intent, PrunePolicy, Pruned, StorageStats};
 
 /// What can be sent.
-pub(super) trait Wire: Sized {
+pub(crate) trait Wire: Sized {
     /// Appends its bytes.
     fn put(&self, out: &mut Vec<u8>);
 
@@ -37,7 +37,7 @@ macro_rules! integers {
     };
 }
 
-integers!(u16: u16, u32: u32, u64: u64);
+integers!(u16: u16, u32: u32, u64: u64, i128: i128);
 
 /// Values that are sent as one byte: each with its number.
 macro_rules! bytes {
@@ -292,7 +292,7 @@ macro_rules! variants {
     };
 }
 
-pub(super) use {fields, variants};
+pub(crate) use {fields, variants};
 
 variants! {
     Term { 0: All, 1: Text(text), 2: Time(time) }

@@ -144,6 +144,8 @@ messages! {
         32: Reclaim,
         /// `Rows`
         33: Rows { part: Part, from: Vec<u8>, upto: Sequence },
+        /// `Bytes`: the service's answer to this question
+        34: Ask { question: Vec<u8> },
     }
 }
 

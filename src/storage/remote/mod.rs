@@ -20,7 +20,9 @@ use std::time::Duration;
 pub(super) use address::exists as socket_exists;
 pub(super) use answers::made_before;
 pub(super) use client::{CallError, Claimed, Client, Contact, Events, News, ask_for_hand_over};
+pub(crate) use codec::{Wire, fields, variants};
 pub(super) use server::{Host, Server};
+pub(crate) use wire::{decode, encode};
 
 /// The version of the protocol. A process refuses to speak any other.
 const PROTOCOL: u16 = 1;

@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::super::gate::Claim;
 use super::super::rocksdb::RocksStorage;
 use super::super::types::{Commit, Sequence};
-use super::super::{Lease, Result, Storage, StorageError, Subscriber};
+use super::super::{Asked, Lease, Result, Service, Storage, StorageError, Subscriber};
 use super::answers::{self, Findings, answer, made_before};
 use super::events::{RemoteSubscriber, Voice};
 use super::messages::{Answer, Greeting, Hello, MAGIC, Refusal, Request};
@@ -33,6 +33,9 @@ pub(in crate::storage) trait Host: Send + Sync {
 
     /// The storage, for a request that changes nothing. None when this process does not own the vault.
     fn reading(&self) -> Option<Arc<RocksStorage>>;
+
+    /// What answers questions that the storage does not understand.
+    fn service(&self) -> Option<Arc<dyn Service>>;
 
     /// Gets ready to let go of the vault, and then lets go of it; or says why it does not.
     fn hand_over(self: Arc<Self>) -> std::result::Result<(), String>;
@@ -171,6 +174,7 @@ fn serve(shared: &Shared, stream: UnixStream, full: bool) {
         leases: HashMap::new(),
         claim: None,
         subscriber: None,
+        asked: None,
     };
     let ended = connection.go_on(&mut channel);
     if shared.stopping() {
@@ -222,6 +226,8 @@ struct Connection<'a> {
     leases: HashMap<u64, Lease>,
     claim: Option<Claim>,
     subscriber: Option<Arc<RemoteSubscriber>>,
+    /// There once it has asked the service something.
+    asked: Option<Box<dyn Asked>>,
 }
 
 impl Connection<'_> {
@@ -292,6 +298,17 @@ impl Connection<'_> {
                 }
                 // What was committed before it was listed stands at or before this state; all else it is told.
                 Ok(Answer::State { state: storage.state() })
+            }
+            Request::Ask { question } => {
+                let asked = match self.asked.take() {
+                    Some(asked) => asked,
+                    None => match self.shared.host.service() {
+                        Some(service) => service.begin(),
+                        None => return Ok(Answer::Moved),
+                    },
+                };
+                let bytes = self.asked.insert(asked).answer(&question);
+                Ok(Answer::Bytes { bytes })
             }
             other => answer(&storage, other),
         }

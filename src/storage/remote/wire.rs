@@ -47,9 +47,20 @@ pub(super) fn frame(message: &impl Wire) -> Vec<u8> {
 
 /// A message from the payload of a frame, which must hold nothing else.
 pub(super) fn message<M: Wire>(payload: &[u8]) -> Result<M, WireError> {
-    let mut reader = Reader(payload);
-    let message = M::take(&mut reader).filter(|_| reader.end().is_some());
-    message.ok_or(WireError::Garbled("a message of an unknown form"))
+    decode(payload).ok_or(WireError::Garbled("a message of an unknown form"))
+}
+
+/// A value as bytes, for what is carried inside of a message.
+pub(crate) fn encode(value: &impl Wire) -> Vec<u8> {
+    let mut out = Vec::new();
+    value.put(&mut out);
+    out
+}
+
+/// A value of which these are all the bytes.
+pub(crate) fn decode<T: Wire>(bytes: &[u8]) -> Option<T> {
+    let mut reader = Reader(bytes);
+    T::take(&mut reader).filter(|_| reader.end().is_some())
 }
 
 /// One side of a connection.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use super::super::lock::LockFile;
 use super::super::remote::{CallError, Client, Server};
 use super::super::rocksdb::RocksStorage;
 use super::super::types::LogState;
-use super::super::{Result, StorageError};
+use super::super::{Result, Service, StorageError};
 use super::followers::Followers;
 use super::{Ownership, Settings};
 
@@ -56,6 +56,8 @@ pub(super) struct Core {
     pub(super) vault_id: String,
     pub(super) settings: Settings,
     pub(super) followers: Followers,
+    /// What answers the questions of other processes while this one owns the vault.
+    service: Mutex<Option<Weak<dyn Service>>>,
     state: RwLock<State>,
     changing: Mutex<()>,
     changed: Condvar,
@@ -83,6 +85,7 @@ impl Core {
             vault_id: vault_id.to_owned(),
             settings,
             followers: Followers::default(),
+            service: Mutex::default(),
             state: RwLock::new(State::Between(None)),
             changing: Mutex::default(),
             changed: Condvar::new(),
@@ -113,6 +116,16 @@ impl Core {
     /// Lets those look again who wait for the state to change.
     pub(super) fn wake(&self) {
         self.changed.notify_all();
+    }
+
+    /// From now on this answers the questions of other processes.
+    pub(super) fn serve(&self, service: &Arc<dyn Service>) {
+        *lock(&self.service) = Some(Arc::downgrade(service));
+    }
+
+    /// What answers the questions of other processes.
+    pub(super) fn asked(&self) -> Option<Arc<dyn Service>> {
+        lock(&self.service).as_ref().and_then(Weak::upgrade)
     }
 
     pub(super) fn is_owner(&self) -> bool {

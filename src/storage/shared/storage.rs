@@ -13,8 +13,8 @@ use super::super::types::{
     Commit, Committed, Head, LogEntry, LogState, Position, Posting, Selection, Sequence, Version,
 };
 use super::super::{
-    CheckSink, Intent, Job, Lease, PrunePolicy, Pruned, Result, Storage, StorageError, StorageStats, Subscriber,
-    WriteBack,
+    Asking, CheckSink, Intent, Job, Lease, PrunePolicy, Pruned, Result, Service, Storage, StorageError, StorageStats,
+    Subscriber, WriteBack,
 };
 use super::SharedStorage;
 use super::core::Call;
@@ -246,6 +246,19 @@ impl Storage for SharedStorage {
         if let Err(error) = self.core.call(Call::Once, hold, |_| Err(self.not_owner())) {
             tracing::error!(target: "mirrordna::storage", %error, "changes of artifacts cannot be held back here");
         }
+    }
+
+    fn serve(&self, service: &Arc<dyn Service>) {
+        self.core.serve(service);
+    }
+
+    fn ask(&self, how: Asking, question: &dyn Fn() -> Vec<u8>) -> Result<Option<Vec<u8>>> {
+        let call = match how {
+            Asking::Read => Call::Read,
+            Asking::Repeatable => Call::Repeatable,
+            Asking::Once | Asking::Holding => Call::Once,
+        };
+        self.core.call(call, |_| Ok(None), |there| there.ask(question(), how == Asking::Holding).map(Some))
     }
 
     fn settle(&self) -> Result<()> {

@@ -15,7 +15,7 @@ use super::super::gate::Claim;
 use super::super::lock::{JobLock, LockFile};
 use super::super::remote::{Client, Contact, Events, Host, News, Server, ask_for_hand_over, socket_exists};
 use super::super::rocksdb::{OpenOptions, RocksJob, RocksStorage};
-use super::super::{Intent, Job, Result, Storage, StorageError};
+use super::super::{Intent, Job, Result, Service, Storage, StorageError};
 use super::core::{Core, Owner, State, alone, lock};
 use super::{Settings, SharedStorage};
 
@@ -369,6 +369,10 @@ impl Host for Core {
         }
     }
 
+    fn service(&self) -> Option<Arc<dyn Service>> {
+        self.asked()
+    }
+
     fn hand_over(self: Arc<Self>) -> std::result::Result<(), String> {
         if self.wants_ownership() {
             return Err("it keeps it for as long as it runs".to_owned());
@@ -377,6 +381,9 @@ impl Host for Core {
         let Ok(_handing) = self.handing.try_lock() else { return Err("it is about to close it".to_owned()) };
         if self.reading().is_some_and(|storage| storage.gate().is_busy()) {
             return Err("a restore is under way".to_owned());
+        }
+        if let Some(service) = self.asked() {
+            service.leave()?;
         }
         self.drain()
     }

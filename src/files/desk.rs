@@ -1,0 +1,177 @@
+//! Doing what is asked, in the process that owns the vault.
+
+use std::sync::Arc;
+
+use crate::artifacts::{Artifacts, Attributes, Caller, FileType, FsError, Ino, NewNode, SetAttributes, WriteOptions};
+use crate::storage::Durability;
+
+use super::path::{Held, Place, resolve};
+use super::question::{Answer, How, Question};
+
+/// Bytes that are read at once, at most: 1 MiB.
+pub(super) const MOST_BYTES: u32 = 1 << 20;
+/// Entries of a directory in one answer.
+const PAGE: usize = 1_024;
+
+type Result<T> = std::result::Result<T, FsError>;
+
+/// Answers questions.
+pub(super) struct Desk<'a> {
+    pub(super) artifacts: &'a Arc<Artifacts>,
+    /// See [`super::home`].
+    pub(super) instance: u64,
+}
+
+impl Desk<'_> {
+    pub(super) fn answer(&self, question: Question) -> Result<Answer> {
+        let artifacts = self.artifacts;
+        match question {
+            Question::Open { path, how, caller } => self.open(&path, how, &caller),
+            Question::Close { ino, instance } => {
+                if instance == self.instance {
+                    artifacts.forget(ino, 1);
+                }
+                Ok(Answer::Done)
+            }
+            Question::Read { ino, offset, len } => {
+                let mut bytes = vec![0; len.min(MOST_BYTES) as usize];
+                let read = artifacts.read(ino, offset, &mut bytes)?;
+                bytes.truncate(read);
+                Ok(Answer::Bytes { bytes })
+            }
+            Question::Write { ino, offset, bytes } => self.write(ino, offset, &bytes),
+            Question::Stat { path, follow } => {
+                let found = resolve(artifacts, &path, follow)?.found()?;
+                Ok(Answer::Attributes { attributes: found.attributes })
+            }
+            Question::StatOpen { ino } => Ok(Answer::Attributes { attributes: artifacts.attributes(ino)? }),
+            Question::Set { path, set } => {
+                let found = resolve(artifacts, &path, true)?.found()?;
+                self.set(found.attributes.ino, &set)
+            }
+            Question::SetOpen { ino, set } => self.set(ino, &set),
+            Question::List { ino, after } => self.list(ino, after),
+            Question::Make { path, target, caller } => {
+                let place = resolve(artifacts, &path, false)?;
+                if place.is_there() {
+                    return Err(FsError::Exists);
+                }
+                let new = match &target {
+                    Some(target) => NewNode::symlink(target),
+                    None => NewNode::directory(0o700),
+                };
+                let (parent, name) = if target.is_some() { place.named_file()? } else { place.named()? };
+                let made = Held::new(artifacts, artifacts.create(parent, name, &new, &caller)?);
+                artifacts.tell_of(&[parent, made.attributes.ino], &[(parent, name)]);
+                Ok(Answer::Done)
+            }
+            Question::Remove { path, directory } => self.remove(&path, directory),
+            Question::Rename { from, to, flags } => {
+                let (from, to) = (resolve(artifacts, &from, false)?, resolve(artifacts, &to, false)?);
+                let ((parent, name), (new_parent, new_name)) = (from.named()?, to.named()?);
+                artifacts.rename(parent, name, new_parent, new_name, flags)?;
+                let inos: Vec<Ino> =
+                    [Some(parent), Some(new_parent), from.ino(), to.ino()].into_iter().flatten().collect();
+                artifacts.tell_of(&inos, &[(parent, name), (new_parent, new_name)]);
+                Ok(Answer::Done)
+            }
+            Question::Link { from, to } => {
+                let from = resolve(artifacts, &from, false)?.found()?;
+                let to = resolve(artifacts, &to, false)?;
+                let (parent, name) = to.named_file()?;
+                let linked = Held::new(artifacts, artifacts.link(from.attributes.ino, parent, name)?);
+                artifacts.tell_of(&[parent, linked.attributes.ino], &[(parent, name)]);
+                Ok(Answer::Done)
+            }
+            Question::ReadLink { path } => {
+                let found = resolve(artifacts, &path, false)?.found()?;
+                Ok(Answer::Bytes { bytes: artifacts.read_link(found.attributes.ino)? })
+            }
+            Question::Sync { ino, data_only } => {
+                match ino {
+                    Some(ino) => artifacts.sync(ino, data_only)?,
+                    None => artifacts.commit(Durability::Sync)?,
+                }
+                Ok(Answer::Done)
+            }
+            Question::Seek { ino, offset, what } => Ok(Answer::Count { count: artifacts.seek(ino, offset, what)? }),
+        }
+    }
+
+    fn open(&self, path: &[u8], how: How, caller: &Caller) -> Result<Answer> {
+        let artifacts = self.artifacts;
+        let place = resolve(artifacts, path, !how.exclusive)?;
+        if how.exclusive && place.is_there() {
+            return Err(FsError::Exists);
+        }
+        let found = if place.is_there() || !how.create { place.found()? } else { self.make(&place, how, caller)? };
+        match found.attributes.file_type {
+            FileType::Regular => {}
+            FileType::Directory => return Err(FsError::IsDirectory),
+            _ => return Err(FsError::Invalid("only an ordinary file has content".into())),
+        }
+        let mut attributes = found.attributes;
+        if how.truncate && attributes.size > 0 {
+            attributes = self.changed(attributes.ino, &SetAttributes { size: Some(0), ..SetAttributes::default() })?;
+        }
+        found.keep();
+        Ok(Answer::Opened { instance: self.instance, attributes })
+    }
+
+    /// Makes a file, or finds the one that somebody else made a moment ago.
+    fn make<'p>(&'p self, place: &Place<'_>, how: How, caller: &Caller) -> Result<Held<'p>> {
+        let (parent, name) = place.named_file()?;
+        let new = NewNode { exclusive: how.exclusive, ..NewNode::file(how.mode) };
+        let made = Held::new(self.artifacts, self.artifacts.create(parent, name, &new, caller)?);
+        self.artifacts.tell_of(&[parent, made.attributes.ino], &[(parent, name)]);
+        Ok(made)
+    }
+
+    fn write(&self, ino: Ino, offset: Option<u64>, bytes: &[u8]) -> Result<Answer> {
+        let options = WriteOptions { kill_set_id: true, keep_times: false };
+        let count = match offset {
+            Some(offset) => self.artifacts.write(ino, offset, bytes, options)? as u64,
+            None => self.artifacts.write_at_end(ino, bytes, options)?,
+        };
+        self.artifacts.tell_of(&[ino], &[]);
+        Ok(Answer::Count { count })
+    }
+
+    fn set(&self, ino: Ino, set: &SetAttributes) -> Result<Answer> {
+        Ok(Answer::Attributes { attributes: self.changed(ino, set)? })
+    }
+
+    fn changed(&self, ino: Ino, set: &SetAttributes) -> Result<Attributes> {
+        let attributes = self.artifacts.set_attributes(ino, set)?;
+        self.artifacts.tell_of(&[ino], &[]);
+        Ok(attributes)
+    }
+
+    fn list(&self, ino: Ino, after: u64) -> Result<Answer> {
+        let mut entries = Vec::new();
+        let listed = self.artifacts.list_with_attributes(ino, after, &mut |entry, attributes| {
+            if entries.len() == PAGE {
+                return false;
+            }
+            entries.push((entry.name.to_vec(), entry.cursor, *attributes));
+            true
+        });
+        entries.iter().for_each(|(_, _, attributes): &(_, _, Attributes)| self.artifacts.forget(attributes.ino, 1));
+        listed?;
+        let more = entries.len() == PAGE;
+        Ok(Answer::Entries { entries, more })
+    }
+
+    fn remove(&self, path: &[u8], directory: bool) -> Result<Answer> {
+        let place = resolve(self.artifacts, path, false)?;
+        let (parent, name) = if directory { place.named()? } else { place.named_file()? };
+        if directory {
+            self.artifacts.rmdir(parent, name)?
+        } else {
+            self.artifacts.unlink(parent, name)?
+        }
+        let inos: Vec<Ino> = [Some(parent), place.ino()].into_iter().flatten().collect();
+        self.artifacts.tell_of(&inos, &[(parent, name)]);
+        Ok(Answer::Done)
+    }
+}

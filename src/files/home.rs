@@ -1,0 +1,188 @@
+//! The one [`Artifacts`] of a process, and its desk for other processes.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+
+use crate::artifacts::{Artifacts, FsError, Ino};
+use crate::record::time::Clock;
+use crate::storage::wire::decode;
+use crate::storage::{Asked, Service, Storage, StorageError};
+
+use super::desk::Desk;
+use super::question::{self, Answer, Question};
+
+/// Numbers the artifacts that this process opened.
+static OPENED: AtomicU64 = AtomicU64::new(1);
+
+/// Where the files of a vault are worked on. The last one to drop it commits what waits.
+pub(crate) struct Home {
+    storage: Arc<dyn Storage>,
+    rooms: Arc<Rooms>,
+}
+
+/// What of it other processes may come into: it does not keep the storage open, which waits for them when it is closed.
+struct Rooms {
+    storage: Weak<dyn Storage>,
+    clock: Arc<dyn Clock>,
+    /// Whom the log names for what other processes do here.
+    actor: String,
+    /// Locked for as long as another process is being answered; true once there is no answer any more.
+    closed: RwLock<bool>,
+    opened: Mutex<Option<Opened>>,
+    this: Weak<Self>,
+}
+
+struct Opened {
+    artifacts: Arc<Artifacts>,
+    /// Tells it from all others that were, are and will be open: a reference on a file is worth something in it alone.
+    instance: u64,
+}
+
+impl Home {
+    /// The home of a storage, which answers other processes while this one owns the vault.
+    pub(crate) fn new(storage: Arc<dyn Storage>, clock: Arc<dyn Clock>, actor: &str) -> Arc<Self> {
+        let rooms = Arc::new_cyclic(|this| Rooms {
+            storage: Arc::downgrade(&storage),
+            clock,
+            actor: actor.to_owned(),
+            closed: RwLock::new(false),
+            opened: Mutex::default(),
+            this: Weak::clone(this),
+        });
+        storage.serve(&(Arc::clone(&rooms) as Arc<dyn Service>));
+        Arc::new(Self { storage, rooms })
+    }
+
+    pub(super) fn storage(&self) -> &dyn Storage {
+        &*self.storage
+    }
+
+    /// The artifacts; in the log they are by whoever asked for them first.
+    pub(crate) fn artifacts(&self, actor: &str) -> Result<Arc<Artifacts>, StorageError> {
+        self.rooms.open(&self.storage, actor).map(|(artifacts, _)| artifacts)
+    }
+
+    /// Does what is asked, in this process.
+    pub(super) fn answer(&self, question: Question) -> Result<Answer, FsError> {
+        self.rooms.answer(&self.storage, question)
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        *self.rooms.closed.write().unwrap_or_else(PoisonError::into_inner) = true;
+        let opened = self.rooms.opened().take();
+        if let Some(Opened { artifacts, .. }) = opened
+            && let Err(error) = artifacts.close()
+        {
+            tracing::error!(target: "mirrordna::artifacts", "artifacts could not be committed at the end: {error}");
+        }
+    }
+}
+
+impl Rooms {
+    fn opened(&self) -> MutexGuard<'_, Option<Opened>> {
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn open(&self, storage: &Arc<dyn Storage>, actor: &str) -> Result<(Arc<Artifacts>, u64), StorageError> {
+        let mut opened = self.opened();
+        if let Some(opened) = &*opened {
+            return Ok((Arc::clone(&opened.artifacts), opened.instance));
+        }
+        let artifacts = Artifacts::open(Arc::clone(storage), Arc::clone(&self.clock), actor)?;
+        let instance = u64::from(std::process::id()) << 32 | OPENED.fetch_add(1, Ordering::Relaxed);
+        *opened = Some(Opened { artifacts: Arc::clone(&artifacts), instance });
+        Ok((artifacts, instance))
+    }
+
+    fn answer(&self, storage: &Arc<dyn Storage>, question: Question) -> Result<Answer, FsError> {
+        let (artifacts, instance) = self.open(storage, &self.actor)?;
+        Desk { artifacts: &artifacts, instance }.answer(question)
+    }
+
+    /// Does something for another process, unless the vault is being closed here: then that finds the next owner.
+    fn receive<T>(&self, work: impl FnOnce(&Arc<dyn Storage>) -> T) -> Result<T, StorageError> {
+        let closed = self.closed.read().unwrap_or_else(PoisonError::into_inner);
+        match self.storage.upgrade().filter(|_| !*closed) {
+            Some(storage) => Ok(work(&storage)),
+            None => Err(gone()),
+        }
+    }
+}
+
+impl Service for Rooms {
+    fn begin(&self) -> Box<dyn Asked> {
+        Box::new(Caller { rooms: Weak::clone(&self.this), held: HashMap::new() })
+    }
+
+    fn leave(&self) -> Result<(), String> {
+        let left = self.receive(|_| {
+            let mut opened = self.opened();
+            // Somebody who has them in hand goes on with them, and the vault is not handed over.
+            let unused = opened.as_ref().filter(|opened| Arc::strong_count(&opened.artifacts) == 1);
+            if let Some(Opened { artifacts, .. }) = unused {
+                artifacts.close()?;
+                *opened = None;
+            }
+            Ok::<_, FsError>(())
+        });
+        match left {
+            Ok(Err(error)) => Err(format!("its artifacts cannot be committed: {error}")),
+            Ok(Ok(())) | Err(_) => Ok(()),
+        }
+    }
+}
+
+/// Another process that asks, and the files that it has open.
+struct Caller {
+    rooms: Weak<Rooms>,
+    held: HashMap<(u64, Ino), u64>,
+}
+
+impl Caller {
+    fn done(&mut self, question: &[u8]) -> Result<Answer, FsError> {
+        let question = decode(question).ok_or_else(|| question::unreadable("a question of another process"))?;
+        if let Question::Close { ino, instance } = question {
+            // What it has not open it cannot close.
+            let Some(count) = self.held.get_mut(&(instance, ino)) else { return Ok(Answer::Done) };
+            *count -= 1;
+            if *count == 0 {
+                self.held.remove(&(instance, ino));
+            }
+        }
+        let Some(rooms) = self.rooms.upgrade() else { return Err(gone().into()) };
+        let answer = rooms.receive(|storage| rooms.answer(storage, question))??;
+        if let Answer::Opened { instance, attributes } = &answer {
+            *self.held.entry((*instance, attributes.ino)).or_default() += 1;
+        }
+        Ok(answer)
+    }
+}
+
+impl Asked for Caller {
+    fn answer(&mut self, question: &[u8]) -> Vec<u8> {
+        question::write(self.done(question))
+    }
+}
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        let Some(rooms) = self.rooms.upgrade() else { return };
+        let held = std::mem::take(&mut self.held);
+        // When the vault is being closed, the files are, too.
+        let _ = rooms.receive(|_| {
+            let opened = rooms.opened();
+            let Some(Opened { artifacts, instance }) = &*opened else { return };
+            for ((_, ino), count) in held.into_iter().filter(|((of, _), _)| of == instance) {
+                artifacts.forget(ino, count);
+            }
+        });
+    }
+}
+
+/// This process has closed the vault: whoever asks finds the next owner.
+fn gone() -> StorageError {
+    StorageError::NotOwner { path: "artifacts".into(), holder: "nobody".to_owned() }
+}
