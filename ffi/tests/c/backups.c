@@ -119,6 +119,30 @@ static void work(mdna_repository *repository, mdna_vault *vault, const char *dir
     FAILS(MDNA_NULL_POINTER, mdna_repository_prune(NULL, false, 0, NULL, NULL, NULL));
 }
 
+/* A backup as the reference makes it: an archive of a store, and its checksum beside it. */
+static void reference(mdna_vault *vault, const char *dir) {
+    char command[9000];
+    mdna_string sum = MDNA_STRING_INIT;
+    mdna_string text = MDNA_STRING_INIT;
+    const char *archive = below(dir, "reference.tar.gz");
+    FAILS(MDNA_IO, mdna_import_backup(vault, archive, NULL, false, NULL, NULL, NULL));
+    OK(mdna_export_store(vault, below(dir, "data"), NULL, NULL, NULL));
+    snprintf(command, sizeof command, "tar -czf '%s' -C '%s' data", archive, dir);
+    CHECK(system(command) == 0);
+    static uint8_t bytes[1 << 16];
+    FILE *file = fopen(archive, "rb");
+    CHECK(file != NULL);
+    OK(mdna_bytes_checksum(bytes, fread(bytes, 1, sizeof bytes, file), &sum));
+    CHECK(fclose(file) == 0);
+    file = fopen(below(dir, "reference_metadata.json"), "wb");
+    CHECK(file != NULL && fprintf(file, "{\"checksum\":\"%s\"}", sum.data) > 64 && fclose(file) == 0);
+    mdna_string_free(&sum);
+    mdna_vault *other = new_vault(below(dir, "from-reference"));
+    OK(mdna_import_backup(other, archive, NULL, false, NULL, NULL, &text));
+    CHECK(holds(&text, "\"refused\":[]"));
+    mdna_vault_close(other);
+}
+
 int main(int argc, char **argv) {
     CHECK(argc == 2);
     const char *path = below(argv[1], "repository");
@@ -132,7 +156,7 @@ int main(int argc, char **argv) {
     work(repository, vault, argv[1]);
     mdna_repository_close(repository);
 
-    FAILS(MDNA_IO, mdna_import_backup(vault, below(argv[1], "none.tar.gz"), NULL, false, NULL, NULL, NULL));
+    reference(vault, argv[1]);
     mdna_vault_close(vault);
     return 0;
 }
