@@ -1,11 +1,12 @@
 //! The C interface, as C and C++ programs see it.
-#![allow(missing_docs, clippy::unwrap_used, clippy::missing_panics_doc, clippy::must_use_candidate)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::wildcard_imports)]
 
 mod arguments;
 mod compile;
 mod examples;
 mod header;
 mod install;
+mod overhead;
 mod panics;
 mod programs;
 mod prototypes;
