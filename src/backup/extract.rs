@@ -142,7 +142,7 @@ impl Extract<'_> {
         let mut log = self.reader(&self.manifest.streams.log);
         rows(
             &mut log,
-            meter,
+            |bytes| meter.add(bytes),
             |from| LogRow::read(from),
             |row| {
                 sequence += 1;
@@ -255,7 +255,7 @@ impl Extract<'_> {
         let mut last = None;
         rows(
             &mut slots,
-            meter,
+            |bytes| meter.add(bytes),
             |from| SlotRow::read(from),
             |row| {
                 // Of each slot the newest row comes first.

@@ -4,9 +4,14 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
+use std::thread::ScopedJoinHandle;
 
 use crate::record::Checksum;
-use crate::storage::{ChunkRow, FileAccess, LogRow, OpenOptions, Replay, ReplayOf, SLOT_BYTES, SlotRow, SystemFiles};
+use crate::storage::{
+    ChunkRow, ContentReplay, FileAccess, LogReplay, LogRow, OpenOptions, Replay, ReplayOf, SLOT_BYTES, SlotRow,
+    SystemFiles,
+};
 
 use super::error::{BackupError, Result};
 use super::index::Index;
@@ -64,7 +69,7 @@ impl Repository {
     fn restore_into(&self, manifest: &Manifest, index: Index, dir: &Path, progress: &mut dyn Progress) -> Result<()> {
         let streams = &manifest.streams;
         let total = streams.all().iter().map(|stream| stream.bytes).sum();
-        let mut meter = Meter::new(progress, Phase::Restoring, total, STOPPED);
+        let meter = Meter::new(progress, Phase::Restoring, total, STOPPED);
         let of = ReplayOf {
             vault_id: manifest.vault_id.clone(),
             sequence: manifest.sequence,
@@ -72,27 +77,81 @@ impl Repository {
             epoch: manifest.epoch,
             horizon: manifest.horizon,
         };
-        let mut replay = Replay::begin(dir, &OpenOptions::default(), of)?;
+        let replay = Replay::begin(dir, &OpenOptions::default(), of)?;
         let (pool, index) = (Pool::new(), Arc::new(index));
         let reader = |stream: &Stream| Reader::new(self, &index, &pool, stream);
-        let (mut chunks, mut content) = (reader(&streams.chunks), reader(&streams.content));
-        let mut bytes = Vec::new();
-        let mut count = 0;
-        while let Some(row) = next(&mut chunks, |from| ChunkRow::read(from))? {
-            read_content(&mut content, &row, &mut bytes)?;
-            replay.chunk(&row, &bytes)?;
-            count += 1;
-            meter.add(u64::from(row.len) + 44)?;
-        }
-        if count != manifest.chunks || !content.is_at_end()? {
-            return Err(BackupError::corrupt("the stream of content", "it is not as long as its chunks are"));
-        }
-        let mut slots = reader(&streams.slots);
-        rows(&mut slots, &mut meter, |from| SlotRow::read(from), |row| Ok(replay.slot(row)?))?;
-        let mut log = reader(&streams.log);
-        rows(&mut log, &mut meter, |from| LogRow::read(from), |row| Ok(replay.log(row)?))?;
+        let (content_replay, log_replay) = replay.parts();
+        // The log is read and written by a thread of its own, beside the content. What it has done it tells this one, which alone
+        // speaks with the caller; that nobody listens any more ends it.
+        std::thread::scope(|scope| {
+            let (tell, told) = mpsc::channel();
+            let log = scope.spawn(|| {
+                let tell = tell;
+                let tell = move |bytes| tell.send(bytes).map_err(|_| BackupError::Interrupted { done: STOPPED });
+                replay_log(&mut reader(&streams.log), log_replay, tell)
+            });
+            let mut work = Work { meter, told, log: Some(log) };
+            let content = (reader(&streams.chunks), reader(&streams.content), reader(&streams.slots));
+            replay_content(content, manifest.chunks, content_replay, &mut work)?;
+            work.finish()
+        })?;
         Ok(replay.finish()?)
     }
+}
+
+/// The work of both threads, as the one that tells of it sees it.
+struct Work<'a, 's> {
+    meter: Meter<'a>,
+    told: Receiver<u64>,
+    log: Option<ScopedJoinHandle<'s, Result<()>>>,
+}
+
+impl Work<'_, '_> {
+    fn add(&mut self, bytes: u64) -> Result<()> {
+        let bytes = self.told.try_iter().sum::<u64>() + bytes;
+        self.meter.add(bytes)?;
+        // What is wrong with the log ends the work on the content.
+        if self.log.as_ref().is_some_and(ScopedJoinHandle::is_finished) { self.join() } else { Ok(()) }
+    }
+
+    fn join(&mut self) -> Result<()> {
+        let ended = || BackupError::corrupt("the log", "the thread that wrote it ended");
+        self.log.take().map_or(Ok(()), |log| log.join().unwrap_or_else(|_| Err(ended())))
+    }
+
+    /// Waits for the log.
+    fn finish(mut self) -> Result<()> {
+        while let Ok(bytes) = self.told.recv() {
+            self.meter.add(bytes)?;
+        }
+        self.join()
+    }
+}
+
+fn replay_log(log: &mut Reader<'_>, mut replay: LogReplay<'_>, tell: impl FnMut(u64) -> Result<()>) -> Result<()> {
+    rows(log, tell, |from| LogRow::read(from), |row| Ok(replay.log(row)?))?;
+    Ok(replay.finish()?)
+}
+
+fn replay_content(
+    (mut chunks, mut content, mut slots): (Reader<'_>, Reader<'_>, Reader<'_>),
+    expected: u64,
+    mut replay: ContentReplay<'_>,
+    work: &mut Work<'_, '_>,
+) -> Result<()> {
+    let mut bytes = Vec::new();
+    let mut count = 0;
+    while let Some(row) = next(&mut chunks, |from| ChunkRow::read(from))? {
+        read_content(&mut content, &row, &mut bytes)?;
+        replay.chunk(&row, &bytes)?;
+        count += 1;
+        work.add(u64::from(row.len) + 44)?;
+    }
+    if count != expected || !content.is_at_end()? {
+        return Err(BackupError::corrupt("the stream of content", "it is not as long as its chunks are"));
+    }
+    rows(&mut slots, |bytes| work.add(bytes), |from| SlotRow::read(from), |row| Ok(replay.slot(row)?))?;
+    Ok(replay.finish()?)
 }
 
 /// The content of a chunk.
@@ -112,10 +171,10 @@ pub(super) fn next<T>(
     read(from).map_err(|error| from.failed(&error))
 }
 
-/// Does something with each row of a stream.
+/// Does something with each row of a stream, and tells how many bytes were read since it was last told.
 pub(super) fn rows<T>(
     from: &mut Reader<'_>,
-    meter: &mut Meter<'_>,
+    mut tell: impl FnMut(u64) -> Result<()>,
     read: impl Fn(&mut dyn io::Read) -> io::Result<Option<T>>,
     mut take: impl FnMut(&T) -> Result<()>,
 ) -> Result<()> {
@@ -123,7 +182,7 @@ pub(super) fn rows<T>(
     for n in 1_usize.. {
         let row = next(from, &read)?;
         if row.is_none() || n.is_multiple_of(ROWS) {
-            meter.add(from.consumed() - told)?;
+            tell(from.consumed() - told)?;
             told = from.consumed();
         }
         match row {

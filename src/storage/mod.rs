@@ -35,7 +35,7 @@ pub use artifacts::{
 };
 pub use error::StorageError;
 pub use prepare::{MAX_TAGS, missing_time, prepare, prepare_inode, record_file, terms_of};
-pub use rocksdb::{OpenOptions, Replay, ReplayOf, RocksStorage, decode_log_row};
+pub use rocksdb::{ContentReplay, LogReplay, OpenOptions, Replay, ReplayOf, RocksStorage, decode_log_row};
 pub use rows::{ChunkRow, LogRow, Part, RowPage, SlotRow};
 pub use service::{Asked, Asking, Service};
 pub use shared::{Ownership, Recovery, SharedStorage};

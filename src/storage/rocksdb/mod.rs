@@ -48,7 +48,7 @@ use super::{
 
 pub(super) use job::RocksJob;
 pub use open::OpenOptions;
-pub use replay::{Replay, ReplayOf, decode_log_row};
+pub use replay::{ContentReplay, LogReplay, Replay, ReplayOf, decode_log_row};
 
 /// A column family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,6 +113,13 @@ impl Database {
     fn write(&self, batch: WriteBatch, sync: bool) -> Result<()> {
         let mut options = WriteOptions::default();
         options.set_sync(sync);
+        self.db.write_opt(batch, &options).map_err(|error| self.failed(&error))
+    }
+
+    /// Without a write-ahead log, for a database that is thrown away when it does not get finished.
+    fn write_unlogged(&self, batch: WriteBatch) -> Result<()> {
+        let mut options = WriteOptions::default();
+        options.disable_wal(true);
         self.db.write_opt(batch, &options).map_err(|error| self.failed(&error))
     }
 

@@ -53,7 +53,7 @@ impl RocksStorage {
         }
         drop(database);
         let database = open_database(&path, &options, artifacts)?;
-        let mut batches = Batches { database: &database, batch: WriteBatch::default() };
+        let mut batches = Batches { database: &database, batch: WriteBatch::default(), logged: true };
         let tree = rebuild_tiles(&database, &head, &mut batches)?;
         rebuild_records(&database, &mut batches)?;
         rebuild_files(&database, &mut batches)?;
@@ -63,12 +63,12 @@ impl RocksStorage {
     }
 }
 
-/// Makes heads, index and directory entries of a database that has none yet.
+/// Makes heads, index and directory entries of a database that has none yet, and is thrown away when it does not get finished.
 pub(super) fn derive(database: &Database) -> Result<()> {
-    let mut batches = Batches { database, batch: WriteBatch::default() };
+    let mut batches = Batches { database, batch: WriteBatch::default(), logged: false };
     rebuild_records(database, &mut batches)?;
     rebuild_files(database, &mut batches)?;
-    batches.write(true)
+    batches.write(false)
 }
 
 /// Where rows go that are made again.
@@ -89,11 +89,14 @@ impl Rows for Dry {
 struct Batches<'a> {
     database: &'a Database,
     batch: WriteBatch,
+    /// They go through the write-ahead log.
+    logged: bool,
 }
 
 impl Batches<'_> {
     fn write(&mut self, sync: bool) -> Result<()> {
-        self.database.write(std::mem::take(&mut self.batch), sync)
+        let batch = std::mem::take(&mut self.batch);
+        if self.logged { self.database.write(batch, sync) } else { self.database.write_unlogged(batch) }
     }
 }
 

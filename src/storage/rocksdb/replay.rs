@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ::rocksdb::{DBRecoveryMode, WriteBatch, WriteOptions};
+use ::rocksdb::{DBRecoveryMode, WriteBatch};
 
 use crate::record::{Checksum, Kind, Timestamp};
 
@@ -44,7 +44,7 @@ pub struct ReplayOf {
     pub horizon: Sequence,
 }
 
-/// A vault that is being made again. Rows come in the order of [`super::super::Part`].
+/// A vault that is being made again. Its content and its log are written side by side, by a thread each if need be.
 pub struct Replay {
     database: Database,
     segments: Segments,
@@ -52,14 +52,29 @@ pub struct Replay {
     files: Arc<dyn FileAccess>,
     created: Timestamp,
     of: ReplayOf,
-    batch: WriteBatch,
-    /// Rows of chunks are in the batch.
-    chunks_wait: bool,
-    tree: Tree,
-    /// The time of the newest entry.
-    time: Timestamp,
-    segments_used: Vec<u32>,
     _lock: LockFile,
+}
+
+/// What the files of a vault hold: first all chunks, then the slots.
+pub struct ContentReplay<'a> {
+    rows: Rows<'a>,
+    segments: &'a Segments,
+    /// Rows of chunks are not in the database yet.
+    chunks_wait: bool,
+    segments_used: Vec<u32>,
+}
+
+/// The log of a vault, and what is derived from it.
+pub struct LogReplay<'a> {
+    rows: Rows<'a>,
+    of: &'a ReplayOf,
+    tree: Tree,
+}
+
+/// Rows on their way into the database.
+struct Rows<'a> {
+    database: &'a Database,
+    batch: WriteBatch,
 }
 
 impl Replay {
@@ -82,15 +97,45 @@ impl Replay {
             files: Arc::clone(&options.files),
             created: options.clock.now(),
             of,
-            batch: WriteBatch::default(),
-            chunks_wait: false,
-            tree: Tree::default(),
-            time: Timestamp::default(),
-            segments_used: Vec::new(),
             _lock: lock,
         })
     }
 
+    /// What is to be filled, each once, in any order.
+    #[must_use]
+    pub fn parts(&self) -> (ContentReplay<'_>, LogReplay<'_>) {
+        let rows = || Rows { database: &self.database, batch: WriteBatch::default() };
+        let content =
+            ContentReplay { rows: rows(), segments: &self.segments, chunks_wait: false, segments_used: Vec::new() };
+        (content, LogReplay { rows: rows(), of: &self.of, tree: Tree::default() })
+    }
+
+    /// Makes the directory a vault that was closed cleanly, once both parts are finished. Everything is on disk when this
+    /// returns.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub fn finish(self) -> Result<()> {
+        self.database.flush()?;
+        let Self { database, files, dir, of, created, .. } = self;
+        drop(database);
+        for generation in [0, 1] {
+            let head = HeadFile { generation, clean: true, epoch: of.epoch, sequence: of.sequence, root: of.root };
+            head.write(&*files, &dir)?;
+        }
+        let marker = Marker {
+            vault_id: of.vault_id,
+            created: created.to_string(),
+            format: files::FORMAT,
+            compatible: 0,
+            read_only_compatible: 0,
+            incompatible: files::KNOWN_INCOMPATIBLE,
+        };
+        marker.write(&*files, &dir)
+    }
+}
+
+impl ContentReplay<'_> {
     /// A chunk and its content.
     ///
     /// # Errors
@@ -110,7 +155,7 @@ impl Replay {
             Stored::At(place)
         };
         self.chunks_wait = true;
-        self.put(Cf::Chunks, &key::chunk(row.id), &file_rows::encode_chunk(&stored))
+        self.rows.put(Cf::Chunks, &key::chunk(row.id), &file_rows::encode_chunk(&stored))
     }
 
     /// What stands in a slot.
@@ -120,19 +165,31 @@ impl Replay {
     pub fn slot(&mut self, row: &SlotRow) -> Result<()> {
         // Chunks are looked for in the database.
         if self.chunks_wait {
-            self.write()?;
+            self.rows.write()?;
+            self.chunks_wait = false;
         }
         for piece in file_rows::decode_pieces(row.ino, row.slot, &row.pieces)? {
-            let stored = self.database.chunk(piece.chunk)?;
+            let stored = self.rows.database.chunk(piece.chunk)?;
             if stored.is_none_or(|stored| !stored.has(&piece)) {
                 let what = format!("slot {} of artifact {}", row.slot, row.ino);
                 let detail = format!("it names the chunk {}, which is not there", piece.chunk);
                 return Err(StorageError::Corrupt { what, detail });
             }
         }
-        self.put(Cf::Extents, &key::extent(row.ino, row.slot, row.sequence), &row.pieces)
+        self.rows.put(Cf::Extents, &key::extent(row.ino, row.slot, row.sequence), &row.pieces)
     }
 
+    /// Everything has come.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub fn finish(mut self) -> Result<()> {
+        self.rows.write()?;
+        self.segments.sync_segments(self.segments_used.iter().copied())
+    }
+}
+
+impl LogReplay<'_> {
     /// A log entry and its version.
     ///
     /// # Errors
@@ -140,20 +197,18 @@ impl Replay {
     pub fn log(&mut self, row: &LogRow) -> Result<()> {
         let sequence = self.tree.size() + 1;
         let (entry, version) = decode_log_row(sequence, row)?;
-        self.time = entry.time;
         if let Some((kind, _)) = version {
-            self.put(Cf::Versions, &record_key::version(kind, &entry.id, sequence), &row.version)?;
+            self.rows.put(Cf::Versions, &record_key::version(kind, &entry.id, sequence), &row.version)?;
         }
         let mut tiles = Vec::new();
         self.tree.append(merkle::leaf(&row.entry), |tile| tiles.push(tile));
         for tile in tiles {
-            self.put(Cf::Tiles, &record_key::tile(tile.level, tile.index), &tile.bytes())?;
+            self.rows.put(Cf::Tiles, &record_key::tile(tile.level, tile.index), &tile.bytes())?;
         }
-        self.put(Cf::Log, &record_key::log(sequence), &row.entry)
+        self.rows.put(Cf::Log, &record_key::log(sequence), &row.entry)
     }
 
-    /// Makes what is derived, proves the root, and makes the directory a vault that was closed cleanly. Everything is on disk when
-    /// this returns.
+    /// Everything has come: proves the root, and makes what is derived.
     ///
     /// # Errors
     /// [`StorageError::Corrupt`] when the log is not the one that it should be, and those of writing.
@@ -167,43 +222,21 @@ impl Replay {
             return Err(StorageError::Corrupt { what: "the log".to_owned(), detail });
         }
         if self.of.horizon > 0 {
-            self.put(Cf::Meta, HORIZON_KEY, &self.of.horizon.to_le_bytes())?;
+            self.rows.put(Cf::Meta, HORIZON_KEY, &self.of.horizon.to_le_bytes())?;
         }
-        self.write()?;
-        self.segments.sync_segments(self.segments_used.iter().copied())?;
-        // What was written without a write-ahead log is in files before anything is derived from it.
-        self.database.flush()?;
-        derive(&self.database)?;
-        self.database.flush()?;
-        let Self { database, files, dir, of, created, .. } = self;
-        drop(database);
-        for generation in [0, 1] {
-            let head = HeadFile { generation, clean: true, epoch: of.epoch, sequence: of.sequence, root: of.root };
-            head.write(&*files, &dir)?;
-        }
-        let marker = Marker {
-            vault_id: of.vault_id,
-            created: created.to_string(),
-            format: files::FORMAT,
-            compatible: 0,
-            read_only_compatible: 0,
-            incompatible: files::KNOWN_INCOMPATIBLE,
-        };
-        marker.write(&*files, &dir)
+        self.rows.write()?;
+        derive(self.rows.database)
     }
+}
 
+impl Rows<'_> {
     fn put(&mut self, cf: Cf, key: &[u8], value: &[u8]) -> Result<()> {
         self.batch.put_cf(self.database.cf(cf)?, key, value);
         if self.batch.size_in_bytes() >= BATCH_BYTES { self.write() } else { Ok(()) }
     }
 
-    /// Without a write-ahead log: what is not finished is thrown away as a whole.
     fn write(&mut self) -> Result<()> {
-        let mut options = WriteOptions::default();
-        options.disable_wal(true);
-        self.chunks_wait = false;
-        let batch = std::mem::take(&mut self.batch);
-        self.database.db.write_opt(batch, &options).map_err(|error| self.database.failed(&error))
+        self.database.write_unlogged(std::mem::take(&mut self.batch))
     }
 }
 
