@@ -4,6 +4,8 @@
 //! `mirrordna::cli`, and `mirrordna::audit` for every change of a vault and every refused one. Private keys and the content
 //! of records are in none of them.
 
+mod listen;
+
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,6 +14,8 @@ use std::sync::Mutex;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
+
+pub use listen::{Level, Listener, Message, listen};
 
 /// Where logs go, and which.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,36 @@
 //! The entries of the log, for those who look at it from outside.
 
 use crate::record::{Kind, Value, object};
-use crate::storage::{Event, LogEntry};
+use crate::storage::{Event, LogEntry, Sequence};
+
+use super::{LOG_PAGE, Result, Vault};
+
+impl Vault {
+    /// The entries of the log from a sequence on, up to where it ends by then, read page by page.
+    pub fn log_entries(&self, from: Sequence) -> impl Iterator<Item = Result<LogEntry>> + use<> {
+        let vault = self.clone();
+        let mut next = from;
+        let mut page = Vec::new().into_iter();
+        let mut failed = false;
+        std::iter::from_fn(move || {
+            if failed {
+                return None;
+            }
+            if page.as_slice().is_empty() {
+                match vault.log(next, LOG_PAGE) {
+                    Ok(entries) => page = entries.into_iter(),
+                    Err(error) => {
+                        failed = true;
+                        return Some(Err(error));
+                    }
+                }
+            }
+            let entry: LogEntry = page.next()?;
+            next = entry.sequence + 1;
+            Some(Ok(entry))
+        })
+    }
+}
 
 impl LogEntry {
     /// The entry as JSON. What it does not have is null.

@@ -8,6 +8,7 @@ pub(crate) mod audit;
 mod citations;
 mod error;
 mod filter;
+mod from_json;
 mod identities;
 mod import;
 mod log;

@@ -3,6 +3,8 @@
 //! A pin costs the same in a vault of ten records and of ten million. The file that the protocol knows as a snapshot is
 //! rendered from the pin and the versions at its sequence: always the same bytes, since neither ever changes.
 
+use std::sync::Arc;
+
 use crate::record::document::{SnapshotContent, SnapshotFile};
 use crate::record::{Checksum, Kind, Map, Timestamp, Value, id, object};
 use crate::storage::{Durability, Expect, Sequence};
@@ -184,10 +186,13 @@ impl Snapshots<'_> {
     ///
     /// # Errors
     /// Those of the storage.
-    pub fn diff<'v>(&self, first: &'v View, second: &'v View) -> impl Iterator<Item = Result<Difference>> + use<'v> {
+    pub fn diff(&self, first: &View, second: &View) -> impl Iterator<Item = Result<Difference>> + use<> {
+        let views = Arc::new((first.clone(), second.clone()));
         // Deleted heads matter too, so this walks the storage's heads and not a view's.
         Kind::ALL.into_iter().filter(|kind| *kind != Kind::Snapshot).flat_map(move |kind| {
-            all_heads(first.vault(), kind).filter_map(move |head| {
+            let views = Arc::clone(&views);
+            all_heads(views.0.vault(), kind).filter_map(move |head| {
+                let (first, second) = &*views;
                 let compare = |id: String| -> Result<Option<Difference>> {
                     let difference = match (first.version(kind, &id)?, second.version(kind, &id)?) {
                         (None, Some(_)) => DifferenceKind::Added,

@@ -128,17 +128,19 @@ impl View {
     }
 
     /// All ids and heads of a kind in order of the id, read page by page.
-    pub fn iter(&self, kind: Kind) -> impl Iterator<Item = Result<(String, Head)>> + '_ {
+    pub fn iter(&self, kind: Kind) -> impl Iterator<Item = Result<(String, Head)>> + use<> {
+        let view = self.clone();
         all_heads(&self.vault, kind).filter_map(move |item| {
-            let resolve = |(id, head): (String, Head)| Ok(self.resolve(kind, &id, head)?.map(|head| (id, head)));
+            let resolve = |(id, head): (String, Head)| Ok(view.resolve(kind, &id, head)?.map(|head| (id, head)));
             item.and_then(resolve).transpose()
         })
     }
 
     /// All records of a kind in order of the id, read page by page.
-    pub fn records(&self, kind: Kind) -> impl Iterator<Item = Result<Record>> + '_ {
+    pub fn records(&self, kind: Kind) -> impl Iterator<Item = Result<Record>> + use<> {
+        let view = self.clone();
         self.iter(kind).filter_map(move |item| match item {
-            Ok((id, _)) => self.find(kind, &id).transpose(),
+            Ok((id, _)) => view.find(kind, &id).transpose(),
             Err(error) => Some(Err(error)),
         })
     }

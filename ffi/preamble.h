@@ -1,0 +1,35 @@
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * The MirrorDNA vault: an embedded database for the identity and memory of AI agents.
+ *
+ * Status. A function that can fail returns a mdna_status, 0 when it was done. mdna_last_error() tells the calling
+ * thread what happened, to what, and what to do about it. New numbers may come: treat one that you do not know as a
+ * failure.
+ *
+ * Arguments come in this order: the handle, what goes in, what comes out. Outputs are written only when a function
+ * returns MDNA_OK. An argument must not be NULL unless the function says that it may be; NULL for one that may be means
+ * "none".
+ *
+ * Text goes in as UTF-8 that ends in NUL (paths: any bytes), and is copied: it may go away when the call returns. Text
+ * comes out as a mdna_string, to be freed with mdna_string_free(), or as a static text, where the function says so.
+ * Records, filters and reports are JSON, so that new fields break no program. Records come out as the canonical JSON of
+ * the protocol, whose SHA-256 is the record's checksum.
+ *
+ * Handles are pointers to opaque structures. Each says how it is freed; nothing else frees it, and freeing NULL does
+ * nothing. A handle keeps open what it needs: a cursor, view, watch or mount goes on working when the vault handle that
+ * it came from is closed, and the vault itself is closed with the last of them.
+ *
+ * Threads. Any number of threads may use a handle at once, and different handles in any way. Freeing a handle is the
+ * last use of it: no other call on it may be running or follow. mdna_last_error() is of the calling thread alone.
+ *
+ * Callbacks get the user_data that was given with them. They must not leave by longjmp() or a C++ exception.
+ *
+ * fork(). A handle belongs to the process that made it. In a child of it every call on it returns MDNA_FORKED, and
+ * freeing it there frees nothing, which does no harm; open the vault again in the child. exec() is always possible.
+ *
+ * Bugs of the library. Should the library fail within itself, the call returns MDNA_INTERNAL and the handle that it was
+ * made on can only be freed from then on (MDNA_POISONED); others go on.
+ */

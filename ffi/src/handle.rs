@@ -1,0 +1,144 @@
+//! Handles: what C holds a pointer to. Each type says once whether its pointers are boxed or shared, and only the
+//! functions for that kind compile with it.
+
+use std::sync::Arc;
+use std::sync::Once;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use crate::error::{Failure, Result};
+use crate::guard::quiet;
+use crate::status::mdna_status::{MDNA_FORKED, MDNA_NULL_POINTER, MDNA_POISONED};
+
+/// C holds the only reference.
+pub(crate) enum Boxed {}
+/// C holds one reference of several; the library holds others.
+pub(crate) enum Shared {}
+
+/// A type whose values C holds pointers to.
+pub(crate) trait Handle: Send + Sync + Sized + 'static {
+    /// [`Boxed`] or [`Shared`].
+    type Ownership;
+
+    /// Whether it can be used.
+    fn state(&self) -> &State;
+}
+
+/// How many forks lie between the process that loaded the library and this one.
+static GENERATION: AtomicU32 = AtomicU32::new(0);
+
+unsafe extern "C" {
+    // Of the C library; the crate `libc` does not have it for Linux.
+    fn pthread_atfork(
+        prepare: Option<unsafe extern "C" fn()>,
+        parent: Option<unsafe extern "C" fn()>,
+        child: Option<unsafe extern "C" fn()>,
+    ) -> libc::c_int;
+}
+
+unsafe extern "C" fn count_fork() {
+    GENERATION.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Whether a handle can be used: it was not poisoned by a panic, and this is the process that made it.
+pub(crate) struct State {
+    poisoned: AtomicBool,
+    generation: u32,
+}
+
+impl State {
+    pub(crate) fn new() -> Self {
+        static REGISTER: Once = Once::new();
+        REGISTER.call_once(|| {
+            // SAFETY: the function is static and touches nothing but an atomic. When there is no memory to note it,
+            // forks go unseen, as they would without it.
+            unsafe { pthread_atfork(None, None, Some(count_fork)) };
+        });
+        Self { poisoned: AtomicBool::new(false), generation: GENERATION.load(Ordering::Relaxed) }
+    }
+
+    /// # Errors
+    /// When the handle cannot be used.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.is_forked() {
+            return Err(Failure::new(
+                MDNA_FORKED,
+                "this handle was made before fork() and cannot be used in the child: the threads of the vault are in \
+                 the parent alone",
+            ));
+        }
+        if self.poisoned.load(Ordering::Acquire) {
+            let message = "an earlier call on this handle failed inside of the library, so its state is not known";
+            return Err(Failure::new(MDNA_POISONED, message));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn poison(&self) {
+        self.poisoned.store(true, Ordering::Release);
+    }
+
+    fn is_forked(&self) -> bool {
+        self.generation != GENERATION.load(Ordering::Relaxed)
+    }
+}
+
+/// Hands a boxed handle out.
+pub(crate) fn boxed<H: Handle<Ownership = Boxed>>(handle: H) -> *mut H {
+    Box::into_raw(Box::new(handle))
+}
+
+/// Hands a reference to a shared handle out.
+pub(crate) fn shared<H: Handle<Ownership = Shared>>(handle: &Arc<H>) -> *mut H {
+    Arc::into_raw(Arc::clone(handle)).cast_mut()
+}
+
+/// Frees a boxed handle. In the child of a fork it is leaked: freeing it would wait for threads that are not there, and
+/// write to files of the parent.
+///
+/// # Safety
+/// `pointer` is NULL or came from [`boxed`], and nobody uses it any more.
+pub(crate) unsafe fn free_boxed<H: Handle<Ownership = Boxed>>(pointer: *mut H) {
+    quiet(|| {
+        if pointer.is_null() {
+            return;
+        }
+        // SAFETY: it came from `boxed`, as the caller says.
+        let handle = unsafe { Box::from_raw(pointer) };
+        if handle.state().is_forked() {
+            std::mem::forget(handle);
+        }
+    });
+}
+
+/// Gives up a reference to a shared handle, after `end` was called on it.
+///
+/// # Safety
+/// `pointer` is NULL or came from [`shared`], and C does not use it any more.
+pub(crate) unsafe fn free_shared<H: Handle<Ownership = Shared>>(pointer: *mut H, end: impl FnOnce(&H)) {
+    quiet(|| {
+        if pointer.is_null() {
+            return;
+        }
+        // SAFETY: it came from `shared`, as the caller says.
+        let handle = unsafe { Arc::from_raw(pointer) };
+        if handle.state().is_forked() {
+            std::mem::forget(handle);
+        } else {
+            end(&handle);
+        }
+    });
+}
+
+/// The handle behind a pointer.
+///
+/// # Safety
+/// `pointer` is NULL or came from [`boxed`] or [`shared`] and was not freed, and is not freed during the call.
+pub(crate) unsafe fn borrow<'a, H: Handle>(pointer: *const H, name: &str) -> Result<&'a H> {
+    // SAFETY: as the caller says.
+    unsafe { pointer.as_ref() }.ok_or_else(|| null(name))
+}
+
+/// An argument is NULL that must not be.
+pub(crate) fn null(name: &str) -> Failure {
+    Failure::new(MDNA_NULL_POINTER, format!("{name} is NULL and must not be"))
+}

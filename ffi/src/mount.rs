@@ -1,0 +1,154 @@
+//! Mounting: the vault as a directory.
+
+use std::ffi::c_char;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use mirrordna_mount::{MountError, MountOptions, Mounted, mount, umount};
+
+use crate::guard::{call, call_on};
+use crate::handle::{Boxed, Handle, State, borrow, boxed, free_boxed};
+use crate::input::{Versioned, options, path};
+use crate::output::out;
+use crate::status::mdna_status;
+use crate::string::mdna_string;
+use crate::vault::mdna_vault;
+
+/// A mounted vault. `mdna_mount_stop()` unmounts it; `mdna_mount_free()` does so even when somebody uses it. It keeps
+/// the vault open.
+pub struct mdna_mount {
+    state: State,
+    mountpoint: PathBuf,
+    /// None once somebody waits for its end.
+    mounted: Mutex<Option<Mounted>>,
+}
+
+impl Handle for mdna_mount {
+    type Ownership = Boxed;
+
+    fn state(&self) -> &State {
+        &self.state
+    }
+}
+
+/// How a vault is mounted. Fill it with `MDNA_MOUNT_OPTIONS_INIT`, then change what is to be different.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct mdna_mount_options {
+    /// `MDNA_MOUNT_OPTIONS_VERSION`.
+    pub version: u32,
+    /// For reading only.
+    pub read_only: bool,
+    /// Others than the mounting user may look in. Root may mount so; others only when `/etc/fuse.conf` says
+    /// `user_allow_other`.
+    pub allow_other: bool,
+    /// `artifacts/` is served over the connection of the records, though it could have one of its own, which is faster.
+    pub one_connection: bool,
+}
+
+/// The version of `mdna_mount_options` in this header.
+pub const MDNA_MOUNT_OPTIONS_VERSION: u32 = 1;
+
+impl Versioned for mdna_mount_options {
+    const VERSION: u32 = MDNA_MOUNT_OPTIONS_VERSION;
+    const NAME: &'static str = "mdna_mount_options";
+
+    fn version(&self) -> u32 {
+        self.version
+    }
+}
+
+/// Mounts a vault on an empty directory. When this returns, it can be used there; threads of the library serve it until
+/// it is unmounted. `options` may be NULL. Free the handle with `mdna_mount_free()`.
+///
+/// Fails with `MDNA_MOUNTPOINT_MISSING`, `MDNA_MOUNTPOINT_NOT_A_DIRECTORY`, `MDNA_MOUNTPOINT_NOT_EMPTY`,
+/// `MDNA_ALREADY_MOUNTED`, `MDNA_PERMISSION` and `MDNA_NO_FUSE`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mdna_mount_start(
+    vault: *mut mdna_vault,
+    mountpoint: *const c_char,
+    options: *const mdna_mount_options,
+    out: *mut *mut mdna_mount,
+) -> mdna_status {
+    // SAFETY: the caller keeps what the header says of handles, texts, structures and outputs.
+    let (vault, dir, given, out) = unsafe {
+        (borrow(vault, "vault"), path(mountpoint, "mountpoint"), self::options(options), self::out(out, "out"))
+    };
+    call_on(vault, |vault| {
+        let (dir, given, out) = (dir?, given?, out?);
+        let options = given.map_or_else(MountOptions::default, |given| MountOptions {
+            allow_other: given.allow_other,
+            read_only: given.read_only,
+            one_connection: given.one_connection,
+        });
+        let mounted = mount(vault.vault.clone(), dir, &options)?;
+        let mountpoint = mounted.mountpoint().to_owned();
+        out.write(boxed(mdna_mount { state: State::new(), mountpoint, mounted: Mutex::new(Some(mounted)) }));
+        Ok(())
+    })
+}
+
+/// Unmounts a vault. When this returns, it is gone from there, and all that was written is on disk. That it is
+/// unmounted already is no failure. The handle is still to be freed.
+///
+/// Fails with `MDNA_MOUNT_IN_USE` when somebody has files open there; then it is still mounted.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mdna_mount_stop(mount: *mut mdna_mount) -> mdna_status {
+    // SAFETY: the caller keeps what the header says of handles.
+    let mount = unsafe { borrow(mount, "mount") };
+    call_on(mount, |mount: &mdna_mount| {
+        let mounted = mount.mounted.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*mounted {
+            Some(mounted) => Ok(mounted.unmount()?),
+            None => match umount(&mount.mountpoint) {
+                Ok(()) | Err(MountError::NotMounted { .. }) => Ok(()),
+                Err(error) => Err(error.into()),
+            },
+        }
+    })
+}
+
+/// Waits until somebody unmounts a vault: another thread with `mdna_mount_stop()`, or a person with `mirrordna umount`.
+/// When this returns, all that was written is on disk. Another call for the same handle returns at once.
+///
+/// Fails when serving the mount failed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mdna_mount_wait(mount: *mut mdna_mount) -> mdna_status {
+    // SAFETY: the caller keeps what the header says of handles.
+    let mount = unsafe { borrow(mount, "mount") };
+    call_on(mount, |mount: &mdna_mount| {
+        let mounted = mount.mounted.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(mounted) = mounted {
+            mounted.wait()?;
+        }
+        Ok(())
+    })
+}
+
+/// Where a vault is mounted. Free it with `mdna_string_free()`. Bytes of the path that are not UTF-8 are replaced.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mdna_mount_path(mount: *mut mdna_mount, out_path: *mut mdna_string) -> mdna_status {
+    // SAFETY: the caller keeps what the header says of handles and outputs.
+    let (mount, out) = unsafe { (borrow(mount, "mount"), out(out_path, "out_path")) };
+    call_on(mount, |mount: &mdna_mount| {
+        out?.text(&mount.mountpoint.display().to_string());
+        Ok(())
+    })
+}
+
+/// Unmounts a vault, even when somebody uses it, and frees the handle. `mount` may be NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mdna_mount_free(mount: *mut mdna_mount) {
+    // SAFETY: the caller keeps what the header says of freeing handles.
+    unsafe { free_boxed(mount) };
+}
+
+/// Unmounts the vault that is mounted on a directory, by this process or another one.
+///
+/// Fails with `MDNA_NOT_MOUNTED`, `MDNA_MOUNT_IN_USE` and `MDNA_PERMISSION`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mdna_umount(mountpoint: *const c_char) -> mdna_status {
+    // SAFETY: the caller keeps what the header says of texts.
+    let dir = unsafe { path(mountpoint, "mountpoint") };
+    call(|| Ok(umount(dir?)?))
+}

@@ -1,0 +1,248 @@
+//! Records of any kind, by the name of their collection.
+
+use std::ffi::c_char;
+
+use mirrordna::record::{Value, object};
+use mirrordna::storage::NOW;
+use mirrordna::vault::{Filter, Past};
+
+use crate::cursor::{mdna_cursor, of_records, of_texts};
+use crate::error::Result;
+use crate::guard::call_on;
+use crate::handle::borrow;
+use crate::input::{kind, opt_value, text, value};
+use crate::output::{opt_out, out, text_if_wanted};
+use crate::status::mdna_status;
+use crate::string::mdna_string;
+use crate::vault::mdna_vault;
+
+/// What a vault knows of a version of a record.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct mdna_record_info {
+    /// The log entry that brought this version.
+    pub sequence: u64,
+    /// When it was committed, in microseconds since 1970, UTC.
+    pub time_us: i64,
+    /// The protocol checksum: SHA-256 of the record's canonical JSON, which is what the library hands out.
+    pub checksum: [u8; 32],
+    /// It breaks its schema and was imported all the same.
+    pub lenient: bool,
+}
+
+/// A filter that C gives as JSON.
+pub(crate) fn filter(given: Option<Value>) -> Result<Filter> {
+    Ok(given.map_or_else(|| Ok(Filter::default()), |value| Filter::from_value(&value))?)
+}
+
+/// Stores a record that is not there yet. `collection` is one of `identities`, `sessions`, `memories`, `agent_dna`,
+/// `timeline`, `snapshots`, `reflections`, `citations`, `entries`, `agent_links`, `glyphtrail`. `out_id` gets its id,
+/// to be freed with `mdna_string_free()`, and may be NULL.
+///
+/// Fails with `MDNA_EXISTS`, with `MDNA_SCHEMA`, `MDNA_INVALID_ID` and others that say what is wrong with the record,
+/// and with `MDNA_UNKNOWN_PARENT`, `MDNA_CYCLE`, `MDNA_CHECKSUM_MISMATCH` by the rules of its kind. After a failure
+/// nothing is changed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mdna_record_create(
+    vault: *mut mdna_vault,
+    collection: *const c_char,
+    record_json: *const c_char,
+    out_id: *mut mdna_string,
+) -> mdna_status {
+    // SAFETY: the caller keeps what the header says of handles, texts and outputs.
+    let (vault, kind, record, out) = unsafe {
+        (borrow(vault, "vault"), kind(collection, "collection"), value(record_json, "record_json"), opt_out(out_id))
+    };
+    call_on(vault, |vault| {
+        text_if_wanted(out, &vault.vault.create_record(kind?, record?)?.id);
+        Ok(())
+    })
+}
+
+/// Stores a record: creates it, or adds a version when its id is there. `out_id` gets its id, to be freed with
+/// `mdna_string_free()`, and may be NULL.
+///
+/// Fails as `mdna_record_create()`, but for `MDNA_EXISTS`, and with `MDNA_IMMUTABLE`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mdna_record_put(
+    vault: *mut mdna_vault,
+    collection: *const c_char,
+    record_json: *const c_char,
+    out_id: *mut mdna_string,
+) -> mdna_status {
+    // SAFETY: the caller keeps what the header says of handles, texts and outputs.
+    let (vault, kind, record, out) = unsafe {
+        (borrow(vault, "vault"), kind(collection, "collection"), value(record_json, "record_json"), opt_out(out_id))
+    };
+    call_on(vault, |vault| {
+        text_if_wanted(out, &vault.vault.put(kind?, record?)?.id);
+        Ok(())
+    })
+}
+
+/// The newest version of a record, as canonical JSON, verified. Free it with `mdna_string_free()`.
+///
+/// Fails with `MDNA_NOT_FOUND`, and with `MDNA_CORRUPT` when what is stored is not what was stored.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mdna_record_get(
+    vault: *mut mdna_vault,
+    collection: *const c_char,
+    id: *const c_char,
+    out_json: *mut mdna_string,
+) -> mdna_status {
+    // SAFETY: the caller keeps what the header says of handles, texts and outputs.
+    let (vault, kind, id, out) =
+        unsafe { (borrow(vault, "vault"), kind(collection, "collection"), text(id, "id"), out(out_json, "out_json")) };
+    call_on(vault, |vault| {
+        let out = out?;
+        out.bytes(vault.get(kind?, id?)?);
+        Ok(())
+    })
+}
+
+impl mdna_vault {
+    /// The canonical JSON of a record, as it is stored.
+    pub(crate) fn get(&self, kind: mirrordna::record::Kind, id: &str) -> Result<Vec<u8>> {
+        let version = self.vault.present().version(kind, id)?;
+        Ok(version.ok_or_else(|| mirrordna::Error::not_found(kind, id))?.json)
+    }
+}
+
+/// What the vault knows of the newest version of a record.
+///
+/// Fails as `mdna_record_get()`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mdna_record_describe(
+    vault: *mut mdna_vault,
+    collection: *const c_char,
+    id: *const c_char,
+    out_info: *mut mdna_record_info,
+) -> mdna_status {
+    // SAFETY: the caller keeps what the header says of handles, texts and outputs.
+    let (vault, kind, id, out) =
+        unsafe { (borrow(vault, "vault"), kind(collection, "collection"), text(id, "id"), out(out_info, "out_info")) };
+    call_on(vault, |vault| {
+        let (kind, id, out) = (kind?, id?, out?);
+        let version = vault.vault.present().version(kind, id)?;
+        let version = version.ok_or_else(|| mirrordna::Error::not_found(kind, id))?;
+        out.write(mdna_record_info {
+            sequence: version.sequence,
+            time_us: version.time.as_micros(),
+            checksum: version.checksum.0,
+            lenient: version.lenient,
+        });
+        Ok(())
+    })
+}
+
+/// The records of a collection that fit a filter. `filter_json` may be NULL, for all of them in order of the log; else
+/// it is an object: `limit` (a number), `order` (`"log"`, `"newest"`: created last, or `"time"`: by the record's own
+/// time, newest first), `archived` (true or false), `since` and `until` (RFC 3339; the record's own time is at or after
+/// the one and before the other). Any other member is the path of a field, with dots between keys, and what must stand
+/// there: `{"tier": "long_term", "metadata.tags": "work", "limit": 10}`. Free the cursor with `mdna_cursor_free()`.
+///
+/// Fails with `MDNA_INVALID_ARGUMENT` for a filter that cannot be used.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mdna_record_list(
+    vault: *mut mdna_vault,
+    collection: *const c_char,
+    filter_json: *const c_char,
+    out: *mut *mut mdna_cursor,
+) -> mdna_status {
+    // SAFETY: the caller keeps what the header says of handles, texts and outputs.
+    let (vault, kind, given, out) = unsafe {
+        (
+            borrow(vault, "vault"),
+            kind(collection, "collection"),
+            opt_value(filter_json, "filter_json"),
+            self::out(out, "out"),
+        )
+    };
+    call_on(vault, |vault| {
+        let (kind, filter, out) = (kind?, filter(given?)?, out?);
+        out.write(of_records(vault.vault.list(kind, &filter)?));
+        Ok(())
+    })
+}
+
+/// Deletes a record; its history stays.
+///
+/// Fails with `MDNA_NOT_FOUND`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mdna_record_delete(
+    vault: *mut mdna_vault,
+    collection: *const c_char,
+    id: *const c_char,
+) -> mdna_status {
+    // SAFETY: the caller keeps what the header says of handles and texts.
+    let (vault, kind, id) = unsafe { (borrow(vault, "vault"), kind(collection, "collection"), text(id, "id")) };
+    call_on(vault, |vault| {
+        vault.vault.delete(kind?, id?)?;
+        Ok(())
+    })
+}
+
+/// Versions of a record that are read at once.
+const PAGE: usize = 64;
+
+/// What a record was, newest first, at most `limit` versions, or all for 0: JSON objects with `sequence`, `time`,
+/// `deleted`, `checksum` and `record`, the last two null for a deletion. Free the cursor with `mdna_cursor_free()`.
+///
+/// Fails with `MDNA_NOT_FOUND` for a record that never was.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mdna_record_history(
+    vault: *mut mdna_vault,
+    collection: *const c_char,
+    id: *const c_char,
+    limit: u64,
+    out: *mut *mut mdna_cursor,
+) -> mdna_status {
+    // SAFETY: the caller keeps what the header says of handles, texts and outputs.
+    let (vault, kind, id, out) =
+        unsafe { (borrow(vault, "vault"), kind(collection, "collection"), text(id, "id"), self::out(out, "out")) };
+    call_on(vault, |vault| {
+        let (kind, id, out) = (kind?, id?.to_owned(), out?);
+        let limit = if limit == 0 { usize::MAX } else { usize::try_from(limit).unwrap_or(usize::MAX) };
+        let first = vault.vault.history(kind, &id, NOW, PAGE.min(limit))?;
+        let vault = vault.vault.clone();
+        let mut page = first.into_iter();
+        let mut before = NOW;
+        let mut pages = move || -> Option<Result<Past>> {
+            if let Some(past) = page.next() {
+                before = sequence(&past);
+                return Some(Ok(past));
+            }
+            match vault.history(kind, &id, before, PAGE) {
+                Ok(next) => page = next.into_iter(),
+                Err(error) => return Some(Err(error.into())),
+            }
+            let past = page.next()?;
+            before = sequence(&past);
+            Some(Ok(past))
+        };
+        let items = std::iter::from_fn(move || pages()).take(limit);
+        out.write(of_texts(items.map(|past| Ok(mirrordna::record::checksum::canonical(&to_value(past?))))));
+        Ok(())
+    })
+}
+
+fn sequence(past: &Past) -> u64 {
+    match past {
+        Past::Version(record) => record.sequence,
+        Past::Deleted { sequence, .. } => *sequence,
+    }
+}
+
+fn to_value(past: Past) -> Value {
+    let (sequence, time, record) = match past {
+        Past::Version(record) => (record.sequence, record.time, Some(record)),
+        Past::Deleted { sequence, time } => (sequence, time, None),
+    };
+    object([
+        ("sequence", sequence.into()),
+        ("time", time.to_string().into()),
+        ("deleted", record.is_none().into()),
+        ("checksum", record.as_ref().map(|record| record.checksum.to_string()).into()),
+        ("record", record.map_or(Value::Null, |record| record.value)),
+    ])
+}

@@ -1,0 +1,122 @@
+//! The timeline: events that were appended, and events that the log itself tells.
+
+use std::ffi::c_char;
+
+use mirrordna::record::{Timestamp, Value};
+use mirrordna::vault::{EventQuery, NewEvent};
+
+use crate::cursor::{mdna_cursor, of_values};
+use crate::error::{Failure, Result};
+use crate::guard::call_on;
+use crate::handle::borrow;
+use crate::input::{opt_text, opt_value, text};
+use crate::output::{json_if_wanted, opt_out, out};
+use crate::status::mdna_status;
+use crate::string::mdna_string;
+use crate::vault::mdna_vault;
+
+/// A query that C gives as JSON.
+pub(crate) fn query(given: Option<Value>) -> Result<EventQuery> {
+    Ok(given.map_or_else(|| Ok(EventQuery::default()), |value| EventQuery::from_value(&value))?)
+}
+
+/// Appends an event. `event_type` is one of the protocol's; `payload_json` is an object and may be NULL; `session_id`
+/// may be NULL; `timestamp` (RFC 3339) may be NULL, for now. `out_json` gets the event, to be freed with
+/// `mdna_string_free()`, and may be NULL.
+///
+/// Fails with `MDNA_SCHEMA`, and with `MDNA_INVALID_ARGUMENT` for a time that is none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mdna_timeline_append(
+    vault: *mut mdna_vault,
+    event_type: *const c_char,
+    actor: *const c_char,
+    payload_json: *const c_char,
+    session_id: *const c_char,
+    timestamp: *const c_char,
+    out_json: *mut mdna_string,
+) -> mdna_status {
+    // SAFETY: the caller keeps what the header says of handles, texts and outputs.
+    let (vault, event_type, actor, payload, session, time, out) = unsafe {
+        (
+            borrow(vault, "vault"),
+            text(event_type, "event_type"),
+            text(actor, "actor"),
+            opt_value(payload_json, "payload_json"),
+            opt_text(session_id, "session_id"),
+            opt_text(timestamp, "timestamp"),
+            opt_out(out_json),
+        )
+    };
+    call_on(vault, |vault| {
+        let event = vault.vault.timeline().append(NewEvent {
+            event_type: event_type?.to_owned(),
+            actor: actor?.to_owned(),
+            payload: payload?,
+            session_id: session?.map(str::to_owned),
+            timestamp: time?.map(time_of).transpose()?,
+        })?;
+        json_if_wanted(out, &event.value);
+        Ok(())
+    })
+}
+
+fn time_of(text: &str) -> Result<Timestamp> {
+    Timestamp::parse(text).ok_or_else(|| {
+        Failure::argument("timestamp", format!("{text:?} is no RFC 3339 time such as 2025-03-01T08:00:00Z"))
+    })
+}
+
+/// The events that fit a query, oldest first, appended ones and those that the log tells. `query_json` may be NULL for
+/// all; else it is an object with any of `event_type`, `actor`, `session`, `since`, `until` (RFC 3339; at or after the
+/// one and before the other) and `limit`. Free the cursor with `mdna_cursor_free()`.
+///
+/// Fails with `MDNA_INVALID_ARGUMENT` for a query that cannot be used.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mdna_timeline_query(
+    vault: *mut mdna_vault,
+    query_json: *const c_char,
+    out: *mut *mut mdna_cursor,
+) -> mdna_status {
+    // SAFETY: the caller keeps what the header says of handles, texts and outputs.
+    let (vault, given, out) =
+        unsafe { (borrow(vault, "vault"), opt_value(query_json, "query_json"), self::out(out, "out")) };
+    call_on(vault, |vault| {
+        let (query, out) = (query(given?)?, out?);
+        out.write(of_values(vault.vault.timeline().query(&query)?));
+        Ok(())
+    })
+}
+
+/// The summary of all events: a JSON object with `timeline_id`, `total_events`, `event_types`, `unique_actors`,
+/// `first_event` and `last_event`. `timeline_id` may be NULL for the id of the vault. Free it with
+/// `mdna_string_free()`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mdna_timeline_summary(
+    vault: *mut mdna_vault,
+    timeline_id: *const c_char,
+    out_json: *mut mdna_string,
+) -> mdna_status {
+    // SAFETY: the caller keeps what the header says of handles, texts and outputs.
+    let (vault, id, out) =
+        unsafe { (borrow(vault, "vault"), opt_text(timeline_id, "timeline_id"), out(out_json, "out_json")) };
+    call_on(vault, |vault| {
+        let (id, out) = (id?, out?);
+        let id = id.unwrap_or(vault.vault.id());
+        out.json(&vault.vault.timeline().summary(id, None)?);
+        Ok(())
+    })
+}
+
+/// The days that have events, as a JSON list of texts such as `"2025-03-01"`, in order. Free it with
+/// `mdna_string_free()`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mdna_timeline_days(vault: *mut mdna_vault, out_json: *mut mdna_string) -> mdna_status {
+    // SAFETY: the caller keeps what the header says of handles and outputs.
+    let (vault, out) = unsafe { (borrow(vault, "vault"), out(out_json, "out_json")) };
+    call_on(vault, |vault| {
+        let out = out?;
+        let days = vault.vault.timeline().days()?;
+        out.json(&days.into_iter().map(|day| Value::from(day.day())).collect());
+        Ok(())
+    })
+}

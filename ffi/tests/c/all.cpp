@@ -1,0 +1,129 @@
+// Every function of the C++ header, compiled and not run.
+#include <mirrordna.hpp>
+
+#include <iostream>
+
+namespace {
+
+void vaults(mdna::Vault &vault) {
+    vault.flush();
+    mdna::Vault other = vault.as_actor("somebody");
+    other = vault.with_durability(MDNA_DURABILITY_SYNC);
+    const mdna_prune_options prune = MDNA_PRUNE_OPTIONS_INIT;
+    std::cout << vault.id() << vault.path() << vault.actor() << vault.state().sequence << vault.overview() << vault.health()
+              << vault.prune(prune) << vault.verify() << vault.verify([](auto, auto, auto) { return true; });
+    for (const std::string &entry : vault.log()) {
+        std::cout << entry;
+    }
+    mdna::Watch watch = vault.watch([](mdna_status, const mdna_change *change) { std::cout << change->id; });
+    mdna::Mount mount = vault.mount("mnt");
+    std::cout << mount.path();
+    mount.stop();
+    mount.wait();
+    mdna::umount("mnt");
+    std::cout << mdna::verify("vault") << mdna::repair("vault") << mdna::health("vault");
+    std::cout << mdna::version() << mdna::abi_version() << mdna::build_info();
+}
+
+void records(mdna::Vault &vault) {
+    std::cout << vault.record_create("entries", "{}") << vault.record_put("entries", "{}") << vault.record_get("entries", "x")
+              << vault.record_describe("entries", "x").sequence;
+    vault.record_delete("entries", "x");
+    mdna::Cursor cursor = vault.record_list("entries");
+    cursor = vault.record_history("entries", "x");
+    std::cout << cursor.next().value_or("");
+    std::cout << vault.identity_create("agent") << vault.identity_get("x") << vault.identity_sign("x", "y", "z")
+              << vault.identity_verify("x", "y", "z");
+    std::cout << vault.session_start("a", "b") << vault.session_start_with("a", "b", std::nullopt, "{}") << vault.session_end("x")
+              << vault.session_get("x") << vault.session_lineage("x") << vault.session_context("x");
+    vault.session_list("{}");
+    std::cout << vault.memory_add("{}") << vault.memory_get("x") << vault.memory_update("x", "{}") << vault.memory_promote("x", "y")
+              << vault.memory_archive("x") << vault.memory_count_access("x");
+    vault.memory_list();
+    vault.memory_search("x", "{}");
+    vault.memory_delete("x");
+    std::cout << vault.dna_create("{}") << vault.dna_latest("a") << vault.dna_constraints("a");
+    vault.dna_versions("a");
+    std::cout << vault.reflection_add("{}") << vault.reflection_decision("a", "b", "c")
+              << vault.reflection_capability("a", "b", "c", true) << vault.reflection_state("a", "{}")
+              << vault.reflection_meta("a", "[]", "b") << vault.reflection_introspect("a");
+    vault.reflection_list();
+    std::cout << vault.timeline_append("custom", "a") << vault.timeline_summary() << vault.timeline_days();
+    vault.timeline_query();
+    std::cout << vault.citation_chain("x") << vault.glyph_chain("x");
+}
+
+void history(mdna::Vault &vault) {
+    std::cout << vault.snapshot_create() << vault.snapshot_create_with("x", true, std::nullopt) << vault.snapshot_get("x")
+              << vault.snapshot_render("x", MDNA_FORMAT_YAML) << vault.snapshot_restore("x") << mdna::snapshot_load("file");
+    vault.snapshot_list();
+    vault.snapshot_delete("x");
+    mdna::View view = vault.snapshot_view("x");
+    const mdna::View now = vault.at(view.sequence());
+    std::cout << view.get("memories", "x") << view.timeline_summary() << view.export_store("dir");
+    view.list("memories");
+    view.timeline();
+    view.diff(now);
+    std::cout << vault.import_store("dir") << vault.import_timeline("file") << vault.import_backup("file") << vault.export_store("dir")
+              << vault.export_timeline("file");
+}
+
+void artifacts(mdna::Vault &vault) {
+    mdna::File file = vault.file_open("x", MDNA_OPEN_READ | MDNA_OPEN_WRITE);
+    char buffer[8];
+    std::cout << file.read(buffer, sizeof buffer) << file.read_at(1, buffer, sizeof buffer) << file.seek(0, MDNA_SEEK_END)
+              << file.stat().size << vault.files_stat("x").size << vault.files_readlink("x");
+    file.write("x");
+    file.write_at(1, "x");
+    file.truncate(0);
+    file.sync();
+    vault.files_list("/");
+    vault.files_mkdir("x", true);
+    vault.files_remove("x");
+    vault.files_rmdir("x");
+    vault.files_rename("x", "y", MDNA_RENAME_EXCHANGE);
+    vault.files_symlink("x", "y");
+    vault.files_link("x", "y");
+    vault.files_chmod("x", 0600);
+    vault.files_chown("x", 1, 1);
+    vault.files_utimes("x", 1, 1);
+    vault.files_sync();
+}
+
+void backups(mdna::Vault &vault) {
+    const std::string content = mdna::KeyFile::make();
+    const mdna::KeyFile key(content);
+    mdna::Repository repository = mdna::Repository::init("path", key);
+    repository = mdna::Repository::open("path", nullptr);
+    const mdna_retention retention = MDNA_RETENTION_INIT;
+    std::cout << mdna::Repository::kinds("path") << repository.describe() << repository.create(vault) << repository.list()
+              << repository.restore("latest", "to") << repository.extract("latest", "memories", "to") << repository.remove("[]")
+              << repository.forget(retention) << repository.prune() << repository.verify() << repository.repair()
+              << repository.export_file("latest", "file", key) << repository.import_file("file", key) << repository.keys()
+              << repository.key_add(key) << repository.key_remove("x") << repository.key_change(key);
+}
+
+void without_a_vault() {
+    std::cout << mdna::claim_sign("k", "x", "y") << mdna::claim_verify("k", "x", "y", "z") << mdna::key_public("k");
+    std::cout << mdna::json_canonical("{}") << mdna::json_checksum("{}") << mdna::bytes_checksum("x") << mdna::schema_text("memories");
+    mdna::record_check("memories", "{}");
+    mdna::log_set("off", nullptr);
+}
+
+} // namespace
+
+int main() {
+    try {
+        mdna::Vault vault = mdna::Vault::open("vault");
+        vaults(vault);
+        records(vault);
+        history(vault);
+        artifacts(vault);
+        backups(vault);
+        without_a_vault();
+    } catch (const mdna::Error &error) {
+        std::cerr << error.name() << error.what() << error.hint() << error.subject() << error.status();
+        return 1;
+    }
+    return 0;
+}

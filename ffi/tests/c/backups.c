@@ -1,0 +1,162 @@
+/* Backup repositories and their keys. */
+#include "check.h"
+
+static const mdna_key_cost LEAST = {8, 1, 1};
+
+static mdna_secret passphrase(const char *text) {
+    mdna_secret secret = {MDNA_SECRET_PASSPHRASE, (const uint8_t *)text, strlen(text)};
+    return secret;
+}
+
+static bool stop(void *user_data, const char *phase, uint64_t done, uint64_t total) {
+    (void)done;
+    (void)total;
+    CHECK(strlen(phase) > 0);
+    ++*(int *)user_data;
+    return false;
+}
+
+static void opening(const char *path) {
+    mdna_repository *repository = NULL;
+    mdna_string text = MDNA_STRING_INIT;
+    mdna_secret right = passphrase("right");
+    mdna_secret wrong = passphrase("wrong");
+    mdna_secret empty = passphrase("");
+    mdna_secret strange = {9, right.data, right.len};
+    FAILS(MDNA_INVALID_ARGUMENT, mdna_repository_init(path, &empty, NULL, &LEAST, &repository));
+    FAILS(MDNA_INVALID_ARGUMENT, mdna_repository_init(path, &strange, NULL, &LEAST, &repository));
+    FAILS(MDNA_NOT_A_REPOSITORY, mdna_repository_open(path, &right, &repository));
+    FAILS(MDNA_NOT_A_REPOSITORY, mdna_key_kinds(path, &text));
+    OK(mdna_repository_init(path, &right, "first", &LEAST, &repository));
+    mdna_repository_close(repository);
+    FAILS(MDNA_OCCUPIED, mdna_repository_init(path, &right, NULL, &LEAST, &repository));
+    FAILS(MDNA_WRONG_SECRET, mdna_repository_open(path, &wrong, &repository));
+    OK(mdna_key_kinds(path, &text));
+    CHECK(holds(&text, "[\"passphrase\"]"));
+    mdna_repository_close(NULL);
+}
+
+static void keys(mdna_repository *repository, const char *path) {
+    mdna_string content = MDNA_STRING_INIT;
+    mdna_string slot = MDNA_STRING_INIT;
+    mdna_string text = MDNA_STRING_INIT;
+    OK(mdna_key_file_new(&content));
+    mdna_secret file = {MDNA_SECRET_KEY_FILE, (const uint8_t *)content.data, content.len};
+    OK(mdna_key_add(repository, &file, "spare", &LEAST, &slot));
+    FAILS(MDNA_NULL_POINTER, mdna_key_add(repository, NULL, NULL, NULL, NULL));
+    OK(mdna_key_list(repository, &text));
+    CHECK(holds(&text, "\"label\":\"spare\""));
+    mdna_repository *again = NULL;
+    OK(mdna_repository_open(path, &file, &again));
+    mdna_repository_close(again);
+    OK(mdna_key_remove(repository, slot.data, NULL));
+    FAILS(MDNA_NOT_FOUND, mdna_key_remove(repository, slot.data, NULL));
+    mdna_string_free(&slot);
+    mdna_string_free(&content);
+    mdna_secret changed = passphrase("changed");
+    mdna_secret empty = passphrase("");
+    FAILS(MDNA_INVALID_ARGUMENT, mdna_key_change(repository, &empty, &LEAST, NULL));
+    OK(mdna_key_change(repository, &changed, &LEAST, &slot));
+    CHECK(holds(&slot, ""));
+}
+
+static void work(mdna_repository *repository, mdna_vault *vault, const char *dir) {
+    mdna_string text = MDNA_STRING_INIT;
+    int calls = 0;
+    OK(mdna_repository_describe(repository, &text));
+    CHECK(holds(&text, "\"plain\":false"));
+    FAILS(MDNA_CANCELLED, mdna_backup_create(repository, vault, NULL, false, false, stop, &calls, NULL));
+    CHECK(calls == 1);
+    OK(mdna_backup_create(repository, vault, NULL, true, false, NULL, NULL, &text));
+    CHECK(holds(&text, "\"name\":null"));
+    OK(mdna_backup_create(repository, vault, "one", false, false, NULL, NULL, &text));
+    CHECK(holds(&text, "\"name\":\""));
+    OK(mdna_memory_add(vault, MEMORY, NULL));
+    OK(mdna_backup_create(repository, vault, "two", false, false, NULL, NULL, NULL));
+    OK(mdna_backup_list(repository, &text));
+    CHECK(holds(&text, "\"label\":\"two\""));
+
+    OK(mdna_backup_restore(repository, "one", below(dir, "restored"), NULL, NULL, &text));
+    CHECK(holds(&text, "\"root\""));
+    FAILS(MDNA_NOT_FOUND, mdna_backup_restore(repository, "three", below(dir, "other"), NULL, NULL, NULL));
+    FAILS(MDNA_OCCUPIED, mdna_backup_restore(repository, "one", below(dir, "restored"), NULL, NULL, NULL));
+    mdna_vault *restored = NULL;
+    OK(mdna_vault_open(below(dir, "restored"), NULL, &restored));
+    mdna_vault_close(restored);
+    OK(mdna_backup_extract(repository, "latest", "memories", below(dir, "extracted"), NULL, NULL, &text));
+    CHECK(holds(&text, "\"files\":2"));
+    FAILS(MDNA_NOT_FOUND, mdna_backup_extract(repository, "latest", "mem_none", below(dir, "none"), NULL, NULL, NULL));
+
+    OK(mdna_repository_verify(repository, 0, below(dir, "vault"), NULL, NULL, &text));
+    CHECK(holds(&text, "\"clean\":true"));
+    FAILS(MDNA_INVALID_ARGUMENT, mdna_repository_verify(repository, 101, NULL, NULL, NULL, &text));
+    OK(mdna_repository_repair(repository, NULL, NULL, &text));
+    CHECK(holds(&text, "\"removed\":[]"));
+    FAILS(MDNA_CANCELLED, mdna_repository_repair(repository, stop, &calls, NULL));
+
+    mdna_secret hand = passphrase("to hand over");
+    const char *file = below(dir, "sealed");
+    OK(mdna_backup_export(repository, "two", file, &hand, &LEAST, NULL, NULL, &text));
+    CHECK(holds(&text, "\"label\":\"two\""));
+    FAILS(MDNA_NOT_FOUND, mdna_backup_export(repository, "three", below(dir, "x"), &hand, &LEAST, NULL, NULL, NULL));
+    mdna_repository *plain = NULL;
+    OK(mdna_repository_init(below(dir, "plain"), NULL, NULL, NULL, &plain));
+    OK(mdna_backup_import(plain, file, &hand, NULL, NULL, &text));
+    CHECK(holds(&text, "\"label\":\"two\""));
+    FAILS(MDNA_SECRET_NEEDED, mdna_backup_import(plain, file, NULL, NULL, NULL, NULL));
+    mdna_repository_close(plain);
+
+    OK(mdna_backup_delete(repository, "[\"one\"]", true, &text));
+    CHECK(holds(&text, "\"label\":\"one\""));
+    FAILS(MDNA_NOT_FOUND, mdna_backup_delete(repository, "[\"three\"]", false, NULL));
+    mdna_retention retention = MDNA_RETENTION_INIT;
+    FAILS(MDNA_INVALID_ARGUMENT, mdna_backup_forget(repository, &retention, false, NULL));
+    retention.last = 1;
+    OK(mdna_backup_forget(repository, &retention, false, &text));
+    CHECK(holds(&text, "\"label\":\"one\""));
+    OK(mdna_repository_prune(repository, false, 0, NULL, NULL, &text));
+    CHECK(holds(&text, "\"kept\""));
+    FAILS(MDNA_NULL_POINTER, mdna_repository_prune(NULL, false, 0, NULL, NULL, NULL));
+}
+
+/* A backup as the reference makes it: an archive of a store, and its checksum beside it. */
+static void reference(mdna_vault *vault, const char *dir) {
+    char command[9000];
+    mdna_string sum = MDNA_STRING_INIT;
+    mdna_string text = MDNA_STRING_INIT;
+    const char *archive = below(dir, "reference.tar.gz");
+    FAILS(MDNA_IO, mdna_import_backup(vault, archive, NULL, false, NULL, NULL, NULL));
+    OK(mdna_export_store(vault, below(dir, "data"), NULL, NULL, NULL));
+    snprintf(command, sizeof command, "tar -czf '%s' -C '%s' data", archive, dir);
+    CHECK(system(command) == 0);
+    static uint8_t bytes[1 << 16];
+    FILE *file = fopen(archive, "rb");
+    CHECK(file != NULL);
+    OK(mdna_bytes_checksum(bytes, fread(bytes, 1, sizeof bytes, file), &sum));
+    CHECK(fclose(file) == 0);
+    file = fopen(below(dir, "reference_metadata.json"), "wb");
+    CHECK(file != NULL && fprintf(file, "{\"checksum\":\"%s\"}", sum.data) > 64 && fclose(file) == 0);
+    mdna_string_free(&sum);
+    mdna_vault *other = new_vault(below(dir, "from-reference"));
+    OK(mdna_import_backup(other, archive, NULL, false, NULL, NULL, &text));
+    CHECK(holds(&text, "\"refused\":[]"));
+    mdna_vault_close(other);
+}
+
+int main(int argc, char **argv) {
+    CHECK(argc == 2);
+    const char *path = below(argv[1], "repository");
+    mdna_vault *vault = new_vault(below(argv[1], "vault"));
+    OK(mdna_memory_add(vault, MEMORY, NULL));
+    opening(path);
+    mdna_secret right = passphrase("right");
+    mdna_repository *repository = NULL;
+    OK(mdna_repository_open(path, &right, &repository));
+    keys(repository, path);
+    work(repository, vault, argv[1]);
+    mdna_repository_close(repository);
+
+    reference(vault, argv[1]);
+    mdna_vault_close(vault);
+    return 0;
+}

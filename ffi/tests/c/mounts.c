@@ -1,0 +1,64 @@
+/* A vault that is mounted by the program that works on it. */
+#include "check.h"
+
+#include <pthread.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static void *waits(void *mount) {
+    OK(mdna_mount_wait(mount));
+    return NULL;
+}
+
+int main(int argc, char **argv) {
+    CHECK(argc == 2);
+    mdna_vault *vault = new_vault(below(argv[1], "vault"));
+    const char *point = below(argv[1], "mnt");
+    mdna_mount *mount = NULL;
+    mdna_string text = MDNA_STRING_INIT;
+    FAILS(MDNA_MOUNTPOINT_MISSING, mdna_mount_start(vault, point, NULL, &mount));
+    FAILS(MDNA_MOUNTPOINT_NOT_EMPTY, mdna_mount_start(vault, argv[1], NULL, &mount));
+    CHECK(mkdir(point, 0700) == 0);
+    FAILS(MDNA_NOT_MOUNTED, mdna_umount(point));
+
+    OK(mdna_mount_start(vault, point, NULL, &mount));
+    OK(mdna_mount_path(mount, &text));
+    CHECK(holds(&text, "mnt"));
+    mdna_mount *second = NULL;
+    FAILS(MDNA_ALREADY_MOUNTED, mdna_mount_start(vault, point, NULL, &second));
+
+    /* The program and the mount see each other's changes. */
+    OK(mdna_memory_add(vault, MEMORY, &text));
+    char path[4200];
+    snprintf(path, sizeof path, "%s/memories/short_term/%s.json", point, text.data);
+    CHECK(access(path, R_OK) == 0);
+    CHECK(unlink(path) == 0);
+    mdna_string gone = MDNA_STRING_INIT;
+    FAILS(MDNA_NOT_FOUND, mdna_memory_get(vault, text.data, &gone));
+    mdna_string_free(&text);
+
+    snprintf(path, sizeof path, "%s/artifacts/note.txt", point);
+    FILE *note = fopen(path, "w");
+    CHECK(note != NULL && fputs("a note\n", note) >= 0);
+    FAILS(MDNA_MOUNT_IN_USE, mdna_mount_stop(mount));
+    CHECK(fclose(note) == 0);
+    OK(mdna_mount_stop(mount));
+    OK(mdna_mount_stop(mount));
+    mdna_mount_free(mount);
+
+    mdna_mount_options options = MDNA_MOUNT_OPTIONS_INIT;
+    options.read_only = true;
+    OK(mdna_mount_start(vault, point, &options, &mount));
+    note = fopen(path, "r");
+    CHECK(note != NULL && fclose(note) == 0);
+    CHECK(fopen(path, "w") == NULL);
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, waits, mount) == 0);
+    OK(mdna_umount(point));
+    CHECK(pthread_join(thread, NULL) == 0);
+    OK(mdna_mount_stop(mount));
+    mdna_mount_free(mount);
+    mdna_mount_free(NULL);
+    mdna_vault_close(vault);
+    return 0;
+}

@@ -1,0 +1,15 @@
+//! The C interface, as C and C++ programs see it.
+#![allow(missing_docs, clippy::unwrap_used, clippy::wildcard_imports)]
+
+mod arguments;
+mod compile;
+mod examples;
+mod header;
+mod install;
+mod overhead;
+mod panics;
+mod programs;
+mod prototypes;
+mod support;
+mod symbols;
+mod table;

@@ -1,0 +1,127 @@
+//! C programs that call every function, where it succeeds and where it fails; plainly, and under valgrind.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::{build, installed, library_dir, program, read, root, run};
+
+const PROGRAMS: [&str; 6] = ["vault", "records", "history", "backups", "artifacts", "mounts"];
+
+/// The folder of a program, in which nothing stays mounted.
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Self {
+        Self(tempfile::Builder::new().prefix("mdna-c-").tempdir().unwrap())
+    }
+
+    fn work(&self) -> PathBuf {
+        let work = self.0.path().join("work");
+        std::fs::create_dir(&work).unwrap();
+        work
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mounted = std::fs::read_to_string("/proc/mounts").unwrap_or_default();
+        let mine = mounted.lines().filter_map(|line| line.split(' ').nth(1));
+        for point in mine.filter(|point| Path::new(point).starts_with(self.0.path())).collect::<Vec<_>>().iter().rev() {
+            let _ = Command::new("umount").args(["-l", point]).status();
+        }
+    }
+}
+
+fn built(name: &str, place: &Place) -> PathBuf {
+    let program = place.0.path().join(name);
+    build("gcc", "c11", &root().join(format!("ffi/tests/c/{name}.c")), &program);
+    program
+}
+
+fn plain(name: &str) {
+    let place = Place::new();
+    let path = built(name, &place);
+    run(program(&path).arg(place.work()));
+}
+
+fn valgrind(name: &str) {
+    if !installed("valgrind") {
+        return;
+    }
+    let place = Place::new();
+    let path = built(name, &place);
+    let mut command = Command::new("valgrind");
+    command.env("LD_LIBRARY_PATH", library_dir());
+    command.args(["--quiet", "--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=definite,indirect"]);
+    // Programs wait for each other in threads; nobody is favoured.
+    command.args(["--fair-sched=yes", "--child-silent-after-fork=yes"]);
+    run(command.arg(path).arg(place.work()));
+}
+
+#[test]
+fn vaults() {
+    plain("vault");
+}
+
+#[test]
+fn records() {
+    plain("records");
+}
+
+#[test]
+fn history() {
+    plain("history");
+}
+
+#[test]
+fn backups() {
+    plain("backups");
+}
+
+#[test]
+fn artifacts() {
+    plain("artifacts");
+}
+
+#[test]
+fn artifacts_are_clean_under_valgrind() {
+    valgrind("artifacts");
+}
+
+#[test]
+fn mounts() {
+    plain("mounts");
+}
+
+#[test]
+fn vaults_are_clean_under_valgrind() {
+    valgrind("vault");
+}
+
+#[test]
+fn records_are_clean_under_valgrind() {
+    valgrind("records");
+}
+
+#[test]
+fn history_is_clean_under_valgrind() {
+    valgrind("history");
+}
+
+#[test]
+fn backups_are_clean_under_valgrind() {
+    valgrind("backups");
+}
+
+/// The programs above call every function, and every one that can fail where it fails.
+#[test]
+fn every_function_is_called() {
+    let texts: String = PROGRAMS.iter().map(|name| read(&format!("ffi/tests/c/{name}.c"))).collect();
+    let words = |text: &str| -> Vec<String> {
+        text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').map(str::to_owned).collect()
+    };
+    let called = words(&texts);
+    for function in crate::prototypes::all() {
+        assert!(called.contains(&function.name), "no C program calls {}", function.name);
+    }
+}
