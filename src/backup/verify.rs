@@ -19,6 +19,7 @@ use super::progress::{Meter, Phase, Progress};
 use super::repository::{Fault, Loaded, Repository};
 use super::seal::Kind;
 use super::select::Backup;
+use super::slot::{Slot, SlotKind};
 use super::stream::threads;
 use super::walk::Walk;
 
@@ -97,7 +98,9 @@ impl Repository {
     /// What keeps it from going on; damage is in the report.
     pub fn verify(&self, options: &VerifyOptions<'_>, progress: &mut dyn Progress) -> Result<VerifyReport> {
         let mut report = VerifyReport::default();
-        report.faults.extend(self.slots()?.1);
+        let (slots, faults) = self.slots()?;
+        report.faults.extend(faults);
+        report.faults.extend(slots.iter().filter_map(|slot| self.strange(slot)));
         report.faults.extend(lock::faults(self)?);
         let (manifests, notes) = (self.manifests()?, self.notes()?);
         let (index, faults) = self.index()?;
@@ -137,6 +140,18 @@ impl Repository {
             report.faults.push(Fault { subject: "the repository as a whole".to_owned(), problem });
         }
         Ok(report)
+    }
+
+    /// What is strange about a key slot that is sound in itself.
+    fn strange(&self, slot: &Slot) -> Option<Fault> {
+        let problem = match slot.hostile() {
+            Some(asked) => format!("it asks for {asked}, more than any slot of this program"),
+            None if slot.kind == SlotKind::Open && !self.is_plain() => {
+                "it needs no secret, and this repository was opened with one: somebody may have put it there".to_owned()
+            }
+            None => return None,
+        };
+        Some(Fault { subject: Folder::Keys.shown(&slot.id), problem })
     }
 
     /// Reads packs, and returns the blobs that are not sound, with the pack that should have them.

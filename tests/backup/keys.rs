@@ -3,7 +3,7 @@
 use std::fs;
 use std::sync::Arc;
 
-use mirrordna::backup::{BackupError, Cost, LocalFolder, Repository, Secret};
+use mirrordna::backup::{BackupError, Cost, LocalFolder, Repository, Secret, Silent, VerifyOptions};
 use mirrordna::record::Checksum;
 use zeroize::Zeroizing;
 
@@ -22,7 +22,7 @@ fn slots_are_added_and_removed() {
     assert!(matches!(open_with(&fixture, &key).map(drop), Err(BackupError::WrongSecret { what: "key file", .. })));
     let slot = fixture.repository.add_key(&key, "the safe", Cost::LEAST).unwrap();
     let opened = open_with(&fixture, &key).unwrap();
-    opened.restore("latest", &fixture.path("restored"), &mut mirrordna::backup::Silent).unwrap();
+    opened.restore("latest", &fixture.path("restored"), &mut Silent).unwrap();
     crate::support::sound(&fixture.path("restored"), created.root);
     let (slots, faults) = opened.slots().unwrap();
     assert_eq!((slots.len(), faults.len()), (2, 0));
@@ -71,20 +71,54 @@ fn failures_to_open_are_told_apart() {
     assert!(matches!(open_with(&fixture, &Secret::None).map(drop), Err(BackupError::NoSecret { .. })));
 }
 
-/// A slot that asks for 64 GiB of memory is refused, and the others are tried.
+/// Puts a copy of the only slot under another name that asks for 64 GiB of memory.
+fn add_hostile_slot(fixture: &Fixture) -> String {
+    let slot = files(&fixture.path("repository/keys")).pop().unwrap().0;
+    let mut hostile = fs::read(&slot).unwrap();
+    let id = 8 + 2 + 16;
+    hostile[id] ^= 0xff;
+    let memory = id + 8 + 8;
+    hostile[memory..memory + 4].copy_from_slice(&(64_u32 << 20).to_le_bytes());
+    let end = hostile.len() - 32;
+    let sum = Checksum::of(&hostile[..end]);
+    let name = u64::from_be_bytes(hostile[id..id + 8].try_into().unwrap());
+    hostile[end..].copy_from_slice(&sum.0);
+    let path = slot.with_file_name(format!("{name:016x}"));
+    fs::write(&path, &hostile).unwrap();
+    format!("keys/{name:016x}")
+}
+
+/// A slot that asks for 64 GiB of memory is refused, and the others are tried. A verification names it.
 #[test]
 fn a_hostile_slot_is_refused() {
     let fixture = Fixture::new();
-    let slot = files(&fixture.path("repository/keys")).pop().unwrap().0;
-    let mut hostile = fs::read(&slot).unwrap();
-    let at = 8 + 2 + 16 + 8 + 8;
-    hostile[at..at + 4].copy_from_slice(&(64_u32 << 20).to_le_bytes());
-    let end = hostile.len() - 32;
-    let sum = Checksum::of(&hostile[..end]);
-    hostile[end..].copy_from_slice(&sum.0);
-    fs::write(&slot, &hostile).unwrap();
+    let sound = files(&fixture.path("repository/keys")).pop().unwrap().0;
+    let hostile = add_hostile_slot(&fixture);
+    let repository = open_with(&fixture, &passphrase("right")).unwrap();
+    let faults = repository.verify(&VerifyOptions::default(), &mut Silent).unwrap().faults;
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert_eq!(faults[0].subject, hostile);
+    assert!(faults[0].problem.contains("65536 MiB"), "{faults:?}");
+    fs::remove_file(sound).unwrap();
     let error = open_with(&fixture, &passphrase("right")).map(drop).unwrap_err();
     assert!(matches!(&error, BackupError::HostileSlot { asked, .. } if asked.starts_with("65536 MiB")), "{error}");
+}
+
+/// A verification names an open slot in a repository that was opened with a secret, and none in a plain one.
+#[test]
+fn an_open_slot_beside_others_is_named() {
+    let fixture = Fixture::new();
+    let faults = |secret: &Secret| {
+        let repository = open_with(&fixture, secret).unwrap();
+        repository.verify(&VerifyOptions::default(), &mut Silent).unwrap().faults
+    };
+    assert_eq!(faults(&passphrase("right")), []);
+    let slot = fixture.repository.add_key(&Secret::None, "", Cost::LEAST).unwrap();
+    let named = faults(&passphrase("right"));
+    assert_eq!(named.len(), 1, "{named:?}");
+    assert_eq!(named[0].subject, format!("keys/{slot}"));
+    assert!(named[0].problem.contains("needs no secret"), "{named:?}");
+    assert_eq!(faults(&Secret::None), []);
 }
 
 /// A plain repository opens without a passphrase, and a passphrase never opens an open slot that somebody put there.
@@ -113,4 +147,35 @@ fn a_repository_is_made_in_an_empty_place() {
     let empty = Repository::init(Arc::new(LocalFolder::new(&dir.path().join("new"))), &passphrase(""), "", Cost::LEAST);
     assert!(matches!(empty.map(drop), Err(BackupError::Argument { .. })));
     assert_eq!(bytes_of(other.path()), 1);
+}
+
+/// Of several who make a repository in one place at the same moment exactly one does, and what the others left is gone.
+#[test]
+fn one_of_several_makes_a_repository() {
+    for _ in 0..20 {
+        let dir = scratch();
+        let attempt = |n: usize| {
+            let folder = Arc::new(LocalFolder::new(dir.path()));
+            (n, Repository::init(folder, &passphrase(&format!("secret{n}")), "", Cost::LEAST))
+        };
+        let made: Vec<_> = std::thread::scope(|scope| {
+            let racers: Vec<_> = (0..4).map(|n| scope.spawn(move || attempt(n))).collect();
+            racers.into_iter().map(|racer| racer.join().unwrap()).collect()
+        });
+        let mut winners = 0;
+        for (n, made) in made {
+            match made {
+                Ok(_) => {
+                    winners += 1;
+                    let secret = passphrase(&format!("secret{n}"));
+                    let opened = Repository::open(Arc::new(LocalFolder::new(dir.path())), &secret).unwrap();
+                    assert_eq!(opened.slots().unwrap().0.len(), 1);
+                    assert_eq!(opened.slots().unwrap().1, []);
+                }
+                Err(BackupError::Occupied { .. }) => {}
+                Err(other) => panic!("{other}"),
+            }
+        }
+        assert_eq!(winners, 1);
+    }
 }

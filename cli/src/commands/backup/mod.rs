@@ -35,14 +35,16 @@ Examples:
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Make a repository in a folder that is new or empty
+    /// Make a repository in a folder, or a place in a bucket, that is new or empty
+    ///
+    /// A server other than Amazon's is named by AWS_ENDPOINT_URL, credentials by AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
     ///
     /// Whoever loses the passphrase loses the backups: nobody can read them without it. Write it down where it survives this
     /// machine.
     #[command(after_help = "\
 Examples:
   mirrordna backup init --repo /mnt/disk/backups
-  mirrordna backup init --repo /mnt/disk/backups --passphrase-command 'pass show backups'
+  mirrordna backup init --repo s3://bucket/backups --passphrase-command 'pass show backups'
   mirrordna backup init --repo /mnt/disk/open --plain")]
     Init {
         #[command(flatten)]
@@ -270,7 +272,7 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<()> {
 }
 
 fn init(place: &Place, label: &str, context: &Context) -> Result<()> {
-    let destination = place.destination()?;
+    let destination = place.destination(context)?;
     let secret = place.new_secret(context)?;
     let repository = Repository::init(destination, &secret, label, Cost::default())?;
     context.note(&format!("made a backup repository in {}", repository.location()));

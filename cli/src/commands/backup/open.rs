@@ -20,7 +20,7 @@ const MAX_KEY_FILE: u64 = 1 << 20;
 /// Which repository, and what opens it.
 #[derive(Args, Clone)]
 pub(crate) struct Place {
-    /// The repository: a folder, or a sealed file to read from
+    /// The repository: a folder, s3://BUCKET/PREFIX, or a sealed file to read from
     #[arg(long, value_name = "LOCATION", env = "MIRRORDNA_REPOSITORY")]
     repo: Option<String>,
     /// A file whose first line is the passphrase
@@ -39,14 +39,19 @@ pub(crate) struct Place {
 
 impl Place {
     /// Where the repository is.
-    pub(crate) fn destination(&self) -> Result<Arc<dyn Destination>> {
+    pub(crate) fn destination(&self, context: &Context) -> Result<Arc<dyn Destination>> {
         let repo = self.repo.as_deref().filter(|repo| !repo.is_empty());
         let Some(repo) = repo else {
             let text = "say with --repo LOCATION or MIRRORDNA_REPOSITORY where the backups are";
             return Err(Failure::Usage(text.to_owned()));
         };
+        if let Some(location) = mirrordna_s3::Location::parse(repo)? {
+            let settings = mirrordna_s3::Settings::from_env().stopped_when(context.interrupt().told());
+            return Ok(Arc::new(mirrordna_s3::S3::new(location, &settings)?));
+        }
         if let Some((scheme, _)) = repo.split_once("://") {
-            let text = format!("{repo}: this program has no destination {scheme}://; give a folder");
+            let text =
+                format!("{repo}: this program has no destination {scheme}://; give a folder or s3://BUCKET/PREFIX");
             return Err(Failure::Usage(text));
         }
         let path = Path::new(repo);
@@ -58,7 +63,7 @@ impl Place {
 
     /// Opens the repository.
     pub(crate) fn open(&self, context: &Context) -> Result<Repository> {
-        let destination = self.destination()?;
+        let destination = self.destination(context)?;
         let kinds = Repository::kinds(&*destination)?;
         let secret = match self.given()? {
             Some(secret) => secret,
