@@ -415,7 +415,9 @@ pub unsafe extern "C" fn mdna_files_list(
 
 fn to_value(entry: &DirEntry) -> Value {
     let attributes = info(&entry.attributes);
-    let hex = || entry.name.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or_default();
+    let hex =
+        || -> String { entry.name.as_bytes().iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect() };
     let mut value = object([
         ("name", entry.name.to_string_lossy().into_owned().into()),
         ("type", entry.attributes.file_type.name().into()),

@@ -57,7 +57,9 @@ fn with_key(record: &[u8], key: &str) -> Vec<u8> {
     let parts: [&[u8]; 4] = [b"{\"_private_key\":\"", key.as_bytes(), b"\",", record.get(1..).unwrap_or_default()];
     // One byte more for the NUL.
     let mut json = Vec::with_capacity(parts.iter().map(|part| part.len()).sum::<usize>() + 1);
-    parts.iter().for_each(|part| json.extend_from_slice(part));
+    for part in parts {
+        json.extend_from_slice(part);
+    }
     json
 }
 

@@ -75,6 +75,7 @@ pub(crate) unsafe fn secret(pointer: *const mdna_secret) -> Result<Secret> {
 ///
 /// # Safety
 /// As the header asks for.
+#[expect(clippy::unnecessary_wraps, reason = "an argument like all others")]
 pub(crate) unsafe fn cost(pointer: *const mdna_key_cost) -> Result<Cost> {
     // SAFETY: as the caller says.
     let given = unsafe { pointer.as_ref() };

@@ -207,7 +207,7 @@ pub unsafe extern "C" fn mdna_record_history(
         let vault = vault.vault.clone();
         let mut page = first.into_iter();
         let mut before = NOW;
-        let mut pages = move || -> Option<Result<Past>> {
+        let pages = move || -> Option<Result<Past>> {
             if let Some(past) = page.next() {
                 before = sequence(&past);
                 return Some(Ok(past));
@@ -220,7 +220,7 @@ pub unsafe extern "C" fn mdna_record_history(
             before = sequence(&past);
             Some(Ok(past))
         };
-        let items = std::iter::from_fn(move || pages()).take(limit);
+        let items = std::iter::from_fn(pages).take(limit);
         out.write(of_texts(items.map(|past| Ok(mirrordna::record::checksum::canonical(&to_value(past?))))));
         Ok(())
     })

@@ -268,7 +268,6 @@ impl mdna_status {
     ];
 
     /// Its name and what the caller can do.
-    #[expect(clippy::too_many_lines, reason = "it is one table")]
     pub(crate) const fn texts(self) -> (&'static CStr, &'static CStr) {
         match self {
             MDNA_OK => (c"MDNA_OK", c"Nothing is to be done."),

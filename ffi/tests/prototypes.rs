@@ -93,7 +93,7 @@ fn parse(text: &str, comment: String) -> Prototype {
 fn split_name(text: &str) -> (String, String) {
     let at = text.rfind(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap();
     let (kind, name) = text.split_at(at + 1);
-    (kind.trim().to_owned(), name.to_owned())
+    (kind.replace("struct ", "").replace("enum ", "").trim().to_owned(), name.to_owned())
 }
 
 #[test]

@@ -56,14 +56,13 @@ static LISTENER: RwLock<Option<Listener>> = RwLock::new(None);
 pub fn listen(level: &str, listener: Option<Listener>) -> Result<(), ObserveError> {
     let filter = filter(level)?;
     let mut levels = LEVELS.lock().unwrap_or_else(PoisonError::into_inner);
-    match &*levels {
-        Some(handle) => handle.reload(filter).map_err(|_| ObserveError::AlreadySet)?,
-        None => {
-            let (layer, handle) = reload::Layer::new(filter);
-            let subscriber = tracing_subscriber::registry().with(layer).with(Telling);
-            tracing::subscriber::set_global_default(subscriber).map_err(|_| ObserveError::AlreadySet)?;
-            *levels = Some(handle);
-        }
+    if let Some(handle) = &*levels {
+        handle.reload(filter).map_err(|_| ObserveError::AlreadySet)?;
+    } else {
+        let (layer, handle) = reload::Layer::new(filter);
+        let subscriber = tracing_subscriber::registry().with(layer).with(Telling);
+        tracing::subscriber::set_global_default(subscriber).map_err(|_| ObserveError::AlreadySet)?;
+        *levels = Some(handle);
     }
     *LISTENER.write().unwrap_or_else(PoisonError::into_inner) = listener;
     Ok(())
