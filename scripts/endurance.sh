@@ -36,8 +36,9 @@ echo "== fio, $minutes minutes, each block verified"
 mkdir "$dir/mnt"
 "$mirrordna" --quiet --vault "$dir/vault" init >/dev/null
 "$mirrordna" --quiet --vault "$dir/vault" --log-file "$dir/log" mount "$dir/mnt"
-server=$(pgrep -f -- "mount $dir/mnt .*--serve")
 files="$dir/mnt/artifacts"
+# The source of the mount names the process that serves it.
+server=$(findmnt --noheadings --output SOURCE --target "$files" | sed 's/^mirrordna:\([0-9]*\).*/\1/')
 # A third of the time each: many small files in any order, one large file mapped, large blocks in order with syncs.
 job() {
     timeout --kill-after=10 $((seconds / 3 + 300)) fio --minimal --output="$dir/fio.out" --directory="$files" \
@@ -45,6 +46,8 @@ job() {
         --group_reporting "$@" && awk -F';' -v name="$1" '{printf "%s: %d MB written, %d MB read back\n", name, $47 / 1024, $6 / 1024}' "$dir/fio.out" ||
         { echo "fio failed: $*"; cat "$dir/fio.out"; failed=1; }
     rm -rf "${files:?}"/*
+    # What was overwritten is history until it is pruned, and these are tens of gigabytes.
+    "$mirrordna" --quiet --vault "$dir/vault" prune --keep 1 >/dev/null || failed=1
 }
 job --name=small --ioengine=psync --rw=randwrite --bs=4k --size=4m --numjobs=16 --verify_backlog=256
 job --name=mapped --ioengine=mmap --rw=randwrite --bs=4k --size=64m --numjobs=2 --verify_backlog=1024

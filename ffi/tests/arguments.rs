@@ -15,8 +15,8 @@ fn valid(function: &Prototype, parameter: &Parameter) -> String {
         "mdna_cursor *" => "cursor".to_owned(),
         "mdna_repository *" => "repository".to_owned(),
         "mdna_file *" => "file".to_owned(),
-        // They are only asked with NULL.
-        "mdna_mount *" | "mdna_watch *" => "NULL".to_owned(),
+        // Mounts and watches are only asked with NULL.
+        "mdna_mount *" | "mdna_watch *" | "void *" => "NULL".to_owned(),
         "mdna_string *" => "&text".to_owned(),
         "const mdna_open_options *" => "&open".to_owned(),
         "const mdna_create_options *" => "&create".to_owned(),
@@ -28,7 +28,6 @@ fn valid(function: &Prototype, parameter: &Parameter) -> String {
         "mdna_progress_fn" => "progress".to_owned(),
         "mdna_watch_fn" => "on_change".to_owned(),
         "mdna_log_fn" => "on_log".to_owned(),
-        "void *" => "NULL".to_owned(),
         "mdna_vault **" => "&new_vault".to_owned(),
         "mdna_view **" => "&new_view".to_owned(),
         "mdna_cursor **" => "&new_cursor".to_owned(),

@@ -1,4 +1,4 @@
-//! What `scripts/install-c.sh` installs is all that a program needs: with pkg-config, with CMake, and statically.
+//! What `scripts/install-c.sh` installs is all that a program needs: with pkg-config, with `CMake`, and statically.
 
 use std::path::Path;
 use std::process::Command;

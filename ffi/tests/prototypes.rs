@@ -47,7 +47,7 @@ pub(crate) fn all() -> Vec<Prototype> {
     let mut lines = header.lines();
     while let Some(line) = lines.next() {
         if line.starts_with("/**") {
-            comment = line.to_owned();
+            line.clone_into(&mut comment);
             while !comment.ends_with("*/") {
                 comment.push(' ');
                 comment.push_str(lines.next().unwrap().trim_start().trim_start_matches('*').trim());

@@ -69,7 +69,7 @@ fn operations() -> BTreeSet<String> {
         for line in text.lines() {
             if let Some(rest) = line.strip_prefix("impl ").or_else(|| line.strip_prefix("impl<'a> ")) {
                 let of_trait = rest.contains(" for ");
-                let name: String = rest.chars().take_while(|c| c.is_ascii_alphanumeric()).collect();
+                let name: String = rest.chars().take_while(char::is_ascii_alphanumeric).collect();
                 current = (!of_trait).then_some(name);
             } else if line == "}" {
                 current = None;

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::artifacts::{Artifacts, Attributes, Caller, FileType, FsError, Ino, NewNode, SetAttributes, WriteOptions};
+use crate::artifacts::{
+    Artifacts, Attributes, Caller, Cursor, FileType, FsError, Ino, NewNode, SetAttributes, WriteOptions,
+};
 use crate::storage::Durability;
 
 use super::path::{Held, Place, resolve};
@@ -148,7 +150,7 @@ impl Desk<'_> {
     }
 
     fn list(&self, ino: Ino, after: u64) -> Result<Answer> {
-        let mut entries = Vec::new();
+        let mut entries: Vec<(Vec<u8>, Cursor, Attributes)> = Vec::new();
         let listed = self.artifacts.list_with_attributes(ino, after, &mut |entry, attributes| {
             if entries.len() == PAGE {
                 return false;
@@ -156,7 +158,9 @@ impl Desk<'_> {
             entries.push((entry.name.to_vec(), entry.cursor, *attributes));
             true
         });
-        entries.iter().for_each(|(_, _, attributes): &(_, _, Attributes)| self.artifacts.forget(attributes.ino, 1));
+        for (_, _, attributes) in &entries {
+            self.artifacts.forget(attributes.ino, 1);
+        }
         listed?;
         let more = entries.len() == PAGE;
         Ok(Answer::Entries { entries, more })
@@ -166,9 +170,9 @@ impl Desk<'_> {
         let place = resolve(self.artifacts, path, false)?;
         let (parent, name) = if directory { place.named()? } else { place.named_file()? };
         if directory {
-            self.artifacts.rmdir(parent, name)?
+            self.artifacts.rmdir(parent, name)?;
         } else {
-            self.artifacts.unlink(parent, name)?
+            self.artifacts.unlink(parent, name)?;
         }
         let inos: Vec<Ino> = [Some(parent), place.ino()].into_iter().flatten().collect();
         self.artifacts.tell_of(&inos, &[(parent, name)]);

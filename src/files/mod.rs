@@ -180,11 +180,11 @@ impl Files {
     /// # Errors
     /// As [`Files::create_dir`].
     pub fn symlink(&self, target: impl AsRef<Path>, path: impl AsRef<Path>) -> Result<()> {
-        self.make(path.as_ref(), Some(bytes(target.as_ref())))
+        self.make(path.as_ref(), Some(target.as_ref()))
     }
 
-    fn make(&self, path: &Path, target: Option<Vec<u8>>) -> Result<()> {
-        self.done(path, || Question::Make { path: bytes(path), target: target.clone(), caller: caller() })
+    fn make(&self, path: &Path, target: Option<&Path>) -> Result<()> {
+        self.done(path, || Question::Make { path: bytes(path), target: target.map(bytes), caller: caller() })
     }
 
     /// Where a symbolic link leads.

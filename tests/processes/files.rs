@@ -190,11 +190,11 @@ fn appends_of_many_do_not_overwrite_each_other() {
     let _owner = Child::open(&bed.vault());
     let (one, two) = (bed.open(), bed.open());
     std::thread::scope(|scope| {
-        for (n, vault) in [&one, &two, &one, &two].into_iter().enumerate() {
+        for (letter, vault) in (b'a'..).zip([&one, &two, &one, &two]) {
             scope.spawn(move || {
                 let mut file = open(&vault.files(), "log", &OpenFile::new().append(true).create(true));
                 for _ in 0..100 {
-                    file.write_all(&[b'a' + n as u8; 64]).unwrap();
+                    file.write_all(&[letter; 64]).unwrap();
                 }
             });
         }
