@@ -28,7 +28,9 @@
  * Callbacks get the user_data that was given with them. They must not leave by longjmp() or a C++ exception.
  *
  * fork(). A handle belongs to the process that made it. In a child of it every call on it returns MDNA_FORKED, and
- * freeing it there frees nothing, which does no harm; open the vault again in the child. exec() is always possible.
+ * freeing it there frees nothing, which does no harm; open the vault again in the child while the parent has it open.
+ * To go on without the parent, exec(): a child that only forked keeps the vault locked for others, should the parent be
+ * killed, until it ends. exec() is always possible.
  *
  * Bugs of the library. Should the library fail within itself, the call returns MDNA_INTERNAL and the handle that it was
  * made on can only be freed from then on (MDNA_POISONED); others go on.

@@ -56,8 +56,23 @@ private:
 /// exception does, too, and comes out of the call that does the work.
 using Progress = std::function<bool(std::string_view, std::uint64_t, std::uint64_t)>;
 
-/// Text that may be missing.
-using OptionalText = std::optional<std::string_view>;
+/// Text that may be missing: nothing, or NULL, is none.
+class OptionalText {
+public:
+    OptionalText() noexcept = default;
+    OptionalText(std::nullopt_t) noexcept {}
+    OptionalText(std::nullptr_t) noexcept {}
+    OptionalText(const char *text) : text_(text == nullptr ? std::optional<std::string_view>() : std::string_view(text)) {}
+    OptionalText(std::string_view text) noexcept : text_(text) {}
+    OptionalText(const std::string &text) noexcept : text_(text) {}
+    OptionalText(const std::optional<std::string_view> &text) noexcept : text_(text) {}
+
+    bool has_value() const noexcept { return text_.has_value(); }
+    std::string_view value_or(std::string_view other) const noexcept { return text_.value_or(other); }
+
+private:
+    std::optional<std::string_view> text_;
+};
 
 namespace detail {
 
@@ -249,17 +264,33 @@ public:
     using Callback = std::function<void(mdna_status, const mdna_change *)>;
 
     Watch(mdna_vault *vault, std::uint64_t from, Callback callback)
-        : callback_(std::make_unique<Callback>(std::move(callback))),
+        : callback_(std::make_unique<Shared>(std::make_shared<Callback>(std::move(callback)))),
           handle_(detail::made<mdna_watch>(
               [&](mdna_watch **out) { return mdna_watch_start(vault, from, &Watch::tell, callback_.get(), out); })) {}
+    Watch(Watch &&) noexcept = default;
+    Watch &operator=(Watch &&other) noexcept {
+        if (this != &other) {
+            // The watch that was there ends before its callback goes.
+            handle_ = std::move(other.handle_);
+            callback_ = std::move(other.callback_);
+        }
+        return *this;
+    }
+    Watch(const Watch &) = delete;
+    Watch &operator=(const Watch &) = delete;
+    ~Watch() = default;
 
 private:
+    using Shared = std::shared_ptr<Callback>;
+
     static void tell(void *callback, mdna_status status, const mdna_change *change) noexcept {
-        (*static_cast<Callback *>(callback))(status, change);
+        // It may destroy its own watch, and stays until it returns.
+        const Shared running = *static_cast<Shared *>(callback);
+        (*running)(status, change);
     }
 
     // The watch, declared last, ends before the callback goes.
-    std::unique_ptr<Callback> callback_;
+    std::unique_ptr<Shared> callback_;
     detail::Handle<mdna_watch, mdna_watch_free> handle_;
 };
 

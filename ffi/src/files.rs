@@ -207,26 +207,36 @@ pub unsafe extern "C" fn mdna_file_close(file: *mut mdna_file) {
 /// The most bytes that are read at once.
 const MOST: usize = 1 << 20;
 
-/// Room for bytes that are read, as much of it as is read at once.
-///
-/// # Safety
-/// `pointer` is NULL or points to room for `len` bytes that nobody else uses during the call.
-unsafe fn room<'a>(pointer: *mut u8, len: usize) -> Result<&'a mut [u8]> {
-    if isize::try_from(len).is_err() {
-        return Err(Failure::argument("len", format!("nothing has {len} bytes")));
+/// Where bytes go that are read.
+struct Room {
+    pointer: *mut u8,
+    len: usize,
+}
+
+impl Room {
+    fn new(pointer: *mut u8, len: usize) -> Result<Self> {
+        if isize::try_from(len).is_err() {
+            return Err(Failure::argument("len", format!("nothing has {len} bytes")));
+        }
+        if pointer.is_null() && len > 0 {
+            return Err(null("buffer"));
+        }
+        Ok(Self { pointer, len: len.min(MOST) })
     }
-    if len == 0 {
-        return Ok(&mut []);
+
+    /// Fills it with what `read` gives, and says how many bytes that were; after a failure it is as it was.
+    ///
+    /// # Safety
+    /// There is room for the bytes, that nobody else uses meanwhile.
+    unsafe fn fill(&self, read: impl FnOnce(&mut [u8]) -> Result<usize>) -> Result<usize> {
+        let mut bytes = vec![0; self.len];
+        let count = read(&mut bytes)?.min(self.len);
+        if count > 0 {
+            // SAFETY: as the caller says; `count` is at most the length of both.
+            unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.pointer, count) };
+        }
+        Ok(count)
     }
-    if pointer.is_null() {
-        return Err(null("buffer"));
-    }
-    let len = len.min(MOST);
-    // What C hands over need not have been written to.
-    // SAFETY: as the caller says.
-    unsafe { pointer.write_bytes(0, len) };
-    // SAFETY: as the caller says, and now it has been.
-    Ok(unsafe { std::slice::from_raw_parts_mut(pointer, len) })
 }
 
 /// Reads at the position, and moves it. `out_len` gets how many bytes: 0 at the end, and perhaps fewer than there is
@@ -242,11 +252,12 @@ pub unsafe extern "C" fn mdna_file_read(
     out_len: *mut usize,
 ) -> mdna_status {
     // SAFETY: the caller keeps what the header says of handles and outputs.
-    let (file, room, out) = unsafe { (borrow(file, "file"), room(buffer, len), out(out_len, "out_len")) };
+    let (file, out) = unsafe { (borrow(file, "file"), out(out_len, "out_len")) };
     call_on(file, |file: &mdna_file| {
-        let (room, out) = (room?, out?);
+        let (room, out) = (Room::new(buffer, len)?, out?);
         let mut file = file.file.write().unwrap_or_else(PoisonError::into_inner);
-        out.write(file.read(room).map_err(failure)?);
+        // SAFETY: the caller keeps what the header says of buffers.
+        out.write(unsafe { room.fill(|bytes| file.read(bytes).map_err(failure)) }?);
         Ok(())
     })
 }
@@ -261,11 +272,12 @@ pub unsafe extern "C" fn mdna_file_read_at(
     out_len: *mut usize,
 ) -> mdna_status {
     // SAFETY: the caller keeps what the header says of handles and outputs.
-    let (file, room, out) = unsafe { (borrow(file, "file"), room(buffer, len), out(out_len, "out_len")) };
+    let (file, out) = unsafe { (borrow(file, "file"), out(out_len, "out_len")) };
     call_on(file, |file: &mdna_file| {
-        let (room, out) = (room?, out?);
+        let (room, out) = (Room::new(buffer, len)?, out?);
         let file = file.file.read().unwrap_or_else(PoisonError::into_inner);
-        out.write(file.read_at(room, offset)?);
+        // SAFETY: the caller keeps what the header says of buffers.
+        out.write(unsafe { room.fill(|bytes| Ok(file.read_at(bytes, offset)?)) }?);
         Ok(())
     })
 }

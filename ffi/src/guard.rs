@@ -55,6 +55,11 @@ pub(crate) fn quiet(work: impl FnOnce()) {
     }
 }
 
+/// Does a part of an entry that comes before its work: making something of its arguments.
+pub(crate) fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    caught(work).and_then(|result| result)
+}
+
 /// The result of work, or the failure that its panic is. What the work held is given up, so nothing broken is seen
 /// again.
 fn caught<T>(work: impl FnOnce() -> T) -> Result<T> {

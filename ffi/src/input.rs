@@ -98,7 +98,7 @@ pub(crate) unsafe fn opt_value(pointer: *const c_char, name: &str) -> Result<Opt
 }
 
 fn parse(text: &str) -> Result<Value> {
-    Ok(json::parse(text.as_bytes()).map_err(RecordError::from)?)
+    crate::guard::guarded(|| Ok(json::parse(text.as_bytes()).map_err(RecordError::from)?))
 }
 
 /// A JSON list of texts; none for NULL.

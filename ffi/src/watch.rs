@@ -9,7 +9,7 @@ use mirrordna::record::{Kind, checksum};
 use mirrordna::storage::{Changed, LogEntry, Subscriber};
 
 use crate::error::{Failure, c_text, remember};
-use crate::guard::call_on;
+use crate::guard::{call_on, guarded};
 use crate::handle::{Handle, Shared, State, borrow, free_shared, shared};
 use crate::output::out;
 use crate::status::mdna_status;
@@ -68,6 +68,8 @@ struct Signal {
 struct News {
     /// The newest sequence that is known.
     newest: u64,
+    /// Whoever started the watch has its handle.
+    begun: bool,
     ended: bool,
 }
 
@@ -80,7 +82,7 @@ impl Signal {
     /// Waits until there is an entry `next`, or the end.
     fn wait(&self, next: u64) -> News {
         let mut news = self.news.lock().unwrap_or_else(PoisonError::into_inner);
-        while !news.ended && news.newest < next {
+        while !news.ended && (!news.begun || news.newest < next) {
             news = self.woken.wait(news).unwrap_or_else(PoisonError::into_inner);
         }
         *news
@@ -114,7 +116,7 @@ pub unsafe extern "C" fn mdna_watch_start(
     call_on(vault, |vault| {
         let (callback, out) = (callback.ok_or_else(|| crate::handle::null("callback"))?, out?);
         let vault = vault.vault.clone();
-        let news = Mutex::new(News { newest: 0, ended: false });
+        let news = Mutex::new(News { newest: 0, begun: false, ended: false });
         let signal = Arc::new(Signal { news, woken: Condvar::new() });
         let subscriber: Arc<dyn Subscriber> = Arc::clone(&signal) as _;
         // Subscribed before it is asked where the log stands, so that no change falls between.
@@ -135,6 +137,7 @@ pub unsafe extern "C" fn mdna_watch_start(
         })?;
         let watch = Arc::new(mdna_watch { state: State::new(), signal, thread: Mutex::new(Some(thread)) });
         out.write(shared(&watch));
+        watch.signal.change(|news| news.begun = true);
         Ok(())
     })
 }
@@ -171,10 +174,10 @@ const PAGE: usize = 256;
 impl Watching {
     fn run(self, mut next: u64) {
         while !self.signal.wait(next).ended {
-            let page = match self.vault.log(next, PAGE) {
+            let page = match guarded(|| Ok(self.vault.log(next, PAGE)?)) {
                 Ok(page) => page,
-                Err(error) => {
-                    let status = remember(&error.into());
+                Err(failure) => {
+                    let status = remember(&failure);
                     // SAFETY: as in `tell`.
                     return unsafe { (self.callback)(self.user_data.0, status, std::ptr::null()) };
                 }

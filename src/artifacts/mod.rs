@@ -127,7 +127,8 @@ impl Artifacts {
         });
         let (subscriber, holder) = Listener::both(&artifacts);
         artifacts.storage.subscribe(&subscriber);
-        artifacts.storage.hold_back(&holder);
+        // Not before this is it certain that the vault is not handed over to another process meanwhile.
+        artifacts.storage.hold_back(&holder)?;
         let _ = artifacts.listeners.set((subscriber, holder));
         Background::start(&artifacts);
         Ok(artifacts)

@@ -7,8 +7,8 @@ use crate::artifacts::{
 };
 use crate::storage::Durability;
 
-use super::path::{Held, Place, resolve};
-use super::question::{Answer, How, Question};
+use super::path::{Follow, Held, Place, resolve};
+use super::question::{Answer, Handle, How, Question};
 
 /// Bytes that are read at once, at most: 1 MiB.
 pub(super) const MOST_BYTES: u32 = 1 << 20;
@@ -29,32 +29,35 @@ impl Desk<'_> {
         let artifacts = self.artifacts;
         match question {
             Question::Open { path, how, caller } => self.open(&path, how, &caller),
-            Question::Close { ino, instance } => {
-                if instance == self.instance {
-                    artifacts.forget(ino, 1);
+            Question::Close { file } => {
+                if file.instance == self.instance {
+                    artifacts.forget(file.ino, 1);
                 }
                 Ok(Answer::Done)
             }
-            Question::Read { ino, offset, len } => {
+            Question::Read { file, offset, len } => {
                 let mut bytes = vec![0; len.min(MOST_BYTES) as usize];
-                let read = artifacts.read(ino, offset, &mut bytes)?;
+                let read = artifacts.read(self.ino(file)?, offset, &mut bytes)?;
                 bytes.truncate(read);
                 Ok(Answer::Bytes { bytes })
             }
-            Question::Write { ino, offset, bytes } => self.write(ino, offset, &bytes),
+            Question::Write { file, offset, bytes } => self.write(self.ino(file)?, offset, &bytes),
             Question::Stat { path, follow } => {
+                let follow = if follow { Follow::Always } else { Follow::IfSlash };
                 let found = resolve(artifacts, &path, follow)?.found()?;
                 Ok(Answer::Attributes { attributes: found.attributes })
             }
-            Question::StatOpen { ino } => Ok(Answer::Attributes { attributes: artifacts.attributes(ino)? }),
+            Question::StatOpen { file } => {
+                Ok(Answer::Attributes { attributes: artifacts.attributes(self.ino(file)?)? })
+            }
             Question::Set { path, set } => {
-                let found = resolve(artifacts, &path, true)?.found()?;
+                let found = resolve(artifacts, &path, Follow::Always)?.found()?;
                 self.set(found.attributes.ino, &set)
             }
-            Question::SetOpen { ino, set } => self.set(ino, &set),
+            Question::SetOpen { file, set } => self.set(self.ino(file)?, &set),
             Question::List { ino, after } => self.list(ino, after),
             Question::Make { path, target, caller } => {
-                let place = resolve(artifacts, &path, false)?;
+                let place = resolve(artifacts, &path, Follow::Never)?;
                 if place.is_there() {
                     return Err(FsError::Exists);
                 }
@@ -69,7 +72,9 @@ impl Desk<'_> {
             }
             Question::Remove { path, directory } => self.remove(&path, directory),
             Question::Rename { from, to, flags } => {
-                let (from, to) = (resolve(artifacts, &from, false)?, resolve(artifacts, &to, false)?);
+                let [from, to] = [from, to].map(|path| resolve(artifacts, &path, Follow::Never));
+                let (from, to) = (from?, to?);
+                from.may_become(&to)?;
                 let ((parent, name), (new_parent, new_name)) = (from.named()?, to.named()?);
                 artifacts.rename(parent, name, new_parent, new_name, flags)?;
                 let inos: Vec<Ino> =
@@ -78,31 +83,49 @@ impl Desk<'_> {
                 Ok(Answer::Done)
             }
             Question::Link { from, to } => {
-                let from = resolve(artifacts, &from, false)?.found()?;
-                let to = resolve(artifacts, &to, false)?;
+                let from = resolve(artifacts, &from, Follow::IfSlash)?.found()?;
+                let to = resolve(artifacts, &to, Follow::Never)?;
+                if to.is_there() {
+                    return Err(FsError::Exists);
+                }
                 let (parent, name) = to.named_file()?;
                 let linked = Held::new(artifacts, artifacts.link(from.attributes.ino, parent, name)?);
                 artifacts.tell_of(&[parent, linked.attributes.ino], &[(parent, name)]);
                 Ok(Answer::Done)
             }
             Question::ReadLink { path } => {
-                let found = resolve(artifacts, &path, false)?.found()?;
+                let found = resolve(artifacts, &path, Follow::IfSlash)?.found()?;
                 Ok(Answer::Bytes { bytes: artifacts.read_link(found.attributes.ino)? })
             }
-            Question::Sync { ino, data_only } => {
-                match ino {
-                    Some(ino) => artifacts.sync(ino, data_only)?,
+            Question::Sync { file, data_only } => {
+                match file {
+                    Some(file) => artifacts.sync(self.ino(file)?, data_only)?,
                     None => artifacts.commit(Durability::Sync)?,
                 }
                 Ok(Answer::Done)
             }
-            Question::Seek { ino, offset, what } => Ok(Answer::Count { count: artifacts.seek(ino, offset, what)? }),
+            Question::Seek { file, offset, what } => {
+                Ok(Answer::Count { count: artifacts.seek(self.ino(file)?, offset, what)? })
+            }
         }
+    }
+
+    /// The inode of a file that was opened, here or in the memory of an owner before this one.
+    fn ino(&self, file: Handle) -> Result<Ino> {
+        let ino = file.ino;
+        if file.instance != self.instance {
+            let now = self.artifacts.attributes(ino)?;
+            if now.btime != file.born || now.file_type != FileType::Regular {
+                return Err(FsError::Stale { ino });
+            }
+        }
+        Ok(ino)
     }
 
     fn open(&self, path: &[u8], how: How, caller: &Caller) -> Result<Answer> {
         let artifacts = self.artifacts;
-        let place = resolve(artifacts, path, !how.exclusive)?;
+        let follow = if how.exclusive { Follow::IfSlash } else { Follow::Always };
+        let place = resolve(artifacts, path, follow)?;
         if how.exclusive && place.is_there() {
             return Err(FsError::Exists);
         }
@@ -167,7 +190,7 @@ impl Desk<'_> {
     }
 
     fn remove(&self, path: &[u8], directory: bool) -> Result<Answer> {
-        let place = resolve(self.artifacts, path, false)?;
+        let place = resolve(self.artifacts, path, Follow::Never)?;
         let (parent, name) = if directory { place.named()? } else { place.named_file()? };
         if directory {
             self.artifacts.rmdir(parent, name)?;

@@ -3,12 +3,12 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::artifacts::{Attributes, FsError, Ino, Seek, SetAttributes};
+use crate::artifacts::{Attributes, FsError, Seek, SetAttributes};
 use crate::storage::Asking;
 
 use super::desk::MOST_BYTES;
 use super::error::FileError;
-use super::question::{Answer, How, Question};
+use super::question::{Answer, Handle, How, Question};
 use super::{Files, Result, bytes, caller, unexpected};
 
 /// How a file is opened, as [`std::fs::OpenOptions`] says it for any other: for reading unless something else is said.
@@ -98,8 +98,7 @@ pub struct File {
     files: Files,
     path: PathBuf,
     how: OpenFile,
-    ino: Ino,
-    instance: u64,
+    file: Handle,
     position: u64,
 }
 
@@ -115,8 +114,7 @@ impl File {
                 files: files.clone(),
                 path: path.to_owned(),
                 how: *how,
-                ino: attributes.ino,
-                instance,
+                file: Handle { ino: attributes.ino, instance, born: attributes.btime },
                 position: 0,
             }),
             other => Err(unexpected(path, &other)),
@@ -140,7 +138,7 @@ impl File {
     /// # Errors
     /// [`FsError::Stale`] when it is gone, and those of the storage.
     pub fn metadata(&self) -> Result<Attributes> {
-        match self.ask(Asking::Read, || Question::StatOpen { ino: self.ino })? {
+        match self.ask(Asking::Read, || Question::StatOpen { file: self.file })? {
             Answer::Attributes { attributes } => Ok(attributes),
             other => Err(unexpected(&self.path, &other)),
         }
@@ -151,7 +149,7 @@ impl File {
     /// # Errors
     /// As [`Files::set_attributes`].
     pub fn set_attributes(&self, set: &SetAttributes) -> Result<Attributes> {
-        match self.ask(Asking::Repeatable, || Question::SetOpen { ino: self.ino, set: *set })? {
+        match self.ask(super::setting(set), || Question::SetOpen { file: self.file, set: *set })? {
             Answer::Attributes { attributes } => Ok(attributes),
             other => Err(unexpected(&self.path, &other)),
         }
@@ -179,7 +177,7 @@ impl File {
         if len == 0 {
             return Ok(0);
         }
-        match self.ask(Asking::Read, || Question::Read { ino: self.ino, offset, len })? {
+        match self.ask(Asking::Read, || Question::Read { file: self.file, offset, len })? {
             Answer::Bytes { bytes } => match out.get_mut(..bytes.len()) {
                 Some(out) => {
                     out.copy_from_slice(&bytes);
@@ -194,7 +192,7 @@ impl File {
     /// Reads what follows what was read. False at the end.
     pub(super) fn read_more(&self, content: &mut Vec<u8>) -> Result<bool> {
         let offset = content.len() as u64;
-        match self.ask(Asking::Read, || Question::Read { ino: self.ino, offset, len: MOST_BYTES })? {
+        match self.ask(Asking::Read, || Question::Read { file: self.file, offset, len: MOST_BYTES })? {
             Answer::Bytes { bytes } => {
                 content.extend_from_slice(&bytes);
                 Ok(!bytes.is_empty())
@@ -222,7 +220,7 @@ impl File {
             return Ok((0, offset));
         }
         let (how, at) = if self.how.append { (Asking::Once, None) } else { (Asking::Repeatable, Some(offset)) };
-        match self.ask(how, || Question::Write { ino: self.ino, offset: at, bytes: now.to_vec() })? {
+        match self.ask(how, || Question::Write { file: self.file, offset: at, bytes: now.to_vec() })? {
             Answer::Count { count } if self.how.append => Ok((now.len(), count)),
             Answer::Count { count } => {
                 Ok((usize::try_from(count).unwrap_or(now.len()).min(now.len()), offset.saturating_add(count)))
@@ -249,7 +247,7 @@ impl File {
     /// # Errors
     /// [`FsError::BeyondEnd`] when there is none, and those of the storage.
     pub fn find(&self, offset: u64, what: Seek) -> Result<u64> {
-        match self.ask(Asking::Read, || Question::Seek { ino: self.ino, offset, what })? {
+        match self.ask(Asking::Read, || Question::Seek { file: self.file, offset, what })? {
             Answer::Count { count } => Ok(count),
             other => Err(unexpected(&self.path, &other)),
         }
@@ -272,7 +270,7 @@ impl File {
     }
 
     fn synced(&self, data_only: bool) -> Result<()> {
-        match self.ask(Asking::Repeatable, || Question::Sync { ino: Some(self.ino), data_only })? {
+        match self.ask(Asking::Repeatable, || Question::Sync { file: Some(self.file), data_only })? {
             Answer::Done => Ok(()),
             other => Err(unexpected(&self.path, &other)),
         }
@@ -284,7 +282,7 @@ const NOT_FOR_WRITING: &str = "it was not opened for writing";
 
 impl Drop for File {
     fn drop(&mut self) {
-        let close = || Question::Close { ino: self.ino, instance: self.instance };
+        let close = || Question::Close { file: self.file };
         if let Err(error) = self.ask(Asking::Holding, close) {
             tracing::debug!(target: "mirrordna::files", %error, "a file was closed by the end of its owner");
         }

@@ -1,13 +1,13 @@
 //! The one [`Artifacts`] of a process, and its desk for other processes.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 
 use crate::artifacts::{Artifacts, FsError, Ino};
 use crate::record::time::Clock;
 use crate::storage::wire::decode;
-use crate::storage::{Asked, Service, Storage, StorageError};
+use crate::storage::{Asked, Durability, Service, Storage, StorageError};
 
 use super::desk::Desk;
 use super::question::{self, Answer, Question};
@@ -30,6 +30,8 @@ struct Rooms {
     /// Locked for as long as another process is being answered; true once there is no answer any more.
     closed: RwLock<bool>,
     opened: Mutex<Option<Opened>>,
+    /// The vault is being handed over: nothing is opened.
+    leaving: AtomicBool,
     this: Weak<Self>,
 }
 
@@ -48,6 +50,7 @@ impl Home {
             actor: actor.to_owned(),
             closed: RwLock::new(false),
             opened: Mutex::default(),
+            leaving: AtomicBool::new(false),
             this: Weak::clone(this),
         });
         storage.serve(&(Arc::clone(&rooms) as Arc<dyn Service>));
@@ -91,6 +94,9 @@ impl Rooms {
         if let Some(opened) = &*opened {
             return Ok((Arc::clone(&opened.artifacts), opened.instance));
         }
+        if self.leaving.load(Ordering::Acquire) {
+            return Err(gone());
+        }
         let artifacts = Artifacts::open(Arc::clone(storage), Arc::clone(&self.clock), actor)?;
         let instance = u64::from(std::process::id()) << 32 | OPENED.fetch_add(1, Ordering::Relaxed);
         *opened = Some(Opened { artifacts: Arc::clone(&artifacts), instance });
@@ -105,10 +111,9 @@ impl Rooms {
     /// Does something for another process, unless the vault is being closed here: then that finds the next owner.
     fn receive<T>(&self, work: impl FnOnce(&Arc<dyn Storage>) -> T) -> Result<T, StorageError> {
         let closed = self.closed.read().unwrap_or_else(PoisonError::into_inner);
-        match self.storage.upgrade().filter(|_| !*closed) {
-            Some(storage) => Ok(work(&storage)),
-            None => Err(gone()),
-        }
+        // Once it is closed, not even for a moment: the last one to let go of the storage closes it.
+        let storage = if *closed { None } else { self.storage.upgrade() };
+        storage.map(|storage| work(&storage)).ok_or_else(gone)
     }
 }
 
@@ -120,18 +125,25 @@ impl Service for Rooms {
     fn leave(&self) -> Result<(), String> {
         let left = self.receive(|_| {
             let mut opened = self.opened();
-            // Somebody who has them in hand goes on with them, and the vault is not handed over.
-            let unused = opened.as_ref().filter(|opened| Arc::strong_count(&opened.artifacts) == 1);
-            if let Some(Opened { artifacts, .. }) = unused {
-                artifacts.close()?;
+            if let Some(Opened { artifacts, .. }) = &*opened {
+                // Somebody who has them in hand goes on with them, and the vault is not handed over.
+                if Arc::strong_count(artifacts) > 1 {
+                    return Err("it has artifacts open".to_owned());
+                }
+                let failed = |error| format!("its artifacts cannot be committed: {error}");
+                // What can fail comes first: afterwards nothing is left to be committed.
+                artifacts.commit(Durability::Sync).map_err(failed)?;
+                artifacts.close().map_err(failed)?;
                 *opened = None;
             }
-            Ok::<_, FsError>(())
+            self.leaving.store(true, Ordering::Release);
+            Ok(())
         });
-        match left {
-            Ok(Err(error)) => Err(format!("its artifacts cannot be committed: {error}")),
-            Ok(Ok(())) | Err(_) => Ok(()),
-        }
+        left.unwrap_or(Ok(()))
+    }
+
+    fn left(&self) {
+        self.leaving.store(false, Ordering::Release);
     }
 }
 
@@ -144,12 +156,13 @@ struct Caller {
 impl Caller {
     fn done(&mut self, question: &[u8]) -> Result<Answer, FsError> {
         let question = decode(question).ok_or_else(|| question::unreadable("a question of another process"))?;
-        if let Question::Close { ino, instance } = question {
+        if let Question::Close { file } = question {
+            let of = (file.instance, file.ino);
             // What it has not open it cannot close.
-            let Some(count) = self.held.get_mut(&(instance, ino)) else { return Ok(Answer::Done) };
+            let Some(count) = self.held.get_mut(&of) else { return Ok(Answer::Done) };
             *count -= 1;
             if *count == 0 {
-                self.held.remove(&(instance, ino));
+                self.held.remove(&of);
             }
         }
         let Some(rooms) = self.rooms.upgrade() else { return Err(gone().into()) };

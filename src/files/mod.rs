@@ -23,7 +23,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::artifacts::{Attributes, Caller, Cursor, FsError, Ino, RenameFlags, SetAttributes};
 use crate::storage::{Asking, StorageError};
@@ -36,8 +36,8 @@ use question::{Answer, Question};
 /// Results of working with files.
 pub type Result<T> = std::result::Result<T, FileError>;
 
-/// How often it is asked again when the vault changes its owner in between.
-const ATTEMPTS: u32 = 200;
+/// For how long it is asked again when the vault changes its owner in between: what the owner has to commit before takes its time.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// How long it waits before.
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -119,7 +119,7 @@ impl Files {
     /// As [`Files::metadata`], and [`FsError::TooBig`], [`FsError::NoSpace`].
     pub fn set_attributes(&self, path: impl AsRef<Path>, set: &SetAttributes) -> Result<Attributes> {
         let path = path.as_ref();
-        let answer = self.ask(path, Asking::Repeatable, || Question::Set { path: bytes(path), set: *set })?;
+        let answer = self.ask(path, setting(set), || Question::Set { path: bytes(path), set: *set })?;
         match answer {
             Answer::Attributes { attributes } => Ok(attributes),
             other => Err(unexpected(path, &other)),
@@ -242,7 +242,7 @@ impl Files {
     /// [`FsError::NoSpace`], and those of the storage.
     pub fn sync(&self) -> Result<()> {
         let root = Path::new("");
-        match self.ask(root, Asking::Repeatable, || Question::Sync { ino: None, data_only: false })? {
+        match self.ask(root, Asking::Repeatable, || Question::Sync { file: None, data_only: false })? {
             Answer::Done => Ok(()),
             other => Err(unexpected(root, &other)),
         }
@@ -263,7 +263,7 @@ impl Files {
 
 impl Home {
     fn ask(&self, how: Asking, question: &dyn Fn() -> Question) -> std::result::Result<Answer, FsError> {
-        let mut attempts = 0;
+        let mut since = None;
         loop {
             let answer = match self.storage().ask(how, &|| crate::storage::wire::encode(&question()))? {
                 Some(answer) => question::read(&answer),
@@ -271,8 +271,9 @@ impl Home {
             };
             match answer {
                 // The vault has gone to another process since it was asked who owns it.
-                Err(FsError::Storage(StorageError::NotOwner { .. })) if attempts < ATTEMPTS => {
-                    attempts += 1;
+                Err(FsError::Storage(StorageError::NotOwner { .. }))
+                    if since.get_or_insert_with(Instant::now).elapsed() < PATIENCE =>
+                {
                     std::thread::sleep(PAUSE);
                 }
                 other => return other,
@@ -324,6 +325,11 @@ impl Iterator for ReadDir {
             }
         }
     }
+}
+
+/// What was cut by somebody else's request may have grown since, so a cut is not made twice.
+const fn setting(set: &SetAttributes) -> Asking {
+    if set.size.is_some() { Asking::Once } else { Asking::Repeatable }
 }
 
 fn bytes(path: &Path) -> Vec<u8> {

@@ -72,16 +72,33 @@ impl<'a> Place<'a> {
         self.name.as_deref().map(|name| (self.parent, name)).ok_or(FsError::Busy)
     }
 
+    /// Whether what is here can be renamed to another place: with a slash behind either it has to be a directory.
+    pub(super) fn may_become(&self, to: &Self) -> Result<()> {
+        let found = self.found.as_ref().ok_or(FsError::NotFound)?;
+        let slash = self.directory || to.directory;
+        if slash && found.attributes.file_type != FileType::Directory { Err(FsError::NotDirectory) } else { Ok(()) }
+    }
+
     /// As [`Place::named`], for what is no directory.
     pub(super) fn named_file(&self) -> Result<(Ino, &[u8])> {
         if self.directory { Err(FsError::NotDirectory) } else { self.named() }
     }
 }
 
-/// Follows a path; with `follow`, also a symbolic link at its end.
-pub(super) fn resolve<'a>(artifacts: &'a Artifacts, path: &[u8], follow: bool) -> Result<Place<'a>> {
+/// Whether a symbolic link at the end of a path is followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Follow {
+    Always,
+    /// When a slash says that it leads to a directory.
+    IfSlash,
+    /// It is the link itself that is made, renamed or removed.
+    Never,
+}
+
+/// Follows a path.
+pub(super) fn resolve<'a>(artifacts: &'a Artifacts, path: &[u8], follow: Follow) -> Result<Place<'a>> {
     let mut left: VecDeque<Vec<u8>> = components(path).collect();
-    let mut directory = path.ends_with(b"/");
+    let mut directory = path.ends_with(b"/") || path.ends_with(b"/.");
     let (mut at, mut links) = (ROOT, 0);
     while let Some(name) = left.pop_front() {
         let last = left.is_empty();
@@ -100,7 +117,7 @@ pub(super) fn resolve<'a>(artifacts: &'a Artifacts, path: &[u8], follow: bool) -
             Err(error) => return Err(error),
         };
         match found.attributes.file_type {
-            FileType::Symlink if !last || follow || directory => {
+            FileType::Symlink if !last || follow == Follow::Always || (directory && follow == Follow::IfSlash) => {
                 links += 1;
                 if links > MOST_LINKS {
                     return Err(FsError::Invalid("too many symbolic links".into()));

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::artifacts::{Attributes, Caller, Cursor, FsError, Ino, RenameFlags, Seek, SetAttributes, SetTime};
+use crate::artifacts::{Attributes, Caller, Cursor, FsError, Ino, Nanos, RenameFlags, Seek, SetAttributes, SetTime};
 use crate::storage::StorageError;
 use crate::storage::wire::{Reader, Wire, decode, encode, fields, variants};
 
@@ -13,6 +13,17 @@ pub(super) struct How {
     pub(super) exclusive: bool,
     pub(super) truncate: bool,
     pub(super) mode: u32,
+}
+
+/// A file that was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Handle {
+    pub(super) ino: Ino,
+    /// The artifacts in whose memory it was opened. In others its number may be that of another file, when it was made and not
+    /// committed before its owner died.
+    pub(super) instance: u64,
+    /// When it was made, by which it is known there.
+    pub(super) born: Nanos,
 }
 
 /// Defines the messages of one side: what each is for, its number, and what it holds.
@@ -36,19 +47,19 @@ messages! {
         /// `Opened`. The file stays until it is closed, or the asker is gone.
         1: Open { path: Vec<u8>, how: How, caller: Caller },
         /// `Done`
-        2: Close { ino: Ino, instance: u64 },
+        2: Close { file: Handle },
         /// `Bytes`: fewer only at the end of the file.
-        3: Read { ino: Ino, offset: u64, len: u32 },
+        3: Read { file: Handle, offset: u64, len: u32 },
         /// `Count`. Without an offset, at the end of the file; then the count is where the file ends now.
-        4: Write { ino: Ino, offset: Option<u64>, bytes: Vec<u8> },
+        4: Write { file: Handle, offset: Option<u64>, bytes: Vec<u8> },
         /// `Attributes`
         5: Stat { path: Vec<u8>, follow: bool },
         /// `Attributes`
-        6: StatOpen { ino: Ino },
+        6: StatOpen { file: Handle },
         /// `Attributes`
         7: Set { path: Vec<u8>, set: SetAttributes },
         /// `Attributes`
-        8: SetOpen { ino: Ino, set: SetAttributes },
+        8: SetOpen { file: Handle, set: SetAttributes },
         /// `Entries`
         9: List { ino: Ino, after: Cursor },
         /// `Done`. A symbolic link when there is a target, else a directory.
@@ -61,10 +72,10 @@ messages! {
         13: Link { from: Vec<u8>, to: Vec<u8> },
         /// `Bytes`
         14: ReadLink { path: Vec<u8> },
-        /// `Done`. Without an inode, all of them.
-        15: Sync { ino: Option<Ino>, data_only: bool },
+        /// `Done`. Without a file, all of them.
+        15: Sync { file: Option<Handle>, data_only: bool },
         /// `Count`: the offset.
-        16: Seek { ino: Ino, offset: u64, what: Seek },
+        16: Seek { file: Handle, offset: u64, what: Seek },
     }
 }
 
@@ -103,6 +114,7 @@ pub(super) fn unreadable(what: &str) -> StorageError {
 
 fields! {
     How { create, exclusive, truncate, mode }
+    Handle { ino, instance, born }
     Caller { uid, gid, umask }
     RenameFlags { no_replace, exchange }
     Attributes { ino, file_type, mode, uid, gid, rdev, nlink, size, blocks, atime, mtime, ctime, btime }
@@ -179,23 +191,24 @@ mod tests {
             ..SetAttributes::default()
         };
         let path = || b"a/\xff".to_vec();
+        let file = Handle { ino: 7, instance: 8, born: -9 };
         let questions = [
             Question::Open { path: path(), how: How { create: true, mode: 0o600, ..How::default() }, caller },
-            Question::Close { ino: 7, instance: 8 },
-            Question::Read { ino: 7, offset: 1, len: 2 },
-            Question::Write { ino: 7, offset: None, bytes: vec![1, 2] },
+            Question::Close { file },
+            Question::Read { file, offset: 1, len: 2 },
+            Question::Write { file, offset: None, bytes: vec![1, 2] },
             Question::Stat { path: path(), follow: true },
-            Question::StatOpen { ino: 7 },
+            Question::StatOpen { file },
             Question::Set { path: path(), set },
-            Question::SetOpen { ino: 7, set },
+            Question::SetOpen { file, set },
             Question::List { ino: 1, after: 16 },
             Question::Make { path: path(), target: Some(path()), caller },
             Question::Remove { path: path(), directory: true },
             Question::Rename { from: path(), to: path(), flags: RenameFlags { no_replace: true, exchange: false } },
             Question::Link { from: path(), to: path() },
             Question::ReadLink { path: path() },
-            Question::Sync { ino: Some(7), data_only: true },
-            Question::Seek { ino: 7, offset: 3, what: Seek::Hole },
+            Question::Sync { file: Some(file), data_only: true },
+            Question::Seek { file, offset: 3, what: Seek::Hole },
         ];
         let corrupt = || StorageError::Corrupt { what: "it".into(), detail: "gone".into() };
         let answers = [

@@ -22,13 +22,19 @@ const INTERVAL: Duration = Duration::from_millis(10);
 /// The lock of the process that owns a vault, held until it is dropped.
 #[derive(Debug)]
 pub(super) struct LockFile {
-    _file: File,
+    file: File,
+}
+
+impl Drop for LockFile {
+    fn drop(&mut self) {
+        unlock(&self.file);
+    }
 }
 
 impl LockFile {
     /// Takes the lock if nobody holds it, and writes down who holds it now.
     pub(super) fn try_take(dir: &Path, now: Timestamp) -> Result<Option<Self>> {
-        Ok(try_lock(&dir.join(LOCK), now)?.map(|file| Self { _file: file }))
+        Ok(try_lock(&dir.join(LOCK), now)?.map(|file| Self { file }))
     }
 
     /// Takes the lock, waiting for at most `timeout`, and writes down who holds it.
@@ -51,13 +57,19 @@ impl LockFile {
 /// owner of the vault, so it stays when the ownership goes from one process to another.
 #[derive(Debug)]
 pub(super) struct JobLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for JobLock {
+    fn drop(&mut self) {
+        unlock(&self.file);
+    }
 }
 
 impl JobLock {
     /// Takes the lock if nobody holds it.
     pub(super) fn try_take(dir: &Path, now: Timestamp) -> Result<Option<Self>> {
-        Ok(try_lock(&dir.join(JOB), now)?.map(|file| Self { _file: file }))
+        Ok(try_lock(&dir.join(JOB), now)?.map(|file| Self { file }))
     }
 
     /// Takes the lock, waiting for at most `timeout`.
@@ -67,6 +79,12 @@ impl JobLock {
             StorageError::Locked { path: dir.to_owned(), holder }
         })
     }
+}
+
+/// Lets go of a lock. Closing the file is not enough: a process that was forked from this one may have it open, too.
+fn unlock(file: &File) {
+    // Closing it does the rest, or the end of this process.
+    let _ = file.unlock();
 }
 
 /// Asks again and again until there is an answer or the time is over; at least once.

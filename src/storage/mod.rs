@@ -391,7 +391,10 @@ pub trait Storage: Send + Sync {
 
     /// From now on asks `holder` to commit what it holds back when the whole vault is about to be looked at or restored,
     /// until the last other reference to it is dropped.
-    fn hold_back(&self, holder: &Arc<dyn WriteBack>);
+    ///
+    /// # Errors
+    /// [`StorageError::NotOwner`] when another process owns the vault.
+    fn hold_back(&self, holder: &Arc<dyn WriteBack>) -> Result<()>;
 
     /// From now on, while this process owns the vault, `service` answers what other processes ask with [`Storage::ask`],
     /// until the last other reference to it is dropped.

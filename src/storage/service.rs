@@ -9,11 +9,14 @@ pub trait Service: Send + Sync {
     fn begin(&self) -> Box<dyn Asked>;
 
     /// The vault is about to be handed over to another process: lets go of what only an owner may have, unless somebody in
-    /// this process works with it.
+    /// this process works with it, and takes nothing up again before [`Service::left`].
     ///
     /// # Errors
     /// Why it cannot be handed over now.
     fn leave(&self) -> Result<(), String>;
+
+    /// The vault was handed over, or was not.
+    fn left(&self);
 }
 
 /// The owner's side of another process that asks.

@@ -94,6 +94,15 @@ fn all_of_it(files: &Files) {
     assert!(matches!(error(files.rename("log", "a/large", keep)), FsError::Exists));
     files.rename("log", "a/large", RenameFlags::default()).unwrap();
     assert_eq!(files.metadata("a/large").unwrap().size, 40);
+    // A slash behind a name asks for a directory, and what is renamed or removed is the link itself.
+    for (from, to) in [("a/large/", "x"), ("a/large", "x/"), ("a/dirlink/", "x")] {
+        let _ = files.symlink("b", "a/dirlink");
+        assert!(matches!(error(files.rename(from, to, RenameFlags::default())), FsError::NotDirectory), "{from} {to}");
+    }
+    assert!(matches!(error(files.remove_dir("a/dirlink/")), FsError::NotDirectory));
+    assert_eq!(files.metadata("a/dirlink/.").unwrap().file_type, FileType::Directory);
+    assert!(matches!(error(files.metadata("a/large/.")), FsError::NotDirectory));
+    files.remove_file("a/dirlink").unwrap();
     let set = SetAttributes { mode: Some(0o640), ..SetAttributes::default() };
     assert_eq!(files.set_attributes("a/large", &set).unwrap().mode, 0o640);
 
@@ -161,6 +170,60 @@ fn open_files_survive_their_owner() {
     drop(unnamed);
     assert_eq!(names(&files, ""), ["kept"]);
     drop((file, files, vault));
+    bed.assert_clean();
+}
+
+/// The number of a file that was lost with its owner goes to another file: who had the first one open does not write to that.
+#[test]
+fn a_lost_file_is_not_taken_for_another() {
+    let bed = Bed::new();
+    let owner = Child::open(&bed.vault());
+    let vault = bed.open();
+    let files = vault.files();
+    let mut lost = open(&files, "lost", &WRITE);
+    lost.write_all(b"never committed").unwrap();
+    owner.kill();
+    files.write("other", b"whole").unwrap();
+    if files.metadata("lost").is_err() {
+        assert!(matches!(error(lost.set_len(0)), FsError::Stale { .. }));
+        assert!(lost.write_all(b"x").is_err());
+    } else {
+        println!("the owner committed it before it died");
+    }
+    assert_eq!(files.read("other").unwrap(), b"whole");
+}
+
+/// Hand-overs while files are worked on, from both sides: whoever asks for the vault gets it, and nothing is lost.
+#[test]
+fn hand_overs_interrupt_no_work_on_files() {
+    let bed = Bed::new();
+    let vault = bed.open();
+    let files = vault.files();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let working = scope.spawn(|| {
+            let mut count = 0;
+            while !done.load(std::sync::atomic::Ordering::SeqCst) {
+                files.create_dir(format!("dir{count}")).unwrap();
+                files.write(format!("dir{count}/file"), count.to_string().as_bytes()).unwrap();
+                count += 1;
+            }
+            count
+        });
+        for _ in 0..5 {
+            let wanting = Child::own(&bed.vault());
+            assert_eq!(bed.owner(), wanting.id());
+            wanting.end();
+        }
+        done.store(true, std::sync::atomic::Ordering::SeqCst);
+        let count: u32 = working.join().unwrap();
+        assert!(count > 0);
+        assert_eq!(files.read_dir("").unwrap().count(), count as usize);
+        for n in 0..count {
+            assert_eq!(files.read(format!("dir{n}/file")).unwrap(), n.to_string().as_bytes());
+        }
+    });
+    drop((files, vault));
     bed.assert_clean();
 }
 

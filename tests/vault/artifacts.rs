@@ -135,7 +135,7 @@ fn what_is_held_back_is_committed_before_the_vault_is_looked_at() {
     let (vault, storage) = (&fixture.vault, fixture.vault.storage());
     let holder = Arc::new(Holder::default());
     let registered: Arc<dyn WriteBack> = Arc::<Holder>::clone(&holder);
-    storage.hold_back(&registered);
+    storage.hold_back(&registered).unwrap();
     let hold = |ino: u64| {
         let mut files = Files::default();
         files.make(ino, FileType::Regular, 1, ino.to_string().as_bytes());

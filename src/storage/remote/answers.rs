@@ -99,7 +99,6 @@ pub(super) fn changes(request: &Request) -> bool {
             | Request::Claim
             | Request::WriteBack
             | Request::Reclaim
-            | Request::Ask { .. }
     )
 }
 

@@ -21,7 +21,7 @@ pub(super) use address::exists as socket_exists;
 pub(super) use answers::made_before;
 pub(super) use client::{CallError, Claimed, Client, Contact, Events, News, ask_for_hand_over};
 pub(crate) use codec::{Wire, fields, variants};
-pub(super) use server::{Host, Server};
+pub(super) use server::{Host, Server, this_thread_serves};
 pub(crate) use wire::{decode, encode};
 
 /// The version of the protocol. A process refuses to speak any other.

@@ -1,5 +1,6 @@
 //! The owner's side of the socket: a thread for each connection, which answers one request after the other.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::io;
 use std::net::Shutdown;
@@ -156,8 +157,18 @@ impl Drop for Entered {
     }
 }
 
+thread_local! {
+    static SERVES: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread answers another process. The server waits for it when it is stopped, so it must not stop it.
+pub(in crate::storage) fn this_thread_serves() -> bool {
+    SERVES.get()
+}
+
 /// Greets a caller and answers it until it goes.
 fn serve(shared: &Shared, stream: UnixStream, full: bool) {
+    SERVES.set(true);
     let Ok(voice) = stream.try_clone() else { return };
     let mut channel = Channel::new(stream);
     match greet(shared, &mut channel, full) {
@@ -256,6 +267,9 @@ impl Connection<'_> {
                 Err(reason) => Answer::Busy { reason },
             });
         }
+        if let Request::Ask { question } = request {
+            return Ok(self.ask(&question));
+        }
         let storage = if answers::changes(&request) {
             self.shared.host.writing().map(|(storage, writing)| (storage, Some(writing)))
         } else {
@@ -299,19 +313,23 @@ impl Connection<'_> {
                 // What was committed before it was listed stands at or before this state; all else it is told.
                 Ok(Answer::State { state: storage.state() })
             }
-            Request::Ask { question } => {
-                let asked = match self.asked.take() {
-                    Some(asked) => asked,
-                    None => match self.shared.host.service() {
-                        Some(service) => service.begin(),
-                        None => return Ok(Answer::Moved),
-                    },
-                };
-                let bytes = self.asked.insert(asked).answer(&question);
-                Ok(Answer::Bytes { bytes })
-            }
             other => answer(&storage, other),
         }
+    }
+
+    /// Has the service answer. It changes what it has to by itself, so nothing is held here that a hand-over waits for.
+    fn ask(&mut self, question: &[u8]) -> Answer {
+        if self.shared.host.reading().is_none() {
+            return Answer::Moved;
+        }
+        let asked = match self.asked.take() {
+            Some(asked) => asked,
+            None => match self.shared.host.service() {
+                Some(service) => service.begin(),
+                None => return Answer::Moved,
+            },
+        };
+        Answer::Bytes { bytes: self.asked.insert(asked).answer(question) }
     }
 
     fn commit(&self, storage: &RocksStorage, commit: Commit, since: Option<Sequence>) -> Result<Answer> {

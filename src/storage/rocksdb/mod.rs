@@ -447,7 +447,7 @@ impl Storage for RocksStorage {
         self.read_space()
     }
 
-    fn hold_back(&self, holder: &Arc<dyn WriteBack>) {
+    fn hold_back(&self, holder: &Arc<dyn WriteBack>) -> Result<()> {
         lock(&self.holders).push(Arc::downgrade(holder));
         let restoring = || matches!(self.read_intent(), Ok(Some(Intent::Restore { .. })));
         // A process that restores may outlive the owner of the vault, and all who were stopped with it.
@@ -459,6 +459,7 @@ impl Storage for RocksStorage {
                 holder.resume();
             }
         }
+        Ok(())
     }
 
     fn reclaim(&self) -> Result<()> {

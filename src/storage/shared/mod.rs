@@ -17,6 +17,7 @@ use std::sync::Arc;
 use crate::record::id::IdSource;
 
 use self::core::Core;
+use super::remote::this_thread_serves;
 use super::rocksdb::{OpenOptions, RocksStorage};
 use super::{Intent, Job, Result, Storage};
 
@@ -93,6 +94,14 @@ impl SharedStorage {
 
 impl Drop for SharedStorage {
     fn drop(&mut self) {
-        self.core.close();
+        if !this_thread_serves() {
+            return self.core.close();
+        }
+        // Who answers another process may have been the last to use it; closing waits for the end of that thread.
+        let core = Arc::clone(&self.core);
+        let closed = std::thread::Builder::new().name("mirrordna-close".to_owned()).spawn(move || core.close());
+        if let Err(error) = closed {
+            tracing::error!(target: "mirrordna::storage", %error, "no thread to close the vault");
+        }
     }
 }

@@ -238,14 +238,8 @@ impl Storage for SharedStorage {
         self.core.call(Call::Repeatable, Storage::reclaim, Client::reclaim)
     }
 
-    fn hold_back(&self, holder: &Arc<dyn WriteBack>) {
-        let hold = |here: &RocksStorage| {
-            here.hold_back(holder);
-            Ok(())
-        };
-        if let Err(error) = self.core.call(Call::Once, hold, |_| Err(self.not_owner())) {
-            tracing::error!(target: "mirrordna::storage", %error, "changes of artifacts cannot be held back here");
-        }
+    fn hold_back(&self, holder: &Arc<dyn WriteBack>) -> Result<()> {
+        self.core.call(Call::Once, |here| here.hold_back(holder), |_| Err(self.not_owner()))
     }
 
     fn serve(&self, service: &Arc<dyn Service>) {

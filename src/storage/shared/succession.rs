@@ -382,10 +382,15 @@ impl Host for Core {
         if self.reading().is_some_and(|storage| storage.gate().is_busy()) {
             return Err("a restore is under way".to_owned());
         }
-        if let Some(service) = self.asked() {
+        let service = self.asked();
+        if let Some(service) = &service {
             service.leave()?;
         }
-        self.drain()
+        let done = self.drain();
+        if let Some(service) = &service {
+            service.left();
+        }
+        done
     }
 
     fn gone(self: Arc<Self>, claim: Option<Claim>) {
