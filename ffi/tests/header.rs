@@ -98,7 +98,8 @@ fn everything_is_documented() {
     for function in crate::prototypes::all() {
         assert!(function.comment.len() > 20, "{} has no comment", function.name);
         // Whoever reads the header must know what to do with what comes out.
-        if function.parameters.iter().any(|parameter| parameter.kind == "mdna_string *") {
+        let gives_text = function.parameters.iter().any(|parameter| parameter.kind == "mdna_string *");
+        if gives_text && function.name != "mdna_string_free" {
             let says = ["mdna_string_free()", "See `mdna_", "As `mdna_", "see `mdna_"];
             assert!(says.iter().any(|text| function.comment.contains(text)), "{}: how is it freed?", function.name);
         }
