@@ -98,7 +98,7 @@ pub struct File {
     files: Files,
     path: PathBuf,
     how: OpenFile,
-    file: Handle,
+    handle: Handle,
     position: u64,
 }
 
@@ -114,7 +114,7 @@ impl File {
                 files: files.clone(),
                 path: path.to_owned(),
                 how: *how,
-                file: Handle { ino: attributes.ino, instance, born: attributes.btime },
+                handle: Handle { ino: attributes.ino, instance, born: attributes.btime },
                 position: 0,
             }),
             other => Err(unexpected(path, &other)),
@@ -138,7 +138,7 @@ impl File {
     /// # Errors
     /// [`FsError::Stale`] when it is gone, and those of the storage.
     pub fn metadata(&self) -> Result<Attributes> {
-        match self.ask(Asking::Read, || Question::StatOpen { file: self.file })? {
+        match self.ask(Asking::Read, || Question::StatOpen { file: self.handle })? {
             Answer::Attributes { attributes } => Ok(attributes),
             other => Err(unexpected(&self.path, &other)),
         }
@@ -149,7 +149,7 @@ impl File {
     /// # Errors
     /// As [`Files::set_attributes`].
     pub fn set_attributes(&self, set: &SetAttributes) -> Result<Attributes> {
-        match self.ask(super::setting(set), || Question::SetOpen { file: self.file, set: *set })? {
+        match self.ask(super::setting(set), || Question::SetOpen { file: self.handle, set: *set })? {
             Answer::Attributes { attributes } => Ok(attributes),
             other => Err(unexpected(&self.path, &other)),
         }
@@ -177,7 +177,7 @@ impl File {
         if len == 0 {
             return Ok(0);
         }
-        match self.ask(Asking::Read, || Question::Read { file: self.file, offset, len })? {
+        match self.ask(Asking::Read, || Question::Read { file: self.handle, offset, len })? {
             Answer::Bytes { bytes } => match out.get_mut(..bytes.len()) {
                 Some(out) => {
                     out.copy_from_slice(&bytes);
@@ -192,7 +192,7 @@ impl File {
     /// Reads what follows what was read. False at the end.
     pub(super) fn read_more(&self, content: &mut Vec<u8>) -> Result<bool> {
         let offset = content.len() as u64;
-        match self.ask(Asking::Read, || Question::Read { file: self.file, offset, len: MOST_BYTES })? {
+        match self.ask(Asking::Read, || Question::Read { file: self.handle, offset, len: MOST_BYTES })? {
             Answer::Bytes { bytes } => {
                 content.extend_from_slice(&bytes);
                 Ok(!bytes.is_empty())
@@ -220,7 +220,7 @@ impl File {
             return Ok((0, offset));
         }
         let (how, at) = if self.how.append { (Asking::Once, None) } else { (Asking::Repeatable, Some(offset)) };
-        match self.ask(how, || Question::Write { file: self.file, offset: at, bytes: now.to_vec() })? {
+        match self.ask(how, || Question::Write { file: self.handle, offset: at, bytes: now.to_vec() })? {
             Answer::Count { count } if self.how.append => Ok((now.len(), count)),
             Answer::Count { count } => {
                 Ok((usize::try_from(count).unwrap_or(now.len()).min(now.len()), offset.saturating_add(count)))
@@ -247,7 +247,7 @@ impl File {
     /// # Errors
     /// [`FsError::BeyondEnd`] when there is none, and those of the storage.
     pub fn find(&self, offset: u64, what: Seek) -> Result<u64> {
-        match self.ask(Asking::Read, || Question::Seek { file: self.file, offset, what })? {
+        match self.ask(Asking::Read, || Question::Seek { file: self.handle, offset, what })? {
             Answer::Count { count } => Ok(count),
             other => Err(unexpected(&self.path, &other)),
         }
@@ -270,7 +270,7 @@ impl File {
     }
 
     fn synced(&self, data_only: bool) -> Result<()> {
-        match self.ask(Asking::Repeatable, || Question::Sync { file: Some(self.file), data_only })? {
+        match self.ask(Asking::Repeatable, || Question::Sync { file: Some(self.handle), data_only })? {
             Answer::Done => Ok(()),
             other => Err(unexpected(&self.path, &other)),
         }
@@ -282,7 +282,7 @@ const NOT_FOR_WRITING: &str = "it was not opened for writing";
 
 impl Drop for File {
     fn drop(&mut self) {
-        let close = || Question::Close { file: self.file };
+        let close = || Question::Close { file: self.handle };
         if let Err(error) = self.ask(Asking::Holding, close) {
             tracing::debug!(target: "mirrordna::files", %error, "a file was closed by the end of its owner");
         }
