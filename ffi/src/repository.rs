@@ -175,18 +175,7 @@ pub unsafe extern "C" fn mdna_backup_create(
         let options = CreateOptions { label, dry_run, accept_older };
         let mut progress = Progress::new(progress, user_data, c"storing");
         let created = repository.repository.create(&vault.vault, &options, &mut progress)?;
-        let report = object([
-            ("name", created.name.into()),
-            ("sequence", created.sequence.into()),
-            ("root", created.root.to_string().into()),
-            ("bytes", created.bytes.into()),
-            ("read", created.read.into()),
-            ("new_blobs", created.stored.new_blobs.into()),
-            ("new_bytes", created.stored.new_bytes.into()),
-            ("known_blobs", created.stored.known_blobs.into()),
-            ("written", created.stored.written.into()),
-        ]);
-        json_if_wanted(out, &report);
+        json_if_wanted(out, &created.to_value());
         Ok(())
     })
 }
@@ -241,13 +230,7 @@ pub unsafe extern "C" fn mdna_backup_restore(
     call_on(repository, |repository: &mdna_repository| {
         let mut progress = Progress::new(progress, user_data, c"restoring");
         let restored = repository.repository.restore(wanted?, to?, &mut progress)?;
-        let report = object([
-            ("name", restored.backup.name.into()),
-            ("sequence", restored.sequence.into()),
-            ("root", restored.root.to_string().into()),
-            ("bytes", restored.bytes.into()),
-        ]);
-        json_if_wanted(out, &report);
+        json_if_wanted(out, &restored.to_value());
         Ok(())
     })
 }
@@ -281,12 +264,7 @@ pub unsafe extern "C" fn mdna_backup_extract(
     call_on(repository, |repository: &mdna_repository| {
         let mut progress = Progress::new(progress, user_data, c"restoring");
         let extracted = repository.repository.extract(wanted?, &Part::parse(part?), to?, &mut progress)?;
-        let report = object([
-            ("name", extracted.backup.name.into()),
-            ("files", extracted.files.into()),
-            ("left_out", extracted.left_out.into()),
-        ]);
-        json_if_wanted(out, &report);
+        json_if_wanted(out, &extracted.to_value());
         Ok(())
     })
 }
@@ -370,17 +348,7 @@ pub unsafe extern "C" fn mdna_repository_prune(
     call_on(repository, |repository: &mdna_repository| {
         let mut progress = Progress::new(progress, user_data, c"repacking");
         let pruned = repository.repository.prune(&PruneOptions { dry_run, grace: grace_s }, &mut progress)?;
-        let report = object([
-            ("removed", pruned.removed.into()),
-            ("removed_bytes", pruned.removed_bytes.into()),
-            ("marked", pruned.marked.into()),
-            ("marked_bytes", pruned.marked_bytes.into()),
-            ("repacked", pruned.repacked.into()),
-            ("kept_again", pruned.kept_again.into()),
-            ("kept", pruned.kept.into()),
-            ("kept_bytes", pruned.kept_bytes.into()),
-        ]);
-        json_if_wanted(out, &report);
+        json_if_wanted(out, &pruned.to_value());
         Ok(())
     })
 }

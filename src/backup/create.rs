@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::record::Checksum;
+use crate::record::{Checksum, Value, object};
 use crate::vault::Vault;
 
 use super::copy::{Copied, Copy};
@@ -43,6 +43,24 @@ pub struct Created {
     pub read: u64,
     /// What was stored.
     pub stored: Stored,
+}
+
+impl Created {
+    /// As JSON.
+    #[must_use]
+    pub fn to_value(&self) -> Value {
+        object([
+            ("name", self.name.clone().into()),
+            ("sequence", self.sequence.into()),
+            ("root", self.root.to_string().into()),
+            ("bytes", self.bytes.into()),
+            ("read", self.read.into()),
+            ("new_blobs", self.stored.new_blobs.into()),
+            ("new_bytes", self.stored.new_bytes.into()),
+            ("known_blobs", self.stored.known_blobs.into()),
+            ("written", self.stored.written.into()),
+        ])
+    }
 }
 
 impl Repository {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::record::inode::{ROOT_INO, is_name, parse_ino};
-use crate::record::{Checksum, FileType, Inode, Kind, json};
+use crate::record::{Checksum, FileType, Inode, Kind, Value, json, object};
 use crate::storage::{
     ChunkRow, FileAccess, Ino, LogEntry, LogRow, Piece, SLOT_BYTES, SlotRow, SystemFiles, Version, decode_log_row,
     record_file,
@@ -70,6 +70,18 @@ pub struct Extracted {
     pub files: u64,
     /// Artifacts that are no files, directories or links (pipes, sockets, devices), and were left out.
     pub left_out: u64,
+}
+
+impl Extracted {
+    /// As JSON.
+    #[must_use]
+    pub fn to_value(&self) -> Value {
+        object([
+            ("name", self.backup.name.as_str().into()),
+            ("files", self.files.into()),
+            ("left_out", self.left_out.into()),
+        ])
+    }
 }
 
 impl Repository {

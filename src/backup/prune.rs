@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::record::Timestamp;
+use crate::record::{Timestamp, Value, object};
 
 use super::destination::Folder;
 use super::error::{BackupError, Result};
@@ -65,6 +65,23 @@ pub struct RepositoryPruned {
     pub kept: u64,
     /// Bytes of these.
     pub kept_bytes: u64,
+}
+
+impl RepositoryPruned {
+    /// As JSON.
+    #[must_use]
+    pub fn to_value(&self) -> Value {
+        object([
+            ("removed", self.removed.into()),
+            ("removed_bytes", self.removed_bytes.into()),
+            ("marked", self.marked.into()),
+            ("marked_bytes", self.marked_bytes.into()),
+            ("repacked", self.repacked.into()),
+            ("kept_again", self.kept_again.into()),
+            ("kept", self.kept.into()),
+            ("kept_bytes", self.kept_bytes.into()),
+        ])
+    }
 }
 
 /// Of a pack, what is needed and lies there: bytes and blobs.

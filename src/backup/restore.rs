@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::thread::ScopedJoinHandle;
 
-use crate::record::Checksum;
+use crate::record::{Checksum, Value, object};
 use crate::storage::{
     ChunkRow, ContentReplay, FileAccess, LogReplay, LogRow, OpenOptions, Replay, ReplayOf, SLOT_BYTES, SlotRow,
     SystemFiles,
@@ -37,6 +37,19 @@ pub struct Restored {
     pub root: Checksum,
     /// Bytes that were read of the backup.
     pub bytes: u64,
+}
+
+impl Restored {
+    /// As JSON.
+    #[must_use]
+    pub fn to_value(&self) -> Value {
+        object([
+            ("name", self.backup.name.as_str().into()),
+            ("sequence", self.sequence.into()),
+            ("root", self.root.to_string().into()),
+            ("bytes", self.bytes.into()),
+        ])
+    }
 }
 
 impl Repository {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::artifacts::{Attributes, Caller, Cursor, FsError, Ino, Nanos, RenameFlags, Seek, SetAttributes, SetTime};
 use crate::storage::StorageError;
-use crate::storage::wire::{Reader, Wire, decode, encode, fields, variants};
+use crate::storage::wire::{Reader, Wire, decode, encode, fields, messages, variants};
 
 /// How a file is opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,21 +24,6 @@ pub(super) struct Handle {
     pub(super) instance: u64,
     /// When it was made, by which it is known there.
     pub(super) born: Nanos,
-}
-
-/// Defines the messages of one side: what each is for, its number, and what it holds.
-macro_rules! messages {
-    ($(#[$doc:meta])* $name:ident {
-        $($(#[$about:meta])* $number:literal: $variant:ident $({ $($field:ident: $type:ty),+ })?),+ $(,)?
-    }) => {
-        $(#[$doc])*
-        #[derive(Debug)]
-        pub(super) enum $name {
-            $($(#[$about])* $variant $({ $($field: $type),+ })?),+
-        }
-
-        variants! { $name { $($number: $variant $({ $($field),+ })?),+ } }
-    };
 }
 
 messages! {

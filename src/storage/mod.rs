@@ -47,7 +47,7 @@ pub use types::{
 /// How values become the bytes that processes send each other.
 pub(crate) mod wire {
     pub(crate) use super::codec::Reader;
-    pub(crate) use super::remote::{Wire, decode, encode, fields, variants};
+    pub(crate) use super::remote::{Wire, decode, encode, fields, messages, variants};
 }
 
 /// The newest version, whatever its sequence.

@@ -292,7 +292,22 @@ macro_rules! variants {
     };
 }
 
-pub(crate) use {fields, variants};
+/// Messages of one side of a conversation: what each is for, its number, and what it holds.
+macro_rules! messages {
+    ($(#[$doc:meta])* $name:ident {
+        $($(#[$about:meta])* $number:literal: $variant:ident $({ $($field:ident: $type:ty),+ })?),+ $(,)?
+    }) => {
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub(super) enum $name {
+            $($(#[$about])* $variant $({ $($field: $type),+ })?),+
+        }
+
+        variants! { $name { $($number: $variant $({ $($field),+ })?),+ } }
+    };
+}
+
+pub(crate) use {fields, messages, variants};
 
 variants! {
     Term { 0: All, 1: Text(text), 2: Time(time) }

@@ -13,7 +13,7 @@ use super::super::types::{
     Commit, Committed, Head, LogEntry, LogState, Position, Posting, Selection, Sequence, Version,
 };
 use super::super::{Changed, Fault, Intent, PrunePolicy, Pruned, StorageError, StorageStats};
-use super::codec::{Wire, fields, variants};
+use super::codec::{Wire, fields, messages, variants};
 
 /// What a connection begins with, so that nothing else is taken for it.
 pub(super) const MAGIC: [u8; 8] = *b"MDNASOCK";
@@ -58,21 +58,6 @@ variants! { Refusal { 1: Protocol, 2: User, 3: Vault, 4: Full } }
 fields! {
     Hello { magic, protocol, vault_id }
     Greeting { magic, protocol, refusal, process }
-}
-
-/// Messages: what each is for, its number, and what it holds.
-macro_rules! messages {
-    ($(#[$doc:meta])* $name:ident {
-        $($(#[$about:meta])* $number:literal: $variant:ident $({ $($field:ident: $type:ty),+ })?),+ $(,)?
-    }) => {
-        $(#[$doc])*
-        #[derive(Debug)]
-        pub(super) enum $name {
-            $($(#[$about])* $variant $({ $($field: $type),+ })?),+
-        }
-
-        variants! { $name { $($number: $variant $({ $($field),+ })?),+ } }
-    };
 }
 
 messages! {

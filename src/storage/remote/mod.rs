@@ -20,7 +20,7 @@ use std::time::Duration;
 pub(super) use address::exists as socket_exists;
 pub(super) use answers::made_before;
 pub(super) use client::{CallError, Claimed, Client, Contact, Events, News, ask_for_hand_over};
-pub(crate) use codec::{Wire, fields, variants};
+pub(crate) use codec::{Wire, fields, messages, variants};
 pub(super) use server::{Host, Server, this_thread_serves};
 pub(crate) use wire::{decode, encode};
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use mirrordna::backup::{Backup, Created, Extracted, Repaired, Repository, RepositoryPruned, Restored, VerifyReport};
-use mirrordna::record::{Value, object};
+use mirrordna::record::Value;
 
 use crate::context::Context;
 use crate::describe;
@@ -41,20 +41,18 @@ fn row(backup: &Backup) -> Vec<String> {
     ]
 }
 
+/// What happened, as scripts read it: a report, and what only the command knows.
+fn event<const N: usize>(name: &str, mut report: Value, more: [(&str, Value); N]) -> Value {
+    if let Some(members) = report.as_object_mut() {
+        members.insert("event".to_owned(), name.into());
+        members.extend(more.map(|(key, value)| (key.to_owned(), value)));
+    }
+    report
+}
+
 pub(super) fn created(created: &Created, context: &Context) -> Result<()> {
     let stored = &created.stored;
-    let value = object([
-        ("event", "created".into()),
-        ("name", created.name.clone().into()),
-        ("sequence", created.sequence.into()),
-        ("root", created.root.to_string().into()),
-        ("bytes", created.bytes.into()),
-        ("read", created.read.into()),
-        ("new_blobs", stored.new_blobs.into()),
-        ("new_bytes", stored.new_bytes.into()),
-        ("known_blobs", stored.known_blobs.into()),
-        ("written", stored.written.into()),
-    ]);
+    let value = event("created", created.to_value(), []);
     let text = created.name.as_deref().map_or("", short);
     if created.name.is_some() || !context.output().is_text() {
         context.output().result(text, &value)?;
@@ -110,14 +108,7 @@ pub(super) fn repaired(repaired: &Repaired, context: &Context) {
 }
 
 pub(super) fn restored(restored: &Restored, to: &Path, context: &Context) -> Result<()> {
-    let value = object([
-        ("event", "restored".into()),
-        ("name", restored.backup.name.as_str().into()),
-        ("dir", to.display().to_string().into()),
-        ("sequence", restored.sequence.into()),
-        ("root", restored.root.to_string().into()),
-        ("bytes", restored.bytes.into()),
-    ]);
+    let value = event("restored", restored.to_value(), [("dir", to.display().to_string().into())]);
     context.output().result(&to.display().to_string(), &value)?;
     context.output().flush()?;
     let (name, bytes) = (restored.backup.short(), describe::bytes(restored.bytes));
@@ -126,13 +117,7 @@ pub(super) fn restored(restored: &Restored, to: &Path, context: &Context) -> Res
 }
 
 pub(super) fn extracted(extracted: &Extracted, to: &Path, context: &Context) -> Result<()> {
-    let value = object([
-        ("event", "extracted".into()),
-        ("name", extracted.backup.name.as_str().into()),
-        ("dir", to.display().to_string().into()),
-        ("files", extracted.files.into()),
-        ("left_out", extracted.left_out.into()),
-    ]);
+    let value = event("extracted", extracted.to_value(), [("dir", to.display().to_string().into())]);
     context.output().result(&to.display().to_string(), &value)?;
     context.output().flush()?;
     context.note(&format!("wrote {}", describe::count(extracted.files, "file", "files")));
@@ -156,19 +141,14 @@ pub(super) fn deleted(deleted: &[Backup], dry_run: bool, context: &Context) -> R
 }
 
 pub(super) fn pruned(deleted: &[Backup], pruned: &RepositoryPruned, dry_run: bool, context: &Context) -> Result<()> {
-    let value = object([
-        ("event", "pruned".into()),
-        ("dry_run", dry_run.into()),
-        ("deleted", deleted.iter().map(|backup| Value::from(backup.name.as_str())).collect()),
-        ("removed", pruned.removed.into()),
-        ("removed_bytes", pruned.removed_bytes.into()),
-        ("marked", pruned.marked.into()),
-        ("marked_bytes", pruned.marked_bytes.into()),
-        ("repacked", pruned.repacked.into()),
-        ("kept_again", pruned.kept_again.into()),
-        ("kept", pruned.kept.into()),
-        ("kept_bytes", pruned.kept_bytes.into()),
-    ]);
+    let value = event(
+        "pruned",
+        pruned.to_value(),
+        [
+            ("dry_run", dry_run.into()),
+            ("deleted", deleted.iter().map(|backup| Value::from(backup.name.as_str())).collect()),
+        ],
+    );
     let packs = |count| describe::count(count, "pack", "packs");
     let (removed, marked) = (describe::bytes(pruned.removed_bytes), describe::bytes(pruned.marked_bytes));
     let would = if dry_run { "would have " } else { "" };
