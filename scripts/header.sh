@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes include/mirrordna.h anew from the sources in ffi/src.
+# Makes include/mirrordna.h anew from the sources in ffi/src. Every build outside CI does; this does nothing else.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/env.sh
-MDNA_UPDATE=1 cargo test --release --quiet --test c -- header::the_header_is_up_to_date
+env -u CI cargo check --release --quiet
