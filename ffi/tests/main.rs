@@ -10,6 +10,7 @@ mod overhead;
 mod panics;
 mod programs;
 mod prototypes;
+mod running;
 mod support;
 mod symbols;
 mod table;
