@@ -1,7 +1,5 @@
 //! Making a backup: the vault at one sequence, hot, storing only what the repository does not have.
 
-use std::path::Path;
-
 use crate::record::{Checksum, Value, object};
 use crate::vault::Vault;
 
@@ -9,9 +7,8 @@ use super::copy::{Copied, Copy};
 use super::destination::Folder;
 use super::error::{BackupError, Result};
 use super::expected::{self, Expected};
-use super::keys::Name;
 use super::lock::{Lock, Work};
-use super::manifest::{Manifest, Note, tips};
+use super::manifest::{Manifest, tips};
 use super::progress::Progress;
 use super::repository::{Fault, Repository};
 use super::seal::Kind;
