@@ -11,6 +11,7 @@ mod panics;
 mod programs;
 mod prototypes;
 mod running;
+mod sanitizers;
 mod support;
 mod symbols;
 mod table;

@@ -8,8 +8,8 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Far more than any program of the tests takes, under valgrind and on a machine that has other work.
-const LIMIT: Duration = Duration::from_secs(300);
+/// Far more than any program of the tests takes, under valgrind and on a machine that has much other work.
+const LIMIT: Duration = Duration::from_secs(600);
 
 /// Runs a command, which must succeed, and gives what it printed.
 pub(crate) fn run(command: &mut Command) -> String {
