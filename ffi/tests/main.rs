@@ -4,6 +4,7 @@
 mod arguments;
 mod compile;
 mod examples;
+mod fuzz;
 mod header;
 mod install;
 mod overhead;

@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# Fuzzes the library through its C interface, with libFuzzer:
+#
+#   fuzz.sh [TARGET [SECONDS]]   runs a fuzzer of ffi/fuzz, or all one after the other, for so long each (60)
+#   fuzz.sh merge [TARGET]       puts what was found into ffi/fuzz/corpus, as far as it reaches code that nothing there reaches
+#
+# The library is built with counters for libFuzzer in the packages of this repository, into a target folder of its own; what they
+# depend on is as ever, and taken from the ordinary target folder when it is there. Inputs that fail are in $FUZZ_DIR/failed.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/env.sh
+ordinary=$CARGO_TARGET_DIR
+export CARGO_TARGET_DIR="${FUZZ_DIR:=$HOME/.cache/mirrordna-fuzz}/target"
+all=(backups documents filters records)
+
+merge=
+if [[ "${1:-}" == merge ]]; then
+    merge=yes
+    shift
+fi
+targets=("${all[@]}")
+[[ -z "${1:-}" ]] || targets=("$1")
+seconds=${2:-60}
+for target in "${targets[@]}"; do
+    [[ -f "ffi/fuzz/$target.c" ]] || { echo "there is no fuzzer $target; there are: ${all[*]}" >&2; exit 2; }
+done
+
+# RocksDB takes 20 minutes to compile. What cargo made of it is used, with the times by which cargo knows that it is fresh.
+if [[ ! -d "$CARGO_TARGET_DIR" && -d "$ordinary/release/deps" ]]; then
+    echo "copying dependencies from $ordinary" >&2
+    mkdir -p "$CARGO_TARGET_DIR/release/deps"
+    cp -a "$ordinary/release/build" "$ordinary/release/.fingerprint" "$CARGO_TARGET_DIR/release"
+    find "$ordinary/release/deps" -maxdepth 1 \( -name '*.rlib' -o -name '*.rmeta' -o -name '*.d' -o -name '*.so' \) \
+        -exec cp -a --target-directory "$CARGO_TARGET_DIR/release/deps" {} +
+fi
+RUSTC_WORKSPACE_WRAPPER=$PWD/scripts/fuzz-rustc.sh cargo build --release --lib
+lib=$FUZZ_DIR/lib
+mkdir -p "$lib"
+for name in libmirrordna.so libmirrordna.so.0; do
+    ln -sf "$CARGO_TARGET_DIR/release/libmirrordna_ffi.so" "$lib/$name"
+done
+
+# The words of the schemas, as libFuzzer reads them.
+grep -oh '"[a-z_]*"' src/record/schemas/*.json | sort -u | sed 's/"\(.*\)"/"\\"\1\\""/' >"$FUZZ_DIR/words"
+
+# Vaults in memory, so that nobody waits for a disk.
+[[ -w /dev/shm ]] && export TMPDIR=/dev/shm
+for target in "${targets[@]}"; do
+    found=$FUZZ_DIR/corpus/$target corpus=ffi/fuzz/corpus/$target fuzzer=$FUZZ_DIR/$target
+    mkdir -p "$found" "$corpus" "$FUZZ_DIR/failed"
+    clang -std=c11 -g -O1 -fsanitize=fuzzer,address -fno-omit-frame-pointer -Iinclude "ffi/fuzz/$target.c" -o "$fuzzer" \
+        -L"$lib" -lmirrordna -Wl,-rpath,"$lib"
+    if [[ -n "$merge" ]]; then
+        "$fuzzer" -merge=1 -timeout=30 "$corpus" "$found"
+        continue
+    fi
+    echo "== $target, $seconds s" >&2
+    "$fuzzer" -max_total_time="$seconds" -timeout=30 -rss_limit_mb=4096 -dict="$FUZZ_DIR/words" -print_final_stats=1 \
+        -artifact_prefix="$FUZZ_DIR/failed/$target-" "$found" "$corpus"
+done
