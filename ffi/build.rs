@@ -119,7 +119,10 @@ fn undocumented(header: &str) -> Option<&str> {
             None => {
                 let function = line.starts_with(|c: char| c.is_ascii_lowercase()) && line.contains('(');
                 // Each enumeration is followed by the two ways in which C and C++ call its type.
-                function || line.starts_with("enum ") || line.starts_with("#define MDNA_") || line.starts_with("typedef struct")
+                function
+                    || line.starts_with("enum ")
+                    || line.starts_with("#define MDNA_")
+                    || line.starts_with("typedef struct")
             }
         };
         let found = declares && !before.ends_with("*/");

@@ -2458,9 +2458,9 @@ mdna_status mdna_mount_stop(struct mdna_mount *mount);
 
 /**
  * Waits until somebody unmounts a vault: another thread with `mdna_mount_stop()`, or a person with `mirrordna umount`.
- * When this returns, all that was written is on disk. Another call for the same handle returns at once.
+ * When this returns, all that was written is on disk. Any number of threads may wait.
  *
- * Fails when serving the mount failed.
+ * Fails when serving the mount failed, or what was written last could not be stored.
  */
 mdna_status mdna_mount_wait(struct mdna_mount *mount);
 

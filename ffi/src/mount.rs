@@ -1,10 +1,8 @@
 //! Mounting: the vault as a directory.
 
 use std::ffi::c_char;
-use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
 
-use mirrordna_mount::{MountError, MountOptions, Mounted, mount, umount};
+use mirrordna_mount::{MountOptions, Mounted, mount, umount};
 
 use crate::guard::{call, call_on};
 use crate::handle::{Boxed, Handle, State, borrow, boxed, free_boxed};
@@ -18,9 +16,7 @@ use crate::vault::mdna_vault;
 /// the vault open.
 pub struct mdna_mount {
     state: State,
-    mountpoint: PathBuf,
-    /// None once somebody waits for its end.
-    mounted: Mutex<Option<Mounted>>,
+    mounted: Mounted,
 }
 
 impl Handle for mdna_mount {
@@ -82,8 +78,7 @@ pub unsafe extern "C" fn mdna_mount_start(
             one_connection: given.one_connection,
         });
         let mounted = mount(vault.vault.clone(), dir, &options)?;
-        let mountpoint = mounted.mountpoint().to_owned();
-        out.write(boxed(mdna_mount { state: State::new(), mountpoint, mounted: Mutex::new(Some(mounted)) }));
+        out.write(boxed(mdna_mount { state: State::new(), mounted }));
         Ok(())
     })
 }
@@ -96,33 +91,18 @@ pub unsafe extern "C" fn mdna_mount_start(
 pub unsafe extern "C" fn mdna_mount_stop(mount: *mut mdna_mount) -> mdna_status {
     // SAFETY: the caller keeps what the header says of handles.
     let mount = unsafe { borrow(mount, "mount") };
-    call_on(mount, |mount: &mdna_mount| {
-        let mounted = mount.mounted.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*mounted {
-            Some(mounted) => Ok(mounted.unmount()?),
-            None => match umount(&mount.mountpoint) {
-                Ok(()) | Err(MountError::NotMounted { .. }) => Ok(()),
-                Err(error) => Err(error.into()),
-            },
-        }
-    })
+    call_on(mount, |mount: &mdna_mount| Ok(mount.mounted.unmount()?))
 }
 
 /// Waits until somebody unmounts a vault: another thread with `mdna_mount_stop()`, or a person with `mirrordna umount`.
-/// When this returns, all that was written is on disk. Another call for the same handle returns at once.
+/// When this returns, all that was written is on disk. Any number of threads may wait.
 ///
-/// Fails when serving the mount failed.
+/// Fails when serving the mount failed, or what was written last could not be stored.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mdna_mount_wait(mount: *mut mdna_mount) -> mdna_status {
     // SAFETY: the caller keeps what the header says of handles.
     let mount = unsafe { borrow(mount, "mount") };
-    call_on(mount, |mount: &mdna_mount| {
-        let mounted = mount.mounted.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(mounted) = mounted {
-            mounted.wait()?;
-        }
-        Ok(())
-    })
+    call_on(mount, |mount: &mdna_mount| Ok(mount.mounted.wait()?))
 }
 
 /// Where a vault is mounted. Free it with `mdna_string_free()`. Bytes of the path that are not UTF-8 are replaced.
@@ -131,7 +111,7 @@ pub unsafe extern "C" fn mdna_mount_path(mount: *mut mdna_mount, out_path: *mut 
     // SAFETY: the caller keeps what the header says of handles and outputs.
     let (mount, out) = unsafe { (borrow(mount, "mount"), out(out_path, "out_path")) };
     call_on(mount, |mount: &mdna_mount| {
-        out?.text(&mount.mountpoint.display().to_string());
+        out?.text(&mount.mounted.mountpoint().display().to_string());
         Ok(())
     })
 }
