@@ -114,16 +114,12 @@ fn undocumented(header: &str) -> Option<&str> {
     let generated = header.split_once("\n/**").map_or("", |(_, rest)| rest);
     let mut before = "";
     generated.lines().find(|line| {
-        let declares = match line.strip_prefix("    ") {
-            Some(member) => member.starts_with(|c: char| c.is_ascii_alphabetic()),
-            None => {
-                let function = line.starts_with(|c: char| c.is_ascii_lowercase()) && line.contains('(');
-                // Each enumeration is followed by the two ways in which C and C++ call its type.
-                function
-                    || line.starts_with("enum ")
-                    || line.starts_with("#define MDNA_")
-                    || line.starts_with("typedef struct")
-            }
+        let declares = if let Some(member) = line.strip_prefix("    ") {
+            member.starts_with(|c: char| c.is_ascii_alphabetic())
+        } else {
+            let function = line.starts_with(|c: char| c.is_ascii_lowercase()) && line.contains('(');
+            // Each enumeration is followed by the two ways in which C and C++ call its type.
+            function || ["enum ", "#define MDNA_", "typedef struct"].iter().any(|kind| line.starts_with(kind))
         };
         let found = declares && !before.ends_with("*/");
         before = line;
