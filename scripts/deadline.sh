@@ -20,10 +20,10 @@ descendants() {
 show() {
     local process=$1 thread
     echo "-- $process: $(tr '\0' ' ' <"/proc/$process/cmdline")"
+    for thread in "/proc/$process/task/"*; do echo "${thread##*/} $(<"$thread/comm"): $(<"$thread/wchan")"; done
+    # Where tracing is not allowed, that is all.
     if command -v gdb >/dev/null; then
         timeout 60 gdb --batch -p "$process" -ex 'thread apply all backtrace 16' 2>/dev/null | grep -E '^(Thread|#)'
-    else
-        for thread in "/proc/$process/task/"*; do echo "$(<"$thread/comm") waits in $(<"$thread/wchan")"; done
     fi
 }
 
