@@ -120,7 +120,7 @@ impl Records {
                 if self.exhausted {
                     return Ok(None);
                 }
-                let page = self.vault.storage().select(&self.selection, self.position, PAGE.min(self.left.max(16)))?;
+                let page = self.vault.select(&self.selection, self.position, PAGE.min(self.left.max(16)))?;
                 self.exhausted = page.is_empty();
                 self.page = page.into();
             }
