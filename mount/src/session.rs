@@ -195,7 +195,7 @@ fn start_records<F: Filesystem, T>(
     let (session, device) = open(fs, path, &terms, threads)?;
     let subscriber: Arc<dyn Subscriber> = Arc::new(invalidator);
     // Before the first request is answered, so that no change is missed.
-    source.subscribe(&subscriber);
+    source.subscribe(&subscriber)?;
     let prepared = prepare(session.notifier(), device).map_err(failed)?;
     let notifying = jobs.start(session.notifier()).map_err(failed)?;
     let session = session.spawn().map_err(failed)?;

@@ -252,7 +252,10 @@ pub trait Storage: Send + Sync {
     fn sync(&self) -> Result<Sequence>;
 
     /// From now on calls `subscriber` for each commit, until the last other reference to it is dropped.
-    fn subscribe(&self, subscriber: &Arc<dyn Subscriber>);
+    ///
+    /// # Errors
+    /// Those of reaching the process that owns the vault; then it hears of nothing.
+    fn subscribe(&self, subscriber: &Arc<dyn Subscriber>) -> Result<()>;
 
     /// Waits until all subscribers have done what the changes up to a sequence ask for. Whoever calls it holds nothing that a
     /// commit waits for: a subscriber may have to wait for commits of others.

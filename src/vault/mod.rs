@@ -289,8 +289,11 @@ impl Vault {
     }
 
     /// From now on tells `subscriber` of every change, before the call that makes it returns.
-    pub fn subscribe(&self, subscriber: &Arc<dyn Subscriber>) {
-        self.storage().subscribe(subscriber);
+    ///
+    /// # Errors
+    /// Those of reaching the process that owns the vault; then it hears of nothing.
+    pub fn subscribe(&self, subscriber: &Arc<dyn Subscriber>) -> Result<()> {
+        Ok(self.storage().subscribe(subscriber)?)
     }
 
     /// Log entries from a sequence on, at most `limit`.

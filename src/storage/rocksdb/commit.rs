@@ -227,6 +227,11 @@ impl RocksStorage {
         Ok(())
     }
 
+    /// From now on calls `subscriber` for each commit, until the last other reference to it is dropped.
+    pub(in crate::storage) fn add_subscriber(&self, subscriber: &Arc<dyn Subscriber>) {
+        lock(&self.subscribers).push(Arc::downgrade(subscriber));
+    }
+
     /// Those who are still there.
     pub(super) fn subscribers(&self) -> Vec<Arc<dyn Subscriber>> {
         let mut subscribers = lock(&self.subscribers);
