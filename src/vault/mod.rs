@@ -87,8 +87,12 @@ pub struct Record {
 
 impl Record {
     fn new(kind: Kind, id: &str, version: &Version) -> Result<Self> {
-        let value = json::parse(&version.json).map_err(RecordError::from)?;
-        Ok(Self {
+        Ok(Self::parsed(kind, id, version, parse(version)?))
+    }
+
+    /// A version that was parsed already.
+    fn parsed(kind: Kind, id: &str, version: &Version, value: Value) -> Self {
+        Self {
             kind,
             id: id.to_owned(),
             value,
@@ -96,8 +100,12 @@ impl Record {
             sequence: version.sequence,
             time: version.time,
             lenient: version.lenient,
-        })
+        }
     }
+}
+
+fn parse(version: &Version) -> Result<Value> {
+    Ok(json::parse(&version.json).map_err(RecordError::from)?)
 }
 
 /// One entry of a record's history.
@@ -480,14 +488,18 @@ impl Vault {
     /// # Errors
     /// As [`Vault::get`], but for `NotFound`.
     pub fn find(&self, kind: Kind, id: &str) -> Result<Option<Record>> {
+        self.newest(kind, id)?.map(|version| Record::new(kind, id, &version)).transpose()
+    }
+
+    /// The newest version of a record, if the record is there.
+    fn newest(&self, kind: Kind, id: &str) -> Result<Option<Version>> {
         if !may_be_stored(kind, id) {
             return Ok(None);
         }
-        let version = match &self.draft {
-            Some(draft) => draft.version(self, kind, id)?,
-            None => self.storage().version(kind, id, NOW)?.filter(|version| !version.deleted),
-        };
-        version.map(|version| Record::new(kind, id, &version)).transpose()
+        match &self.draft {
+            Some(draft) => draft.version(self, kind, id),
+            None => Ok(self.storage().version(kind, id, NOW)?.filter(|version| !version.deleted)),
+        }
     }
 
     /// The records that fit a filter, one after the other.

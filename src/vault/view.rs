@@ -146,6 +146,15 @@ impl View {
         })
     }
 
+    /// The canonical JSON of all records of a kind, as it is stored, in order of the id, read page by page.
+    pub fn texts(&self, kind: Kind) -> impl Iterator<Item = Result<Vec<u8>>> + use<> {
+        let view = self.clone();
+        self.iter(kind).filter_map(move |item| match item {
+            Ok((id, _)) => view.version(kind, &id).map(|version| version.map(|version| version.json)).transpose(),
+            Err(error) => Some(Err(error)),
+        })
+    }
+
     /// All records of a kind in order of the id, read page by page.
     pub fn records(&self, kind: Kind) -> impl Iterator<Item = Result<Record>> + use<> {
         let view = self.clone();
