@@ -73,12 +73,12 @@ pub(crate) fn destination(location: &Path) -> Result<Arc<dyn Destination>> {
     Ok(mirrordna_s3::destination(location, &mirrordna_s3::Settings::from_env())?)
 }
 
-/// Makes a repository at `location` and opens it: a folder, which must be new or empty, or `"s3://BUCKET/PREFIX"`, where
-/// there must be none. How the bucket is reached is read from the variables `AWS_*` of the process: `AWS_ACCESS_KEY_ID`,
-/// `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION`, and `AWS_ENDPOINT_URL` for a server other than Amazon's.
-/// `secret` opens it from then on; NULL makes a repository that hides nothing (`secret` may be NULL). `label`, the name of
-/// its first key slot, may be NULL. `cost` may be NULL, for what is recommended. Free the handle with
-/// `mdna_repository_close()`.
+/// Makes a repository at `location` and opens it: a folder, which must be new or empty, or `"s3://BUCKET/PREFIX"`,
+/// where there must be none. How the bucket is reached is read from the variables `AWS_*` of the process:
+/// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION`, and `AWS_ENDPOINT_URL` for a server
+/// other than Amazon's. `secret` opens it from then on; NULL makes a repository that hides nothing (`secret` may be
+/// NULL). `label`, the name of its first key slot, may be NULL. `cost` may be NULL, for what is recommended. Free the
+/// handle with `mdna_repository_close()`.
 ///
 /// Fails with `MDNA_OCCUPIED`, with `MDNA_INVALID_ARGUMENT` for an empty secret, a location that names no bucket, and
 /// variables that cannot be used, and with `MDNA_IO`.
@@ -108,11 +108,11 @@ pub unsafe extern "C" fn mdna_repository_init(
     })
 }
 
-/// Opens the repository at `location`: a folder, `"s3://BUCKET/PREFIX"` as for `mdna_repository_init()`, or a sealed file
-/// to read from. `secret` may be NULL for one that hides nothing. Free the handle with `mdna_repository_close()`.
+/// Opens the repository at `location`: a folder, `"s3://BUCKET/PREFIX"` as for `mdna_repository_init()`, or a sealed
+/// file to read from. `secret` may be NULL for one that hides nothing. Free the handle with `mdna_repository_close()`.
 ///
-/// Fails with `MDNA_INVALID_ARGUMENT`, `MDNA_IO`, `MDNA_NOT_A_REPOSITORY`, `MDNA_WRONG_SECRET`, `MDNA_SECRET_NEEDED`, `MDNA_NO_KEY_SLOT`,
-/// `MDNA_DAMAGED_KEY_SLOT`, `MDNA_HOSTILE_KEY_SLOT` and `MDNA_NEWER_FORMAT`.
+/// Fails with `MDNA_INVALID_ARGUMENT`, `MDNA_IO`, `MDNA_NOT_A_REPOSITORY`, `MDNA_WRONG_SECRET`, `MDNA_SECRET_NEEDED`,
+/// `MDNA_NO_KEY_SLOT`, `MDNA_DAMAGED_KEY_SLOT`, `MDNA_HOSTILE_KEY_SLOT` and `MDNA_NEWER_FORMAT`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mdna_repository_open(
     location: *const c_char,
