@@ -24,11 +24,13 @@
  * the protocol, whose SHA-256 is the record's checksum.
  *
  * Handles are pointers to opaque structures. Each says how it is freed; nothing else frees it, and freeing NULL does
- * nothing. A handle keeps open what it needs: a cursor, view, watch or mount goes on working when the vault handle that
- * it came from is closed, and the vault itself is closed with the last of them.
+ * nothing. A handle keeps open what it needs: a cursor, view, batch, file, watch or mount goes on working when the vault
+ * handle that it came from is closed, and the vault itself is closed with the last of them.
  *
  * Threads. Any number of threads may use a handle at once, and different handles in any way. Freeing a handle is the
  * last use of it: no other call on it may be running or follow. mdna_last_error() is of the calling thread alone.
+ *
+ * Truth values in structures that you fill are 0 or 1; anything else is MDNA_INVALID_ARGUMENT.
  *
  * Callbacks get the user_data that was given with them. They must not leave by longjmp() or a C++ exception.
  *
@@ -683,11 +685,11 @@ typedef uint32_t mdna_whence;
 #endif // __cplusplus
 
 /**
- * Changes of records that are made together or not at all, in the name and with the durability of the vault handle that
- * it was begun with. Each change is checked at once, and sees those before it; one that fails leaves the batch as it was.
- * Nobody else sees any of them before `mdna_batch_commit()`. After that every call says `MDNA_BATCH_CLOSED`. Any number
- * of threads may use it at once; their changes come one after the other. It keeps the vault open, and is freed with
- * `mdna_batch_free()`.
+ * Changes of records that are made together or not at all, in the name and with the durability of the vault handle
+ * that it was begun with. Each change is checked at once, and sees those before it; one that fails leaves the batch as
+ * it was. Nobody else sees any of them before `mdna_batch_commit()`. After that every call says `MDNA_BATCH_CLOSED`.
+ * Any number of threads may use it at once; their changes come one after the other. It keeps the vault open, and is
+ * freed with `mdna_batch_free()`.
  */
 typedef struct mdna_batch mdna_batch;
 
@@ -913,9 +915,9 @@ typedef struct mdna_record_info {
 /**
  * Follows work that takes a while: of `total` steps `done` are done in the part of the work that `phase` names, a
  * static text such as `"importing"`. It is called often and on the thread that called the library, so it should be
- * quick. Returning 0 lets the work go on; anything else stops it, and then it ends with `MDNA_CANCELLED`; functions whose
- * work cannot be stopped say so. It must not start other work of this kind on the same vault, and must not leave by `longjmp()` or a C++
- * exception.
+ * quick. Returning 0 lets the work go on; anything else stops it, and then it ends with `MDNA_CANCELLED`; functions
+ * whose work cannot be stopped say so. It must not start other work of this kind on the same vault, and must not leave
+ * by `longjmp()` or a C++ exception.
  */
 typedef int (*mdna_progress_fn)(void *user_data, const char *phase, uint64_t done, uint64_t total);
 
@@ -1112,8 +1114,8 @@ typedef struct mdna_mount_options {
      */
     uint8_t allow_other;
     /**
-     * `artifacts/` is served over the connection of the records, though it could have one of its own, which is faster: 0
-     * or 1.
+     * `artifacts/` is served over the connection of the records, though it could have one of its own, which is faster:
+     * 0 or 1.
      */
     uint8_t one_connection;
 } mdna_mount_options;
@@ -1768,11 +1770,10 @@ mdna_status mdna_batch_get(struct mdna_batch *batch,
 mdna_status mdna_batch_delete(struct mdna_batch *batch, const char *collection, const char *id);
 
 /**
- * Writes a memory, perhaps of a session that the batch itself has started. See `mdna_memory_add()`; `out_id` may be NULL.
+ * Writes a memory, perhaps of a session that the batch itself has started. See `mdna_memory_add()`; `out_id` may be
+ * NULL.
  */
-mdna_status mdna_batch_memory_add(struct mdna_batch *batch,
-                                  const char *memory_json,
-                                  struct mdna_string *out_id);
+mdna_status mdna_batch_memory_add(struct mdna_batch *batch, const char *memory_json, struct mdna_string *out_id);
 
 /**
  * Changes a memory. See `mdna_memory_update()`; `out_json` may be NULL.
@@ -1805,8 +1806,8 @@ mdna_status mdna_batch_session_end(struct mdna_batch *batch,
  * Makes all changes of a batch, in one commit. `out_sequence` gets the sequence of the last one, or, when there are
  * none, that of the vault, and may be NULL. Whether it succeeds or not, the batch is closed; it is still to be freed.
  *
- * Fails with `MDNA_STALE` when somebody else changed a record that the batch has read or changed: begin it again. Then,
- * and after any other failure but `MDNA_UNANSWERED`, nothing is changed.
+ * Fails with `MDNA_STALE` when somebody else changed a record that the batch has read or changed: begin it again.
+ * Then, and after any other failure but `MDNA_UNANSWERED`, nothing is changed.
  */
 mdna_status mdna_batch_commit(struct mdna_batch *batch, uint64_t *out_sequence);
 
@@ -1958,8 +1959,8 @@ mdna_status mdna_view_export(struct mdna_view *view,
  * program that keeps the sequence of the last change that it has acted on misses none when it begins at the next one.
  * `user_data` may be NULL; it is used on a thread of the library. End the watch with `mdna_watch_free()`.
  *
- * Fails with `MDNA_NULL_POINTER` when `callback` is NULL, and with `MDNA_LOCKED` when the process that owns the vault does
- * not answer.
+ * Fails with `MDNA_NULL_POINTER` when `callback` is NULL, and with `MDNA_LOCKED` when the process that owns the vault
+ * does not answer.
  */
 mdna_status mdna_watch_start(struct mdna_vault *vault,
                              uint64_t from,
@@ -2123,12 +2124,12 @@ mdna_status mdna_record_check(const char *collection, const char *record_json);
 mdna_status mdna_schema_text(const char *collection, struct mdna_string *out_json);
 
 /**
- * Makes a repository at `location` and opens it: a folder, which must be new or empty, or `"s3://BUCKET/PREFIX"`, where
- * there must be none. How the bucket is reached is read from the variables `AWS_*` of the process: `AWS_ACCESS_KEY_ID`,
- * `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION`, and `AWS_ENDPOINT_URL` for a server other than Amazon's.
- * `secret` opens it from then on; NULL makes a repository that hides nothing (`secret` may be NULL). `label`, the name of
- * its first key slot, may be NULL. `cost` may be NULL, for what is recommended. Free the handle with
- * `mdna_repository_close()`.
+ * Makes a repository at `location` and opens it: a folder, which must be new or empty, or `"s3://BUCKET/PREFIX"`,
+ * where there must be none. How the bucket is reached is read from the variables `AWS_*` of the process:
+ * `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION`, and `AWS_ENDPOINT_URL` for a server
+ * other than Amazon's. `secret` opens it from then on; NULL makes a repository that hides nothing (`secret` may be
+ * NULL). `label`, the name of its first key slot, may be NULL. `cost` may be NULL, for what is recommended. Free the
+ * handle with `mdna_repository_close()`.
  *
  * Fails with `MDNA_OCCUPIED`, with `MDNA_INVALID_ARGUMENT` for an empty secret, a location that names no bucket, and
  * variables that cannot be used, and with `MDNA_IO`.
@@ -2140,15 +2141,13 @@ mdna_status mdna_repository_init(const char *location,
                                  struct mdna_repository **out);
 
 /**
- * Opens the repository at `location`: a folder, `"s3://BUCKET/PREFIX"` as for `mdna_repository_init()`, or a sealed file
- * to read from. `secret` may be NULL for one that hides nothing. Free the handle with `mdna_repository_close()`.
+ * Opens the repository at `location`: a folder, `"s3://BUCKET/PREFIX"` as for `mdna_repository_init()`, or a sealed
+ * file to read from. `secret` may be NULL for one that hides nothing. Free the handle with `mdna_repository_close()`.
  *
- * Fails with `MDNA_INVALID_ARGUMENT`, `MDNA_IO`, `MDNA_NOT_A_REPOSITORY`, `MDNA_WRONG_SECRET`, `MDNA_SECRET_NEEDED`, `MDNA_NO_KEY_SLOT`,
- * `MDNA_DAMAGED_KEY_SLOT`, `MDNA_HOSTILE_KEY_SLOT` and `MDNA_NEWER_FORMAT`.
+ * Fails with `MDNA_INVALID_ARGUMENT`, `MDNA_IO`, `MDNA_NOT_A_REPOSITORY`, `MDNA_WRONG_SECRET`, `MDNA_SECRET_NEEDED`,
+ * `MDNA_NO_KEY_SLOT`, `MDNA_DAMAGED_KEY_SLOT`, `MDNA_HOSTILE_KEY_SLOT` and `MDNA_NEWER_FORMAT`.
  */
-mdna_status mdna_repository_open(const char *location,
-                                 const struct mdna_secret *secret,
-                                 struct mdna_repository **out);
+mdna_status mdna_repository_open(const char *location, const struct mdna_secret *secret, struct mdna_repository **out);
 
 /**
  * Closes a repository and wipes its keys from memory. `repository` may be NULL.
@@ -2545,15 +2544,13 @@ mdna_status mdna_files_utimes(struct mdna_vault *vault, const char *path, int64_
 mdna_status mdna_files_sync(struct mdna_vault *vault);
 
 /**
- * Opens a file as it was, for reading: `mdna_file_read()` and its like read it, and `mdna_file_close()` closes it. It keeps
- * what it needs from a prune, also when the view is freed. `path` is as for `mdna_file_open()`.
+ * Opens a file as it was, for reading: `mdna_file_read()` and its like read it, and `mdna_file_close()` closes it. It
+ * keeps what it needs from a prune, also when the view is freed. `path` is as for `mdna_file_open()`.
  *
- * Fails with `MDNA_FILE_NOT_FOUND`, `MDNA_FILE_IS_A_DIRECTORY`, `MDNA_FILE_NOT_A_DIRECTORY` and `MDNA_FILE_INVALID`. What
- * would change the file fails with `MDNA_FILE_NOT_PERMITTED`.
+ * Fails with `MDNA_FILE_NOT_FOUND`, `MDNA_FILE_IS_A_DIRECTORY`, `MDNA_FILE_NOT_A_DIRECTORY` and `MDNA_FILE_INVALID`.
+ * What would change the file fails with `MDNA_FILE_NOT_PERMITTED`.
  */
-mdna_status mdna_view_file_open(struct mdna_view *view,
-                                const char *path,
-                                struct mdna_file **out);
+mdna_status mdna_view_file_open(struct mdna_view *view, const char *path, struct mdna_file **out);
 
 /**
  * What `stat` said of a file, or, with `follow` false, `lstat`. See `mdna_files_stat()`.
@@ -2578,8 +2575,8 @@ mdna_status mdna_view_files_readlink(struct mdna_view *view, const char *path, s
  * it is unmounted. `options` may be NULL. Free the handle with `mdna_mount_free()`.
  *
  * Fails with `MDNA_MOUNTPOINT_MISSING`, `MDNA_MOUNTPOINT_NOT_A_DIRECTORY`, `MDNA_MOUNTPOINT_NOT_EMPTY`,
- * `MDNA_ALREADY_MOUNTED`, `MDNA_PERMISSION` and `MDNA_NO_FUSE`, and with `MDNA_INVALID_ARGUMENT` for a truth value that is
- * neither 0 nor 1.
+ * `MDNA_ALREADY_MOUNTED`, `MDNA_PERMISSION` and `MDNA_NO_FUSE`, and with `MDNA_INVALID_ARGUMENT` for a truth value
+ * that is neither 0 nor 1.
  */
 mdna_status mdna_mount_start(struct mdna_vault *vault,
                              const char *mountpoint,
