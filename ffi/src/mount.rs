@@ -6,7 +6,7 @@ use mirrordna_mount::{MountOptions, Mounted, mount, umount};
 
 use crate::guard::{call, call_on};
 use crate::handle::{Boxed, Handle, State, borrow, boxed, free_boxed};
-use crate::input::{Versioned, options, path};
+use crate::input::{Versioned, options, path, truth};
 use crate::output::out;
 use crate::status::mdna_status;
 use crate::string::mdna_string;
@@ -33,13 +33,14 @@ impl Handle for mdna_mount {
 pub struct mdna_mount_options {
     /// `MDNA_MOUNT_OPTIONS_VERSION`.
     pub version: u32,
-    /// For reading only.
-    pub read_only: bool,
-    /// Others than the mounting user may look in. Root may mount so; others only when `/etc/fuse.conf` says
+    /// For reading only: 0 or 1.
+    pub read_only: u8,
+    /// Others than the mounting user may look in: 0 or 1. Root may mount so; others only when `/etc/fuse.conf` says
     /// `user_allow_other`.
-    pub allow_other: bool,
-    /// `artifacts/` is served over the connection of the records, though it could have one of its own, which is faster.
-    pub one_connection: bool,
+    pub allow_other: u8,
+    /// `artifacts/` is served over the connection of the records, though it could have one of its own, which is faster:
+    /// 0 or 1.
+    pub one_connection: u8,
 }
 
 /// The version of `mdna_mount_options` in this header.
@@ -58,7 +59,8 @@ impl Versioned for mdna_mount_options {
 /// it is unmounted. `options` may be NULL. Free the handle with `mdna_mount_free()`.
 ///
 /// Fails with `MDNA_MOUNTPOINT_MISSING`, `MDNA_MOUNTPOINT_NOT_A_DIRECTORY`, `MDNA_MOUNTPOINT_NOT_EMPTY`,
-/// `MDNA_ALREADY_MOUNTED`, `MDNA_PERMISSION` and `MDNA_NO_FUSE`.
+/// `MDNA_ALREADY_MOUNTED`, `MDNA_PERMISSION` and `MDNA_NO_FUSE`, and with `MDNA_INVALID_ARGUMENT` for a truth value
+/// that is neither 0 nor 1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mdna_mount_start(
     vault: *mut mdna_vault,
@@ -72,11 +74,14 @@ pub unsafe extern "C" fn mdna_mount_start(
     };
     call_on(vault, |vault| {
         let (dir, given, out) = (dir?, given?, out?);
-        let options = given.map_or_else(MountOptions::default, |given| MountOptions {
-            allow_other: given.allow_other,
-            read_only: given.read_only,
-            one_connection: given.one_connection,
-        });
+        let options = match given {
+            None => MountOptions::default(),
+            Some(given) => MountOptions {
+                allow_other: truth(given.allow_other, "allow_other")?,
+                read_only: truth(given.read_only, "read_only")?,
+                one_connection: truth(given.one_connection, "one_connection")?,
+            },
+        };
         let mounted = mount(vault.vault.clone(), dir, &options)?;
         out.write(boxed(mdna_mount { state: State::new(), mounted }));
         Ok(())

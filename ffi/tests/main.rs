@@ -10,6 +10,10 @@ mod overhead;
 mod panics;
 mod programs;
 mod prototypes;
+#[path = "../../tests/support/s3_server.rs"]
+#[expect(unreachable_pub, reason = "shared with other tests")]
+#[expect(dead_code, reason = "not every helper is used here")]
+mod server;
 mod support;
 mod symbols;
 mod table;

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::support::{build, installed, library_dir, program, read, root, run};
 
-const PROGRAMS: [&str; 6] = ["vault", "records", "history", "backups", "artifacts", "mounts"];
+const PROGRAMS: [&str; 7] = ["vault", "records", "batches", "history", "backups", "artifacts", "mounts"];
 
 /// The folder of a program, in which nothing stays mounted.
 struct Place(tempfile::TempDir);
@@ -69,6 +69,16 @@ fn records() {
 }
 
 #[test]
+fn batches() {
+    plain("batches");
+}
+
+#[test]
+fn batches_are_clean_under_valgrind() {
+    valgrind("batches");
+}
+
+#[test]
 fn history() {
     plain("history");
 }
@@ -76,6 +86,14 @@ fn history() {
 #[test]
 fn backups() {
     plain("backups");
+}
+
+#[test]
+fn buckets() {
+    let place = Place::new();
+    let path = built("buckets", &place);
+    let variables = crate::server::server().variables(crate::server::OWNER);
+    run(program(&path).arg(place.work()).arg(format!("s3://{}/c", crate::server::BUCKET)).envs(variables));
 }
 
 #[test]

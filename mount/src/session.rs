@@ -204,10 +204,10 @@ fn start_records<F: Filesystem, T>(
         check_permissions: true,
     };
     let threads = if options.mounts_inside() { threads() } else { threads() + THREADS_TOGETHER };
-    let (session, device) = open(fs, path, &terms, threads)?;
     let subscriber: Arc<dyn Subscriber> = Arc::new(invalidator);
     // Before the first request is answered, so that no change is missed.
-    source.subscribe(&subscriber);
+    source.subscribe(&subscriber)?;
+    let (session, device) = open(fs, path, &terms, threads)?;
     let serve = || {
         let prepared = prepare(session.notifier(), device)?;
         let notifying = jobs.start(session.notifier())?;
