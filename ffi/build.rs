@@ -10,7 +10,7 @@ use std::{env, fs};
 /// Part of the name under which programs look for the shared library: it changes when the interface is broken.
 const ABI: &str = "0";
 /// The source files in the order in which the header has them.
-const SOURCES: [&str; 26] = [
+const SOURCES: [&str; 28] = [
     "status",
     "error",
     "version",
@@ -27,6 +27,7 @@ const SOURCES: [&str; 26] = [
     "reflection",
     "timeline",
     "chain",
+    "batch",
     "snapshot",
     "view",
     "watch",
@@ -36,6 +37,7 @@ const SOURCES: [&str; 26] = [
     "repository",
     "keyring",
     "files",
+    "view_files",
     "mount",
 ];
 
@@ -43,6 +45,8 @@ fn main() {
     println!("cargo::rustc-env=MDNA_ABI={ABI}");
     println!("cargo::rustc-env=MDNA_TARGET={}", variable("TARGET"));
     println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,libmirrordna.so.{ABI}");
+    // Other crates have functions for C as well, which are nobody's business here.
+    println!("cargo::rustc-cdylib-link-arg=-Wl,--exclude-libs,ALL");
     for path in ["build.rs", "cbindgen.toml", "preamble.h", "initial.h", "src"] {
         println!("cargo::rerun-if-changed={path}");
     }
@@ -114,13 +118,13 @@ fn undocumented(header: &str) -> Option<&str> {
     let generated = header.split_once("\n/**").map_or("", |(_, rest)| rest);
     let mut before = "";
     generated.lines().find(|line| {
-        let declares = match line.strip_prefix("    ") {
-            Some(member) => member.starts_with(|c: char| c.is_ascii_alphabetic()),
-            None => {
-                let function = line.starts_with(|c: char| c.is_ascii_lowercase()) && line.contains('(');
-                // Each enumeration is followed by the two ways in which C and C++ call its type.
-                function || line.starts_with("enum ") || line.starts_with("#define MDNA_") || line.starts_with("typedef struct")
-            }
+        let declares = if let Some(member) = line.strip_prefix("    ") {
+            member.starts_with(|c: char| c.is_ascii_alphabetic())
+        } else {
+            let function = line.starts_with(|c: char| c.is_ascii_lowercase()) && line.contains('(');
+            // Each enumeration is followed by the two ways in which C and C++ call its type.
+            let named = ["enum ", "#define MDNA_", "typedef struct"];
+            function || named.iter().any(|start| line.starts_with(start))
         };
         let found = declares && !before.ends_with("*/");
         before = line;

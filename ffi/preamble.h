@@ -19,11 +19,13 @@
  * the protocol, whose SHA-256 is the record's checksum.
  *
  * Handles are pointers to opaque structures. Each says how it is freed; nothing else frees it, and freeing NULL does
- * nothing. A handle keeps open what it needs: a cursor, view, watch or mount goes on working when the vault handle that
- * it came from is closed, and the vault itself is closed with the last of them.
+ * nothing. A handle keeps open what it needs: a cursor, view, batch, file, watch or mount goes on working when the vault
+ * handle that it came from is closed, and the vault itself is closed with the last of them.
  *
  * Threads. Any number of threads may use a handle at once, and different handles in any way. Freeing a handle is the
  * last use of it: no other call on it may be running or follow. mdna_last_error() is of the calling thread alone.
+ *
+ * Truth values in structures that you fill are 0 or 1; anything else is MDNA_INVALID_ARGUMENT.
  *
  * Callbacks get the user_data that was given with them. They must not leave by longjmp() or a C++ exception.
  *

@@ -24,11 +24,13 @@
  * the protocol, whose SHA-256 is the record's checksum.
  *
  * Handles are pointers to opaque structures. Each says how it is freed; nothing else frees it, and freeing NULL does
- * nothing. A handle keeps open what it needs: a cursor, view, watch or mount goes on working when the vault handle that
- * it came from is closed, and the vault itself is closed with the last of them.
+ * nothing. A handle keeps open what it needs: a cursor, view, batch, file, watch or mount goes on working when the vault
+ * handle that it came from is closed, and the vault itself is closed with the last of them.
  *
  * Threads. Any number of threads may use a handle at once, and different handles in any way. Freeing a handle is the
  * last use of it: no other call on it may be running or follow. mdna_last_error() is of the calling thread alone.
+ *
+ * Truth values in structures that you fill are 0 or 1; anything else is MDNA_INVALID_ARGUMENT.
  *
  * Callbacks get the user_data that was given with them. They must not leave by longjmp() or a C++ exception.
  *
@@ -56,8 +58,8 @@
 /* Values to begin with for structures that carry their version. */
 #define MDNA_OPEN_OPTIONS_INIT { MDNA_OPEN_OPTIONS_VERSION, MDNA_DURABILITY_SYNC, MDNA_OWNERSHIP_ANY, 5000, NULL }
 #define MDNA_CREATE_OPTIONS_INIT { MDNA_CREATE_OPTIONS_VERSION, MDNA_DURABILITY_SYNC, NULL }
-#define MDNA_PRUNE_OPTIONS_INIT { MDNA_PRUNE_OPTIONS_VERSION, 0, 0, false, false }
-#define MDNA_MOUNT_OPTIONS_INIT { MDNA_MOUNT_OPTIONS_VERSION, false, false, false }
+#define MDNA_PRUNE_OPTIONS_INIT { MDNA_PRUNE_OPTIONS_VERSION, 0, 0, 0, 0 }
+#define MDNA_MOUNT_OPTIONS_INIT { MDNA_MOUNT_OPTIONS_VERSION, 0, 0, 0 }
 #define MDNA_RETENTION_INIT { MDNA_RETENTION_VERSION, 0, 0, 0, 0, 0, 0 }
 /* A mdna_string that holds nothing, and may be freed. */
 #define MDNA_STRING_INIT { NULL, 0 }
@@ -177,6 +179,10 @@ enum mdna_status
      * A callback stopped the work.
      */
     MDNA_CANCELLED = 9,
+    /**
+     * The batch was committed, or could not be.
+     */
+    MDNA_BATCH_CLOSED = 10,
     /**
      * There is no such record, key slot or backup.
      */
@@ -683,6 +689,15 @@ typedef uint32_t mdna_whence;
 #endif // __cplusplus
 
 /**
+ * Changes of records that are made together or not at all, in the name and with the durability of the vault handle
+ * that it was begun with. Each change is checked at once, and sees those before it; one that fails leaves the batch as
+ * it was. Nobody else sees any of them before `mdna_batch_commit()`. After that every call says `MDNA_BATCH_CLOSED`.
+ * Any number of threads may use it at once; their changes come one after the other. It keeps the vault open, and is
+ * freed with `mdna_batch_free()`.
+ */
+typedef struct mdna_batch mdna_batch;
+
+/**
  * Results that are read one by one, page by page from the vault, so that their number does not matter. Threads that
  * share a cursor get each result once. It keeps the vault open, and is freed with `mdna_cursor_free()`.
  */
@@ -866,17 +881,17 @@ typedef struct mdna_prune_options {
     uint32_t keep;
     /**
      * Versions that were current after this moment stay, in microseconds since 1970; used when `has_current_after` is
-     * true.
+     * 1.
      */
     int64_t current_after_us;
     /**
-     * Whether `current_after_us` counts.
+     * Whether `current_after_us` counts: 0 or 1.
      */
-    bool has_current_after;
+    uint8_t has_current_after;
     /**
-     * Only count what would be dropped.
+     * Only count what would be dropped: 0 or 1.
      */
-    bool dry_run;
+    uint8_t dry_run;
 } mdna_prune_options;
 
 /**
@@ -904,11 +919,11 @@ typedef struct mdna_record_info {
 /**
  * Follows work that takes a while: of `total` steps `done` are done in the part of the work that `phase` names, a
  * static text such as `"importing"`. It is called often and on the thread that called the library, so it should be
- * quick. Returning false stops the work, which then ends with `MDNA_CANCELLED`; functions whose work cannot be stopped
- * say so. It must not start other work of this kind on the same vault, and must not leave by `longjmp()` or a C++
- * exception.
+ * quick. Returning 0 lets the work go on; anything else stops it, and then it ends with `MDNA_CANCELLED`; functions
+ * whose work cannot be stopped say so. It must not start other work of this kind on the same vault, and must not leave
+ * by `longjmp()` or a C++ exception.
  */
-typedef bool (*mdna_progress_fn)(void *user_data, const char *phase, uint64_t done, uint64_t total);
+typedef int (*mdna_progress_fn)(void *user_data, const char *phase, uint64_t done, uint64_t total);
 
 /**
  * A change of a vault. The texts are the library's and stay as long as the callback runs.
@@ -1094,18 +1109,19 @@ typedef struct mdna_mount_options {
      */
     uint32_t version;
     /**
-     * For reading only.
+     * For reading only: 0 or 1.
      */
-    bool read_only;
+    uint8_t read_only;
     /**
-     * Others than the mounting user may look in. Root may mount so; others only when `/etc/fuse.conf` says
+     * Others than the mounting user may look in: 0 or 1. Root may mount so; others only when `/etc/fuse.conf` says
      * `user_allow_other`.
      */
-    bool allow_other;
+    uint8_t allow_other;
     /**
-     * `artifacts/` is served over the connection of the records, though it could have one of its own, which is faster.
+     * `artifacts/` is served over the connection of the records, though it could have one of its own, which is faster:
+     * 0 or 1.
      */
-    bool one_connection;
+    uint8_t one_connection;
 } mdna_mount_options;
 
 #ifdef __cplusplus
@@ -1256,7 +1272,7 @@ mdna_status mdna_vault_health(struct mdna_vault *vault, struct mdna_string *out_
  * `versions`, `bytes`, `kept`, `file_rows`, `chunks`, `chunk_bytes`, to be freed with `mdna_string_free()`, and may be
  * NULL.
  *
- * Fails with `MDNA_INVALID_ARGUMENT` when `options` has no rule.
+ * Fails with `MDNA_INVALID_ARGUMENT` when `options` has no rule, or a truth value that is neither 0 nor 1.
  */
 mdna_status mdna_vault_prune(struct mdna_vault *vault,
                              const struct mdna_prune_options *options,
@@ -1719,6 +1735,92 @@ mdna_status mdna_citation_chain(struct mdna_vault *vault, const char *citation_i
 mdna_status mdna_glyph_chain(struct mdna_vault *vault, const char *glyph_id, struct mdna_string *out_json);
 
 /**
+ * Begins a batch. Free it with `mdna_batch_free()`.
+ */
+mdna_status mdna_batch_begin(struct mdna_vault *vault, struct mdna_batch **out);
+
+/**
+ * Stores a record that is not there yet. See `mdna_record_create()`; `out_id` may be NULL.
+ */
+mdna_status mdna_batch_create(struct mdna_batch *batch,
+                              const char *collection,
+                              const char *record_json,
+                              struct mdna_string *out_id);
+
+/**
+ * Stores a record: creates it, or adds a version when its id is there. See `mdna_record_put()`; `out_id` may be NULL.
+ */
+mdna_status mdna_batch_put(struct mdna_batch *batch,
+                           const char *collection,
+                           const char *record_json,
+                           struct mdna_string *out_id);
+
+/**
+ * A record as it is after the changes of the batch, as canonical JSON to be freed with `mdna_string_free()`. The batch
+ * relies on it from then on: `mdna_batch_commit()` fails when somebody changes it before.
+ *
+ * Fails with `MDNA_NOT_FOUND`, and with `MDNA_STALE` when the batch relies on another version of it.
+ */
+mdna_status mdna_batch_get(struct mdna_batch *batch,
+                           const char *collection,
+                           const char *id,
+                           struct mdna_string *out_json);
+
+/**
+ * Deletes a record; its history stays.
+ *
+ * Fails with `MDNA_NOT_FOUND`.
+ */
+mdna_status mdna_batch_delete(struct mdna_batch *batch, const char *collection, const char *id);
+
+/**
+ * Writes a memory, perhaps of a session that the batch itself has started. See `mdna_memory_add()`; `out_id` may be
+ * NULL.
+ */
+mdna_status mdna_batch_memory_add(struct mdna_batch *batch, const char *memory_json, struct mdna_string *out_id);
+
+/**
+ * Changes a memory. See `mdna_memory_update()`; `out_json` may be NULL.
+ */
+mdna_status mdna_batch_memory_update(struct mdna_batch *batch,
+                                     const char *id,
+                                     const char *update_json,
+                                     struct mdna_string *out_json);
+
+/**
+ * Starts a session. `parent_id`, which may be a session that the batch has started, may be NULL. `context_json` may be
+ * NULL, `out_json` may be NULL. See `mdna_session_start_with()`.
+ */
+mdna_status mdna_batch_session_start(struct mdna_batch *batch,
+                                     const char *agent_id,
+                                     const char *user_id,
+                                     const char *parent_id,
+                                     const char *context_json,
+                                     struct mdna_string *out_json);
+
+/**
+ * Ends a session. `final_state_json` may be NULL, `out_json` may be NULL. See `mdna_session_end()`.
+ */
+mdna_status mdna_batch_session_end(struct mdna_batch *batch,
+                                   const char *session_id,
+                                   const char *final_state_json,
+                                   struct mdna_string *out_json);
+
+/**
+ * Makes all changes of a batch, in one commit. `out_sequence` gets the sequence of the last one, or, when there are
+ * none, that of the vault, and may be NULL. Whether it succeeds or not, the batch is closed; it is still to be freed.
+ *
+ * Fails with `MDNA_STALE` when somebody else changed a record that the batch has read or changed: begin it again.
+ * Then, and after any other failure but `MDNA_UNANSWERED`, nothing is changed.
+ */
+mdna_status mdna_batch_commit(struct mdna_batch *batch, uint64_t *out_sequence);
+
+/**
+ * Frees a batch. What was not committed is not done. `batch` may be NULL.
+ */
+void mdna_batch_free(struct mdna_batch *batch);
+
+/**
  * Takes a snapshot of the vault as it is now. It costs the same in a vault of any size, and it is durable, as all that
  * it pins, when this returns. `snapshot_id` may be NULL: then one is made. `out_id` gets the id, to be freed with
  * `mdna_string_free()`, and may be NULL.
@@ -1861,7 +1963,8 @@ mdna_status mdna_view_export(struct mdna_view *view,
  * program that keeps the sequence of the last change that it has acted on misses none when it begins at the next one.
  * `user_data` may be NULL; it is used on a thread of the library. End the watch with `mdna_watch_free()`.
  *
- * Fails with `MDNA_NULL_POINTER` when `callback` is NULL.
+ * Fails with `MDNA_NULL_POINTER` when `callback` is NULL, and with `MDNA_LOCKED` when the process that owns the vault
+ * does not answer.
  */
 mdna_status mdna_watch_start(struct mdna_vault *vault,
                              uint64_t from,
@@ -2025,26 +2128,30 @@ mdna_status mdna_record_check(const char *collection, const char *record_json);
 mdna_status mdna_schema_text(const char *collection, struct mdna_string *out_json);
 
 /**
- * Makes a repository in the folder `path`, which must be new or empty, and opens it. `secret` opens it from then on;
- * NULL makes a repository that hides nothing (`secret` may be NULL). `label`, the name of its first key slot, may be
- * NULL. `cost` may be NULL, for what is recommended. Free the handle with `mdna_repository_close()`.
+ * Makes a repository at `location` and opens it: a folder, which must be new or empty, or `"s3://BUCKET/PREFIX"`,
+ * where there must be none. How the bucket is reached is read from the variables `AWS_*` of the process:
+ * `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION`, and `AWS_ENDPOINT_URL` for a server
+ * other than Amazon's. `secret` opens it from then on; NULL makes a repository that hides nothing (`secret` may be
+ * NULL). `label`, the name of its first key slot, may be NULL. `cost` may be NULL, for what is recommended. Free the
+ * handle with `mdna_repository_close()`.
  *
- * Fails with `MDNA_OCCUPIED`, with `MDNA_INVALID_ARGUMENT` for an empty secret, and with `MDNA_IO`.
+ * Fails with `MDNA_OCCUPIED`, with `MDNA_INVALID_ARGUMENT` for an empty secret, a location that names no bucket, and
+ * variables that cannot be used, and with `MDNA_IO`.
  */
-mdna_status mdna_repository_init(const char *path,
+mdna_status mdna_repository_init(const char *location,
                                  const struct mdna_secret *secret,
                                  const char *label,
                                  const struct mdna_key_cost *cost,
                                  struct mdna_repository **out);
 
 /**
- * Opens the repository in the folder `path`. `secret` may be NULL for one that hides nothing. Free the handle with
- * `mdna_repository_close()`.
+ * Opens the repository at `location`: a folder, `"s3://BUCKET/PREFIX"` as for `mdna_repository_init()`, or a sealed
+ * file to read from. `secret` may be NULL for one that hides nothing. Free the handle with `mdna_repository_close()`.
  *
- * Fails with `MDNA_NOT_A_REPOSITORY`, `MDNA_WRONG_SECRET`, `MDNA_SECRET_NEEDED`, `MDNA_NO_KEY_SLOT`,
- * `MDNA_DAMAGED_KEY_SLOT`, `MDNA_HOSTILE_KEY_SLOT` and `MDNA_NEWER_FORMAT`.
+ * Fails with `MDNA_INVALID_ARGUMENT`, `MDNA_IO`, `MDNA_NOT_A_REPOSITORY`, `MDNA_WRONG_SECRET`, `MDNA_SECRET_NEEDED`,
+ * `MDNA_NO_KEY_SLOT`, `MDNA_DAMAGED_KEY_SLOT`, `MDNA_HOSTILE_KEY_SLOT` and `MDNA_NEWER_FORMAT`.
  */
-mdna_status mdna_repository_open(const char *path, const struct mdna_secret *secret, struct mdna_repository **out);
+mdna_status mdna_repository_open(const char *location, const struct mdna_secret *secret, struct mdna_repository **out);
 
 /**
  * Closes a repository and wipes its keys from memory. `repository` may be NULL.
@@ -2255,12 +2362,12 @@ mdna_status mdna_key_change(struct mdna_repository *repository,
                             struct mdna_string *out_id);
 
 /**
- * Which kinds of secrets open the repository in the folder `path`, without opening it: a JSON list of `"open"`,
- * `"passphrase"`, `"key file"`. Free it with `mdna_string_free()`.
+ * Which kinds of secrets open the repository at `location` (see `mdna_repository_open()`), without opening it: a JSON
+ * list of `"open"`, `"passphrase"`, `"key file"`. Free it with `mdna_string_free()`.
  *
- * Fails with `MDNA_NOT_A_REPOSITORY`.
+ * Fails with `MDNA_INVALID_ARGUMENT`, `MDNA_IO` and `MDNA_NOT_A_REPOSITORY`.
  */
-mdna_status mdna_key_kinds(const char *path, struct mdna_string *out_json);
+mdna_status mdna_key_kinds(const char *location, struct mdna_string *out_json);
 
 /**
  * The content of a new key file. Free it with `mdna_string_free()`, which wipes it.
@@ -2441,11 +2548,39 @@ mdna_status mdna_files_utimes(struct mdna_vault *vault, const char *path, int64_
 mdna_status mdna_files_sync(struct mdna_vault *vault);
 
 /**
+ * Opens a file as it was, for reading: `mdna_file_read()` and its like read it, and `mdna_file_close()` closes it. It
+ * keeps what it needs from a prune, also when the view is freed. `path` is as for `mdna_file_open()`.
+ *
+ * Fails with `MDNA_FILE_NOT_FOUND`, `MDNA_FILE_IS_A_DIRECTORY`, `MDNA_FILE_NOT_A_DIRECTORY` and `MDNA_FILE_INVALID`.
+ * What would change the file fails with `MDNA_FILE_NOT_PERMITTED`.
+ */
+mdna_status mdna_view_file_open(struct mdna_view *view, const char *path, struct mdna_file **out);
+
+/**
+ * What `stat` said of a file, or, with `follow` false, `lstat`. See `mdna_files_stat()`.
+ */
+mdna_status mdna_view_files_stat(struct mdna_view *view,
+                                 const char *path,
+                                 bool follow,
+                                 struct mdna_file_info *out_info);
+
+/**
+ * The entries of a directory as it was. See `mdna_files_list()`. Free the cursor with `mdna_cursor_free()`.
+ */
+mdna_status mdna_view_files_list(struct mdna_view *view, const char *path, struct mdna_cursor **out);
+
+/**
+ * Where a symbolic link led, to be freed with `mdna_string_free()`. See `mdna_files_readlink()`.
+ */
+mdna_status mdna_view_files_readlink(struct mdna_view *view, const char *path, struct mdna_string *out_target);
+
+/**
  * Mounts a vault on an empty directory. When this returns, it can be used there; threads of the library serve it until
  * it is unmounted. `options` may be NULL. Free the handle with `mdna_mount_free()`.
  *
  * Fails with `MDNA_MOUNTPOINT_MISSING`, `MDNA_MOUNTPOINT_NOT_A_DIRECTORY`, `MDNA_MOUNTPOINT_NOT_EMPTY`,
- * `MDNA_ALREADY_MOUNTED`, `MDNA_PERMISSION` and `MDNA_NO_FUSE`.
+ * `MDNA_ALREADY_MOUNTED`, `MDNA_PERMISSION` and `MDNA_NO_FUSE`, and with `MDNA_INVALID_ARGUMENT` for a truth value
+ * that is neither 0 nor 1.
  */
 mdna_status mdna_mount_start(struct mdna_vault *vault,
                              const char *mountpoint,
@@ -2462,9 +2597,9 @@ mdna_status mdna_mount_stop(struct mdna_mount *mount);
 
 /**
  * Waits until somebody unmounts a vault: another thread with `mdna_mount_stop()`, or a person with `mirrordna umount`.
- * When this returns, all that was written is on disk. Another call for the same handle returns at once.
+ * When this returns, all that was written is on disk. Any number of threads may wait.
  *
- * Fails when serving the mount failed.
+ * Fails when serving the mount failed, or what was written last could not be stored.
  */
 mdna_status mdna_mount_wait(struct mdna_mount *mount);
 

@@ -127,13 +127,13 @@ public:
     }
 
 private:
-    static bool tell(void *self, const char *phase, std::uint64_t done, std::uint64_t total) noexcept {
+    static int tell(void *self, const char *phase, std::uint64_t done, std::uint64_t total) noexcept {
         auto &followed = *static_cast<Followed *>(self);
         try {
-            return followed.progress_(phase, done, total);
+            return followed.progress_(phase, done, total) ? 0 : 1;
         } catch (...) {
             followed.thrown_ = std::current_exception();
-            return false;
+            return 1;
         }
     }
 
@@ -221,6 +221,47 @@ private:
     detail::Handle<mdna_cursor, mdna_cursor_free> handle_;
 };
 
+/// An open file of the artifacts, with a position of its own.
+class File {
+public:
+    explicit File(mdna_file *file) noexcept : handle_(file) {}
+    mdna_file *get() const noexcept { return handle_.get(); }
+
+    /// Reads at the position into `buffer`: how many bytes, 0 at the end.
+    std::size_t read(void *buffer, std::size_t len) {
+        std::size_t count = 0;
+        detail::check(mdna_file_read(get(), static_cast<std::uint8_t *>(buffer), len, &count));
+        return count;
+    }
+    std::size_t read_at(std::uint64_t offset, void *buffer, std::size_t len) const {
+        std::size_t count = 0;
+        detail::check(mdna_file_read_at(get(), offset, static_cast<std::uint8_t *>(buffer), len, &count));
+        return count;
+    }
+    void write(std::string_view data) {
+        detail::check(mdna_file_write(get(), reinterpret_cast<const std::uint8_t *>(data.data()), data.size()));
+    }
+    void write_at(std::uint64_t offset, std::string_view data) {
+        detail::check(
+            mdna_file_write_at(get(), offset, reinterpret_cast<const std::uint8_t *>(data.data()), data.size()));
+    }
+    std::uint64_t seek(std::int64_t offset, mdna_whence whence = MDNA_SEEK_SET) {
+        std::uint64_t position = 0;
+        detail::check(mdna_file_seek(get(), offset, whence, &position));
+        return position;
+    }
+    mdna_file_info stat() const {
+        mdna_file_info info;
+        detail::check(mdna_file_stat(get(), &info));
+        return info;
+    }
+    void truncate(std::uint64_t size) { detail::check(mdna_file_truncate(get(), size)); }
+    void sync(bool data_only = false) { detail::check(mdna_file_sync(get(), data_only)); }
+
+private:
+    detail::Handle<mdna_file, mdna_file_close> handle_;
+};
+
 /// The vault as it was.
 class View {
 public:
@@ -251,6 +292,21 @@ public:
         return detail::followed(progress, [&](mdna_progress_fn f, void *data, mdna_string *out) {
             return mdna_view_export(raw(), detail::Text(dir), f, data, out);
         });
+    }
+    /// A file as it was, for reading.
+    File file_open(std::string_view path) const {
+        return File(detail::made<mdna_file>([&](mdna_file **out) { return mdna_view_file_open(raw(), detail::Text(path), out); }));
+    }
+    mdna_file_info files_stat(std::string_view path, bool follow = true) const {
+        mdna_file_info info;
+        detail::check(mdna_view_files_stat(raw(), detail::Text(path), follow, &info));
+        return info;
+    }
+    Cursor files_list(std::string_view path) const {
+        return Cursor(detail::made<mdna_cursor>([&](mdna_cursor **out) { return mdna_view_files_list(raw(), detail::Text(path), out); }));
+    }
+    std::string files_readlink(std::string_view path) const {
+        return detail::text([&](mdna_string *out) { return mdna_view_files_readlink(raw(), detail::Text(path), out); });
     }
 
 private:
@@ -309,45 +365,44 @@ private:
     detail::Handle<mdna_mount, mdna_mount_free> handle_;
 };
 
-/// An open file of the artifacts, with a position of its own.
-class File {
+/// Changes that are made together, by `commit()`, or not at all.
+class Batch {
 public:
-    explicit File(mdna_file *file) noexcept : handle_(file) {}
-    mdna_file *get() const noexcept { return handle_.get(); }
+    explicit Batch(mdna_batch *batch) noexcept : handle_(batch) {}
+    mdna_batch *raw() const noexcept { return handle_.get(); }
 
-    /// Reads at the position into `buffer`: how many bytes, 0 at the end.
-    std::size_t read(void *buffer, std::size_t len) {
-        std::size_t count = 0;
-        detail::check(mdna_file_read(get(), static_cast<std::uint8_t *>(buffer), len, &count));
-        return count;
+    std::string create(std::string_view collection, std::string_view json) { return text(mdna_batch_create, collection, json); }
+    std::string put(std::string_view collection, std::string_view json) { return text(mdna_batch_put, collection, json); }
+    /// A record as it is after the changes of the batch, which relies on it from then on.
+    std::string get(std::string_view collection, std::string_view id) const { return text(mdna_batch_get, collection, id); }
+    void remove(std::string_view collection, std::string_view id) {
+        detail::check(mdna_batch_delete(raw(), detail::Text(collection), detail::Text(id)));
     }
-    std::size_t read_at(std::uint64_t offset, void *buffer, std::size_t len) const {
-        std::size_t count = 0;
-        detail::check(mdna_file_read_at(get(), offset, static_cast<std::uint8_t *>(buffer), len, &count));
-        return count;
+    std::string memory_add(std::string_view json) { return text(mdna_batch_memory_add, json); }
+    std::string memory_update(std::string_view id, std::string_view update_json) {
+        return text(mdna_batch_memory_update, id, update_json);
     }
-    void write(std::string_view data) {
-        detail::check(mdna_file_write(get(), reinterpret_cast<const std::uint8_t *>(data.data()), data.size()));
+    std::string session_start(std::string_view agent, std::string_view user, const OptionalText &parent = std::nullopt,
+                              const OptionalText &context_json = std::nullopt) {
+        return text(mdna_batch_session_start, agent, user, parent, context_json);
     }
-    void write_at(std::uint64_t offset, std::string_view data) {
-        detail::check(
-            mdna_file_write_at(get(), offset, reinterpret_cast<const std::uint8_t *>(data.data()), data.size()));
+    std::string session_end(std::string_view id, const OptionalText &final_state_json = std::nullopt) {
+        return text(mdna_batch_session_end, id, final_state_json);
     }
-    std::uint64_t seek(std::int64_t offset, mdna_whence whence = MDNA_SEEK_SET) {
-        std::uint64_t position = 0;
-        detail::check(mdna_file_seek(get(), offset, whence, &position));
-        return position;
+    /// Makes all changes; the sequence of the last one. Throws, and changes nothing, when somebody was faster.
+    std::uint64_t commit() {
+        std::uint64_t sequence = 0;
+        detail::check(mdna_batch_commit(raw(), &sequence));
+        return sequence;
     }
-    mdna_file_info stat() const {
-        mdna_file_info info;
-        detail::check(mdna_file_stat(get(), &info));
-        return info;
-    }
-    void truncate(std::uint64_t size) { detail::check(mdna_file_truncate(get(), size)); }
-    void sync(bool data_only = false) { detail::check(mdna_file_sync(get(), data_only)); }
 
 private:
-    detail::Handle<mdna_file, mdna_file_close> handle_;
+    /// The text that a function of C gives for texts.
+    template <typename Function, typename... Texts> std::string text(Function function, const Texts &...texts) const {
+        return detail::text([&](mdna_string *out) { return function(raw(), detail::Text(texts)..., out); });
+    }
+
+    detail::Handle<mdna_batch, mdna_batch_free> handle_;
 };
 
 /// An open vault.
@@ -385,6 +440,10 @@ public:
     }
     Cursor log(std::uint64_t from = 1, std::uint64_t limit = 0) const {
         return cursor([&](mdna_cursor **out) { return mdna_vault_log(get(), from, limit, out); });
+    }
+    /// Begins changes that are made together or not at all.
+    Batch batch() const {
+        return Batch(detail::made<mdna_batch>([&](mdna_batch **out) { return mdna_batch_begin(get(), out); }));
     }
     View at(std::uint64_t sequence) const {
         return View(detail::made<mdna_view>([&](mdna_view **out) { return mdna_vault_at(get(), sequence, out); }));
@@ -642,25 +701,25 @@ public:
     static std::string make() { return detail::text(mdna_key_file_new); }
 };
 
-/// An open backup repository. A missing secret (nullptr) is for one that hides nothing.
+/// An open backup repository, in a folder or at "s3://BUCKET/PREFIX". A missing secret (nullptr) is for one that hides nothing.
 class Repository {
 public:
     explicit Repository(mdna_repository *repository) noexcept : handle_(repository) {}
     mdna_repository *get() const noexcept { return handle_.get(); }
 
-    static Repository init(std::string_view path, const mdna_secret *secret, const OptionalText &label = std::nullopt,
+    static Repository init(std::string_view location, const mdna_secret *secret, const OptionalText &label = std::nullopt,
                            const mdna_key_cost *cost = nullptr) {
         return Repository(detail::made<mdna_repository>([&](mdna_repository **out) {
-            return mdna_repository_init(detail::Text(path), secret, detail::Text(label), cost, out);
+            return mdna_repository_init(detail::Text(location), secret, detail::Text(label), cost, out);
         }));
     }
-    static Repository open(std::string_view path, const mdna_secret *secret) {
+    static Repository open(std::string_view location, const mdna_secret *secret) {
         return Repository(detail::made<mdna_repository>(
-            [&](mdna_repository **out) { return mdna_repository_open(detail::Text(path), secret, out); }));
+            [&](mdna_repository **out) { return mdna_repository_open(detail::Text(location), secret, out); }));
     }
-    /// Which kinds of secrets open the repository in a folder.
-    static std::string kinds(std::string_view path) {
-        return detail::text([&](mdna_string *out) { return mdna_key_kinds(detail::Text(path), out); });
+    /// Which kinds of secrets open the repository at a location.
+    static std::string kinds(std::string_view location) {
+        return detail::text([&](mdna_string *out) { return mdna_key_kinds(detail::Text(location), out); });
     }
 
     std::string describe() const {

@@ -14,4 +14,4 @@ cargo fmt --all --check
 echo "== lints"
 cargo clippy --release --all-targets -- -D warnings
 echo "== tests"
-cargo test --release --no-fail-fast
+cargo test --release --no-fail-fast --config "target.'cfg(unix)'.runner = '$PWD/scripts/deadline.sh'"

@@ -193,6 +193,7 @@ fn mount(error: &MountError) -> Exit {
         | MountError::NoDevice
         | MountError::NoHelper
         | MountError::Files { .. }
+        | MountError::Ended { .. }
         | MountError::Io { .. } => Exit::Mount,
         MountError::Vault(error) => vault(error),
     }

@@ -40,6 +40,11 @@ pub(crate) fn of_values(items: impl Iterator<Item = mirrordna::Result<Value>> + 
     of_texts(items.map(|item| Ok(checksum::canonical(&item?))))
 }
 
+/// A cursor over the canonical JSON of records, as it is stored.
+pub(crate) fn of_stored(items: impl Iterator<Item = mirrordna::Result<Vec<u8>>> + Send + 'static) -> *mut mdna_cursor {
+    of_texts(items.map(|item| Ok(item?)))
+}
+
 /// A cursor over records.
 pub(crate) fn of_records(items: impl Iterator<Item = mirrordna::Result<Record>> + Send + 'static) -> *mut mdna_cursor {
     of_texts(items.map(|item| Ok(checksum::canonical(&item?.value))))

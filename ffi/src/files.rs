@@ -191,10 +191,14 @@ pub unsafe extern "C" fn mdna_file_open(
             .truncate(has(MDNA_OPEN_TRUNCATE))
             .mode(mode & 0o7777);
         // `create_new` with false leaves `create` as it is.
-        let file = vault.vault.files().open(name, &how)?;
-        out.write(boxed(mdna_file { state: State::new(), file: RwLock::new(file) }));
+        out.write(opened(vault.vault.files().open(name, &how)?));
         Ok(())
     })
+}
+
+/// Hands an open file out.
+pub(crate) fn opened(file: File) -> *mut mdna_file {
+    boxed(mdna_file { state: State::new(), file: RwLock::new(file) })
 }
 
 /// Closes a file. Call `mdna_file_sync()` before to have it on disk. `file` may be NULL.
@@ -400,9 +404,13 @@ pub unsafe extern "C" fn mdna_files_stat(
     let (vault, name, out) = unsafe { (borrow(vault, "vault"), self::path(path, "path"), out(out_info, "out_info")) };
     on_files(vault, |files| {
         let (name, out) = (name?, out?);
-        out.write(info(&if follow { files.metadata(name) } else { files.symlink_metadata(name) }?));
+        out.write(stat(files, name, follow)?);
         Ok(())
     })
+}
+
+pub(crate) fn stat(files: &Files, name: &Path, follow: bool) -> Result<mdna_file_info> {
+    Ok(info(&if follow { files.metadata(name) } else { files.symlink_metadata(name) }?))
 }
 
 /// The entries of a directory, without `.` and `..`: JSON objects with `name`, `type`, `size`, `mode`, `mtime_ns`,
@@ -419,10 +427,14 @@ pub unsafe extern "C" fn mdna_files_list(
     let (vault, name, out) = unsafe { (borrow(vault, "vault"), self::path(path, "path"), self::out(out, "out")) };
     on_files(vault, |files| {
         let (name, out) = (name?, out?);
-        let entries = files.read_dir(name)?;
-        out.write(of_texts(entries.map(|entry| Ok(checksum::canonical(&to_value(&entry?))))));
+        out.write(list(files, name)?);
         Ok(())
     })
+}
+
+pub(crate) fn list(files: &Files, name: &Path) -> Result<*mut mdna_cursor> {
+    let entries = files.read_dir(name)?;
+    Ok(of_texts(entries.map(|entry| Ok(checksum::canonical(&to_value(&entry?))))))
 }
 
 fn to_value(entry: &DirEntry) -> Value {
@@ -534,10 +546,13 @@ pub unsafe extern "C" fn mdna_files_readlink(
         unsafe { (borrow(vault, "vault"), self::path(path, "path"), out(out_target, "out_target")) };
     on_files(vault, |files| {
         let (name, out) = (name?, out?);
-        let target = files.read_link(name)?;
-        out.bytes(OsStr::as_bytes(target.as_os_str()).to_vec());
+        out.bytes(read_link(files, name)?);
         Ok(())
     })
+}
+
+pub(crate) fn read_link(files: &Files, name: &Path) -> Result<Vec<u8>> {
+    Ok(OsStr::as_bytes(files.read_link(name)?.as_os_str()).to_vec())
 }
 
 /// Gives a file another name.

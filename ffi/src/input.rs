@@ -126,6 +126,15 @@ pub(crate) unsafe fn kind(pointer: *const c_char, name: &str) -> Result<Kind> {
     })
 }
 
+/// A truth value of a structure. In C anything can stand there.
+pub(crate) fn truth(value: u8, name: &str) -> Result<bool> {
+    match value {
+        0 => Ok(false),
+        1 => Ok(true),
+        other => Err(Failure::argument(name, format!("{other} is neither 0 nor 1"))),
+    }
+}
+
 /// A structure that begins with its version.
 pub(crate) trait Versioned: Copy {
     /// The newest version that is known.

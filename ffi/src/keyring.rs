@@ -1,9 +1,8 @@
 //! What opens a backup repository.
 
 use std::ffi::c_char;
-use std::path::Path;
 
-use mirrordna::backup::{Cost, LocalFolder, Repository, Secret, new_key_file};
+use mirrordna::backup::{Cost, Repository, Secret, new_key_file};
 use mirrordna::record::{Value, object};
 use zeroize::Zeroizing;
 
@@ -12,7 +11,7 @@ use crate::guard::{call, call_on};
 use crate::handle::borrow;
 use crate::input::{bytes, opt_text, path, text};
 use crate::output::{opt_out, out, text_if_wanted};
-use crate::repository::mdna_repository;
+use crate::repository::{destination, mdna_repository};
 use crate::status::mdna_status;
 use crate::string::mdna_string;
 
@@ -196,17 +195,17 @@ pub unsafe extern "C" fn mdna_key_change(
     })
 }
 
-/// Which kinds of secrets open the repository in the folder `path`, without opening it: a JSON list of `"open"`,
-/// `"passphrase"`, `"key file"`. Free it with `mdna_string_free()`.
+/// Which kinds of secrets open the repository at `location` (see `mdna_repository_open()`), without opening it: a JSON
+/// list of `"open"`, `"passphrase"`, `"key file"`. Free it with `mdna_string_free()`.
 ///
-/// Fails with `MDNA_NOT_A_REPOSITORY`.
+/// Fails with `MDNA_INVALID_ARGUMENT`, `MDNA_IO` and `MDNA_NOT_A_REPOSITORY`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn mdna_key_kinds(path: *const c_char, out_json: *mut mdna_string) -> mdna_status {
+pub unsafe extern "C" fn mdna_key_kinds(location: *const c_char, out_json: *mut mdna_string) -> mdna_status {
     // SAFETY: the caller keeps what the header says of texts and outputs.
-    let (dir, out) = unsafe { (self::path(path, "path"), out(out_json, "out_json")) };
+    let (location, out) = unsafe { (path(location, "location"), out(out_json, "out_json")) };
     call(|| {
-        let (dir, out): (&Path, _) = (dir?, out?);
-        let kinds = Repository::kinds(&LocalFolder::new(dir))?;
+        let (location, out) = (location?, out?);
+        let kinds = Repository::kinds(&*destination(location)?)?;
         let mut names: Vec<_> = kinds.into_iter().map(mirrordna::backup::SlotKind::name).collect();
         names.sort_unstable();
         out.json(&names.into_iter().map(Value::from).collect());

@@ -18,6 +18,7 @@ mod input;
 mod map;
 mod output;
 
+mod batch;
 mod chain;
 mod cursor;
 mod dna;
@@ -43,8 +44,10 @@ mod vault;
 mod verify;
 mod version;
 mod view;
+mod view_files;
 mod watch;
 
+pub use batch::*;
 pub use chain::*;
 pub use cursor::*;
 pub use dna::*;
@@ -71,4 +74,5 @@ pub use vault::*;
 pub use verify::*;
 pub use version::*;
 pub use view::*;
+pub use view_files::*;
 pub use watch::*;

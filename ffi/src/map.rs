@@ -145,7 +145,7 @@ fn mount(error: &MountError) -> Mapped {
         MountError::Permission { path, .. } => at(MDNA_PERMISSION, path),
         MountError::NoDevice | MountError::NoHelper => (MDNA_NO_FUSE, None),
         MountError::Files { path, source } => (file(source).0, Some(path.display().to_string())),
-        MountError::Io { path, .. } => at(MDNA_IO, path),
+        MountError::Ended { path, .. } | MountError::Io { path, .. } => at(MDNA_IO, path),
         MountError::Vault(error) => vault(error),
     }
 }

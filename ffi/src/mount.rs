@@ -1,14 +1,12 @@
 //! Mounting: the vault as a directory.
 
 use std::ffi::c_char;
-use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
 
-use mirrordna_mount::{MountError, MountOptions, Mounted, mount, umount};
+use mirrordna_mount::{MountOptions, Mounted, mount, umount};
 
 use crate::guard::{call, call_on};
 use crate::handle::{Boxed, Handle, State, borrow, boxed, free_boxed};
-use crate::input::{Versioned, options, path};
+use crate::input::{Versioned, options, path, truth};
 use crate::output::out;
 use crate::status::mdna_status;
 use crate::string::mdna_string;
@@ -18,9 +16,7 @@ use crate::vault::mdna_vault;
 /// the vault open.
 pub struct mdna_mount {
     state: State,
-    mountpoint: PathBuf,
-    /// None once somebody waits for its end.
-    mounted: Mutex<Option<Mounted>>,
+    mounted: Mounted,
 }
 
 impl Handle for mdna_mount {
@@ -37,13 +33,14 @@ impl Handle for mdna_mount {
 pub struct mdna_mount_options {
     /// `MDNA_MOUNT_OPTIONS_VERSION`.
     pub version: u32,
-    /// For reading only.
-    pub read_only: bool,
-    /// Others than the mounting user may look in. Root may mount so; others only when `/etc/fuse.conf` says
+    /// For reading only: 0 or 1.
+    pub read_only: u8,
+    /// Others than the mounting user may look in: 0 or 1. Root may mount so; others only when `/etc/fuse.conf` says
     /// `user_allow_other`.
-    pub allow_other: bool,
-    /// `artifacts/` is served over the connection of the records, though it could have one of its own, which is faster.
-    pub one_connection: bool,
+    pub allow_other: u8,
+    /// `artifacts/` is served over the connection of the records, though it could have one of its own, which is faster:
+    /// 0 or 1.
+    pub one_connection: u8,
 }
 
 /// The version of `mdna_mount_options` in this header.
@@ -62,7 +59,8 @@ impl Versioned for mdna_mount_options {
 /// it is unmounted. `options` may be NULL. Free the handle with `mdna_mount_free()`.
 ///
 /// Fails with `MDNA_MOUNTPOINT_MISSING`, `MDNA_MOUNTPOINT_NOT_A_DIRECTORY`, `MDNA_MOUNTPOINT_NOT_EMPTY`,
-/// `MDNA_ALREADY_MOUNTED`, `MDNA_PERMISSION` and `MDNA_NO_FUSE`.
+/// `MDNA_ALREADY_MOUNTED`, `MDNA_PERMISSION` and `MDNA_NO_FUSE`, and with `MDNA_INVALID_ARGUMENT` for a truth value
+/// that is neither 0 nor 1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mdna_mount_start(
     vault: *mut mdna_vault,
@@ -76,14 +74,16 @@ pub unsafe extern "C" fn mdna_mount_start(
     };
     call_on(vault, |vault| {
         let (dir, given, out) = (dir?, given?, out?);
-        let options = given.map_or_else(MountOptions::default, |given| MountOptions {
-            allow_other: given.allow_other,
-            read_only: given.read_only,
-            one_connection: given.one_connection,
-        });
+        let options = match given {
+            None => MountOptions::default(),
+            Some(given) => MountOptions {
+                allow_other: truth(given.allow_other, "allow_other")?,
+                read_only: truth(given.read_only, "read_only")?,
+                one_connection: truth(given.one_connection, "one_connection")?,
+            },
+        };
         let mounted = mount(vault.vault.clone(), dir, &options)?;
-        let mountpoint = mounted.mountpoint().to_owned();
-        out.write(boxed(mdna_mount { state: State::new(), mountpoint, mounted: Mutex::new(Some(mounted)) }));
+        out.write(boxed(mdna_mount { state: State::new(), mounted }));
         Ok(())
     })
 }
@@ -96,33 +96,18 @@ pub unsafe extern "C" fn mdna_mount_start(
 pub unsafe extern "C" fn mdna_mount_stop(mount: *mut mdna_mount) -> mdna_status {
     // SAFETY: the caller keeps what the header says of handles.
     let mount = unsafe { borrow(mount, "mount") };
-    call_on(mount, |mount: &mdna_mount| {
-        let mounted = mount.mounted.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*mounted {
-            Some(mounted) => Ok(mounted.unmount()?),
-            None => match umount(&mount.mountpoint) {
-                Ok(()) | Err(MountError::NotMounted { .. }) => Ok(()),
-                Err(error) => Err(error.into()),
-            },
-        }
-    })
+    call_on(mount, |mount: &mdna_mount| Ok(mount.mounted.unmount()?))
 }
 
 /// Waits until somebody unmounts a vault: another thread with `mdna_mount_stop()`, or a person with `mirrordna umount`.
-/// When this returns, all that was written is on disk. Another call for the same handle returns at once.
+/// When this returns, all that was written is on disk. Any number of threads may wait.
 ///
-/// Fails when serving the mount failed.
+/// Fails when serving the mount failed, or what was written last could not be stored.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mdna_mount_wait(mount: *mut mdna_mount) -> mdna_status {
     // SAFETY: the caller keeps what the header says of handles.
     let mount = unsafe { borrow(mount, "mount") };
-    call_on(mount, |mount: &mdna_mount| {
-        let mounted = mount.mounted.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(mounted) = mounted {
-            mounted.wait()?;
-        }
-        Ok(())
-    })
+    call_on(mount, |mount: &mdna_mount| Ok(mount.mounted.wait()?))
 }
 
 /// Where a vault is mounted. Free it with `mdna_string_free()`. Bytes of the path that are not UTF-8 are replaced.
@@ -131,7 +116,7 @@ pub unsafe extern "C" fn mdna_mount_path(mount: *mut mdna_mount, out_path: *mut 
     // SAFETY: the caller keeps what the header says of handles and outputs.
     let (mount, out) = unsafe { (borrow(mount, "mount"), out(out_path, "out_path")) };
     call_on(mount, |mount: &mdna_mount| {
-        out?.text(&mount.mountpoint.display().to_string());
+        out?.text(&mount.mounted.mountpoint().display().to_string());
         Ok(())
     })
 }

@@ -1,6 +1,6 @@
 //! Callbacks that follow long work.
 
-use std::ffi::{c_char, c_void};
+use std::ffi::{c_char, c_int, c_void};
 use std::ops::ControlFlow;
 
 use mirrordna::backup::Phase;
@@ -8,11 +8,11 @@ use mirrordna::interchange;
 
 /// Follows work that takes a while: of `total` steps `done` are done in the part of the work that `phase` names, a
 /// static text such as `"importing"`. It is called often and on the thread that called the library, so it should be
-/// quick. Returning false stops the work, which then ends with `MDNA_CANCELLED`; functions whose work cannot be stopped
-/// say so. It must not start other work of this kind on the same vault, and must not leave by `longjmp()` or a C++
-/// exception.
+/// quick. Returning 0 lets the work go on; anything else stops it, and then it ends with `MDNA_CANCELLED`; functions
+/// whose work cannot be stopped say so. It must not start other work of this kind on the same vault, and must not leave
+/// by `longjmp()` or a C++ exception.
 pub type mdna_progress_fn =
-    Option<unsafe extern "C" fn(user_data: *mut c_void, phase: *const c_char, done: u64, total: u64) -> bool>;
+    Option<unsafe extern "C" fn(user_data: *mut c_void, phase: *const c_char, done: u64, total: u64) -> c_int>;
 
 /// A callback of C that follows work.
 pub(crate) struct Progress {
@@ -38,7 +38,7 @@ impl Progress {
 
     fn tell_of(&self, phase: &'static std::ffi::CStr, done: u64, total: u64) -> bool {
         // SAFETY: the header asks for a function that can be called with its `user_data` as long as the work goes on.
-        self.callback.is_none_or(|callback| unsafe { callback(self.user_data, phase.as_ptr(), done, total) })
+        self.callback.is_none_or(|callback| unsafe { callback(self.user_data, phase.as_ptr(), done, total) } == 0)
     }
 }
 

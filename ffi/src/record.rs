@@ -6,7 +6,7 @@ use mirrordna::record::{Value, object};
 use mirrordna::storage::NOW;
 use mirrordna::vault::{Filter, Past};
 
-use crate::cursor::{mdna_cursor, of_records, of_texts};
+use crate::cursor::{mdna_cursor, of_stored, of_texts};
 use crate::error::Result;
 use crate::guard::call_on;
 use crate::handle::borrow;
@@ -160,7 +160,7 @@ pub unsafe extern "C" fn mdna_record_list(
     };
     call_on(vault, |vault| {
         let (kind, filter, out) = (kind?, filter(given?)?, out?);
-        out.write(of_records(vault.vault.list(kind, &filter)?));
+        out.write(of_stored(vault.vault.list(kind, &filter)?.texts()));
         Ok(())
     })
 }

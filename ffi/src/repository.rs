@@ -1,14 +1,15 @@
 //! Backups: incremental, encrypted, in a repository.
 
 use std::ffi::{c_char, c_void};
+use std::path::Path;
 use std::sync::Arc;
 
 use mirrordna::backup::{
-    Backup, CreateOptions, Fault, LocalFolder, Part, PruneOptions, Repository, Retention, VerifyOptions,
+    Backup, CreateOptions, Destination, Fault, Part, PruneOptions, Repository, Retention, VerifyOptions,
 };
 use mirrordna::record::{Value, object};
 
-use crate::error::Failure;
+use crate::error::{Failure, Result};
 use crate::guard::{call, call_on};
 use crate::handle::{Boxed, Handle, State, borrow, boxed, free_boxed, null};
 use crate::input::{Versioned, opt_path, opt_text, options, path, text, texts};
@@ -67,23 +68,32 @@ impl Versioned for mdna_retention {
     }
 }
 
-/// Makes a repository in the folder `path`, which must be new or empty, and opens it. `secret` opens it from then on;
-/// NULL makes a repository that hides nothing (`secret` may be NULL). `label`, the name of its first key slot, may be
-/// NULL. `cost` may be NULL, for what is recommended. Free the handle with `mdna_repository_close()`.
+/// What a location names, with the variables `AWS_*` of the process.
+pub(crate) fn destination(location: &Path) -> Result<Arc<dyn Destination>> {
+    Ok(mirrordna_s3::destination(location, &mirrordna_s3::Settings::from_env())?)
+}
+
+/// Makes a repository at `location` and opens it: a folder, which must be new or empty, or `"s3://BUCKET/PREFIX"`,
+/// where there must be none. How the bucket is reached is read from the variables `AWS_*` of the process:
+/// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION`, and `AWS_ENDPOINT_URL` for a server
+/// other than Amazon's. `secret` opens it from then on; NULL makes a repository that hides nothing (`secret` may be
+/// NULL). `label`, the name of its first key slot, may be NULL. `cost` may be NULL, for what is recommended. Free the
+/// handle with `mdna_repository_close()`.
 ///
-/// Fails with `MDNA_OCCUPIED`, with `MDNA_INVALID_ARGUMENT` for an empty secret, and with `MDNA_IO`.
+/// Fails with `MDNA_OCCUPIED`, with `MDNA_INVALID_ARGUMENT` for an empty secret, a location that names no bucket, and
+/// variables that cannot be used, and with `MDNA_IO`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mdna_repository_init(
-    path: *const c_char,
+    location: *const c_char,
     secret: *const mdna_secret,
     label: *const c_char,
     cost: *const mdna_key_cost,
     out: *mut *mut mdna_repository,
 ) -> mdna_status {
     // SAFETY: the caller keeps what the header says of texts, structures and outputs.
-    let (dir, secret, label, cost, out) = unsafe {
+    let (location, secret, label, cost, out) = unsafe {
         (
-            self::path(path, "path"),
+            path(location, "location"),
             self::secret(secret),
             opt_text(label, "label"),
             self::cost(cost),
@@ -91,29 +101,29 @@ pub unsafe extern "C" fn mdna_repository_init(
         )
     };
     call(|| {
-        let (dir, secret, label, cost, out) = (dir?, secret?, label?.unwrap_or_default(), cost?, out?);
-        let repository = Repository::init(Arc::new(LocalFolder::new(dir)), &secret, label, cost)?;
+        let (location, secret, label, cost, out) = (location?, secret?, label?.unwrap_or_default(), cost?, out?);
+        let repository = Repository::init(destination(location)?, &secret, label, cost)?;
         out.write(boxed(mdna_repository { state: State::new(), repository }));
         Ok(())
     })
 }
 
-/// Opens the repository in the folder `path`. `secret` may be NULL for one that hides nothing. Free the handle with
-/// `mdna_repository_close()`.
+/// Opens the repository at `location`: a folder, `"s3://BUCKET/PREFIX"` as for `mdna_repository_init()`, or a sealed
+/// file to read from. `secret` may be NULL for one that hides nothing. Free the handle with `mdna_repository_close()`.
 ///
-/// Fails with `MDNA_NOT_A_REPOSITORY`, `MDNA_WRONG_SECRET`, `MDNA_SECRET_NEEDED`, `MDNA_NO_KEY_SLOT`,
-/// `MDNA_DAMAGED_KEY_SLOT`, `MDNA_HOSTILE_KEY_SLOT` and `MDNA_NEWER_FORMAT`.
+/// Fails with `MDNA_INVALID_ARGUMENT`, `MDNA_IO`, `MDNA_NOT_A_REPOSITORY`, `MDNA_WRONG_SECRET`, `MDNA_SECRET_NEEDED`,
+/// `MDNA_NO_KEY_SLOT`, `MDNA_DAMAGED_KEY_SLOT`, `MDNA_HOSTILE_KEY_SLOT` and `MDNA_NEWER_FORMAT`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mdna_repository_open(
-    path: *const c_char,
+    location: *const c_char,
     secret: *const mdna_secret,
     out: *mut *mut mdna_repository,
 ) -> mdna_status {
     // SAFETY: the caller keeps what the header says of texts, structures and outputs.
-    let (dir, secret, out) = unsafe { (self::path(path, "path"), self::secret(secret), self::out(out, "out")) };
+    let (location, secret, out) = unsafe { (path(location, "location"), self::secret(secret), self::out(out, "out")) };
     call(|| {
-        let (dir, secret, out) = (dir?, secret?, out?);
-        let repository = Repository::open(Arc::new(LocalFolder::new(dir)), &secret)?;
+        let (location, secret, out) = (location?, secret?, out?);
+        let repository = Repository::open(destination(location)?, &secret)?;
         out.write(boxed(mdna_repository { state: State::new(), repository }));
         Ok(())
     })

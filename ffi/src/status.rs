@@ -27,6 +27,8 @@ pub enum mdna_status {
     MDNA_UNSUPPORTED_VERSION = 8,
     /// A callback stopped the work.
     MDNA_CANCELLED = 9,
+    /// The batch was committed, or could not be.
+    MDNA_BATCH_CLOSED = 10,
 
     /// There is no such record, key slot or backup.
     MDNA_NOT_FOUND = 20,
@@ -196,6 +198,7 @@ impl mdna_status {
         MDNA_INVALID_ARGUMENT,
         MDNA_UNSUPPORTED_VERSION,
         MDNA_CANCELLED,
+        MDNA_BATCH_CLOSED,
         MDNA_NOT_FOUND,
         MDNA_EXISTS,
         MDNA_STALE,
@@ -284,6 +287,7 @@ impl mdna_status {
                 (c"MDNA_UNSUPPORTED_VERSION", c"Fill the structure with its _INIT macro, or use a newer library.")
             }
             MDNA_CANCELLED => (c"MDNA_CANCELLED", c"Call it again to begin anew."),
+            MDNA_BATCH_CLOSED => (c"MDNA_BATCH_CLOSED", c"Free the batch and begin another one."),
             MDNA_NOT_FOUND => (c"MDNA_NOT_FOUND", c"Check the id, or list what is there."),
             MDNA_EXISTS => (c"MDNA_EXISTS", c"Use another id, or change the record that is there."),
             MDNA_STALE => (c"MDNA_STALE", c"Read the record again and retry."),

@@ -12,7 +12,7 @@ use crate::cursor::{mdna_cursor, of_values};
 use crate::error::{Failure, Result};
 use crate::guard::{call, call_on};
 use crate::handle::{Boxed, Handle, State, borrow, boxed, free_boxed, null};
-use crate::input::{Versioned, opt_text, options, path, text};
+use crate::input::{Versioned, opt_text, options, path, text, truth};
 use crate::output::{json_if_wanted, opt_out, out};
 use crate::status::mdna_status;
 use crate::string::mdna_string;
@@ -122,12 +122,12 @@ pub struct mdna_prune_options {
     /// Of each record the newest this many versions stay; 0 for no such rule.
     pub keep: u32,
     /// Versions that were current after this moment stay, in microseconds since 1970; used when `has_current_after` is
-    /// true.
+    /// 1.
     pub current_after_us: i64,
-    /// Whether `current_after_us` counts.
-    pub has_current_after: bool,
-    /// Only count what would be dropped.
-    pub dry_run: bool,
+    /// Whether `current_after_us` counts: 0 or 1.
+    pub has_current_after: u8,
+    /// Only count what would be dropped: 0 or 1.
+    pub dry_run: u8,
 }
 
 /// The version of `mdna_prune_options` in this header.
@@ -386,7 +386,7 @@ pub unsafe extern "C" fn mdna_vault_health(vault: *mut mdna_vault, out_json: *mu
 /// `versions`, `bytes`, `kept`, `file_rows`, `chunks`, `chunk_bytes`, to be freed with `mdna_string_free()`, and may be
 /// NULL.
 ///
-/// Fails with `MDNA_INVALID_ARGUMENT` when `options` has no rule.
+/// Fails with `MDNA_INVALID_ARGUMENT` when `options` has no rule, or a truth value that is neither 0 nor 1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mdna_vault_prune(
     vault: *mut mdna_vault,
@@ -397,13 +397,14 @@ pub unsafe extern "C" fn mdna_vault_prune(
     let (vault, given, out) = unsafe { (borrow(vault, "vault"), self::options(options), opt_out(out_json)) };
     call_on(vault, |vault| {
         let given = given?.ok_or_else(|| null("options"))?;
-        if given.keep == 0 && !given.has_current_after {
+        let has_current_after = truth(given.has_current_after, "has_current_after")?;
+        if given.keep == 0 && !has_current_after {
             return Err(Failure::argument("options", "give keep, or current_after_us with has_current_after, or both"));
         }
         let pruned = vault.vault.prune(PrunePolicy {
             keep: (given.keep > 0).then_some(given.keep),
-            current_after: given.has_current_after.then(|| Timestamp::from_micros(given.current_after_us)),
-            dry_run: given.dry_run,
+            current_after: has_current_after.then(|| Timestamp::from_micros(given.current_after_us)),
+            dry_run: truth(given.dry_run, "dry_run")?,
         })?;
         let report = object([
             ("versions", pruned.versions.into()),

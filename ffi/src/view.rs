@@ -6,7 +6,7 @@ use mirrordna::interchange::export_store;
 use mirrordna::record::object;
 use mirrordna::vault::{DifferenceKind, View};
 
-use crate::cursor::{mdna_cursor, of_records, of_values};
+use crate::cursor::{mdna_cursor, of_stored, of_values};
 use crate::guard::call_on;
 use crate::handle::{Boxed, Handle, State, borrow, boxed, free_boxed};
 use crate::input::{kind, opt_text, opt_value, path, text};
@@ -21,7 +21,7 @@ use crate::vault::mdna_vault;
 /// freed with `mdna_view_free()`, and any number of threads may use it at once.
 pub struct mdna_view {
     state: State,
-    view: View,
+    pub(crate) view: View,
 }
 
 impl Handle for mdna_view {
@@ -103,7 +103,7 @@ pub unsafe extern "C" fn mdna_view_list(
     let (view, kind, out) = unsafe { (borrow(view, "view"), kind(collection, "collection"), self::out(out, "out")) };
     call_on(view, |view| {
         let (kind, out) = (kind?, out?);
-        out.write(of_records(view.view.records(kind)));
+        out.write(of_stored(view.view.texts(kind)));
         Ok(())
     })
 }

@@ -102,7 +102,8 @@ impl Subscriber for Signal {
 /// program that keeps the sequence of the last change that it has acted on misses none when it begins at the next one.
 /// `user_data` may be NULL; it is used on a thread of the library. End the watch with `mdna_watch_free()`.
 ///
-/// Fails with `MDNA_NULL_POINTER` when `callback` is NULL.
+/// Fails with `MDNA_NULL_POINTER` when `callback` is NULL, and with `MDNA_LOCKED` when the process that owns the vault
+/// does not answer.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mdna_watch_start(
     vault: *mut mdna_vault,
@@ -120,7 +121,7 @@ pub unsafe extern "C" fn mdna_watch_start(
         let signal = Arc::new(Signal { news, woken: Condvar::new() });
         let subscriber: Arc<dyn Subscriber> = Arc::clone(&signal) as _;
         // Subscribed before it is asked where the log stands, so that no change falls between.
-        vault.subscribe(&subscriber);
+        vault.subscribe(&subscriber)?;
         let newest = vault.state().sequence;
         signal.change(|news| news.newest = news.newest.max(newest));
         let next = if from == 0 { newest + 1 } else { from };

@@ -12,6 +12,7 @@ fn valid(function: &Prototype, parameter: &Parameter) -> String {
     match parameter.kind.as_str() {
         "mdna_vault *" => "vault".to_owned(),
         "mdna_view *" => "view".to_owned(),
+        "mdna_batch *" => "batch".to_owned(),
         "mdna_cursor *" => "cursor".to_owned(),
         "mdna_repository *" => "repository".to_owned(),
         "mdna_file *" => "file".to_owned(),
@@ -30,6 +31,7 @@ fn valid(function: &Prototype, parameter: &Parameter) -> String {
         "mdna_log_fn" => "on_log".to_owned(),
         "mdna_vault **" => "&new_vault".to_owned(),
         "mdna_view **" => "&new_view".to_owned(),
+        "mdna_batch **" => "&new_batch".to_owned(),
         "mdna_cursor **" => "&new_cursor".to_owned(),
         "mdna_repository **" => "&new_repository".to_owned(),
         "mdna_file **" => "&new_file".to_owned(),
@@ -55,7 +57,9 @@ fn valid(function: &Prototype, parameter: &Parameter) -> String {
 /// A text for an argument of this name.
 fn text_for(function: &Prototype, name: &str) -> &'static str {
     match name {
-        "path" | "dir" | "file" | "from" | "to" | "target" | "mountpoint" | "vault_path" => "\"/nonexistent/place\"",
+        "path" | "location" | "dir" | "file" | "from" | "to" | "target" | "mountpoint" | "vault_path" => {
+            "\"/nonexistent/place\""
+        }
         "collection" => "\"memories\"",
         "constraints_json" | "observations_json" | "backups_json" | "reflection_ids_json" => "\"[]\"",
         "level" => "\"off\"",
@@ -75,6 +79,7 @@ const CLEAN_UP: &str = "\
     mdna_string_free(&text);
     mdna_cursor_free(new_cursor); new_cursor = NULL;
     mdna_view_free(new_view); new_view = NULL;
+    mdna_batch_free(new_batch); new_batch = NULL;
     mdna_watch_free(new_watch); new_watch = NULL;
     mdna_vault_close(new_vault); new_vault = NULL;
     mdna_repository_close(new_repository); new_repository = NULL;
@@ -171,6 +176,7 @@ const PROLOGUE: &str = r#"
 
 static mdna_vault *vault, *new_vault;
 static mdna_view *view, *new_view;
+static mdna_batch *batch, *new_batch;
 static mdna_cursor *cursor, *new_cursor;
 static mdna_repository *repository, *new_repository;
 static mdna_file *file, *new_file;
@@ -195,12 +201,12 @@ static uint64_t number;
 static bool truth;
 static char huge[1 << 20];
 
-static bool progress(void *user_data, const char *phase, uint64_t done, uint64_t total) {
+static int progress(void *user_data, const char *phase, uint64_t done, uint64_t total) {
     (void)user_data;
     (void)phase;
     (void)done;
     (void)total;
-    return true;
+    return 0;
 }
 
 static void on_change(void *user_data, mdna_status status, const mdna_change *change) {
@@ -224,11 +230,12 @@ int main(int argc, char **argv) {
     CHECK(argc == 2);
     memset(huge, 'x', sizeof huge - 1);
     prune.keep = 1;
-    prune.dry_run = true;
+    prune.dry_run = 1;
     retention.last = 1;
     vault = make_vault(below(argv[1], "vault"));
     OK(mdna_memory_add(vault, MEMORY, NULL));
     OK(mdna_vault_at(vault, 1, &view));
+    OK(mdna_batch_begin(vault, &batch));
     OK(mdna_memory_list(vault, NULL, &cursor));
     OK(mdna_repository_init(below(argv[1], "repository"), &secret, NULL, &cost, &repository));
     OK(mdna_file_open(vault, "file", MDNA_OPEN_READ | MDNA_OPEN_WRITE | MDNA_OPEN_CREATE, 0600, &file));
@@ -239,6 +246,7 @@ int main(int argc, char **argv) {
     OK(mdna_record_list(vault, "identities", NULL, &new_cursor));
     drain(new_cursor);
     mdna_cursor_free(cursor);
+    mdna_batch_free(batch);
     mdna_view_free(view);
     mdna_file_close(file);
     mdna_repository_close(repository);
@@ -258,5 +266,6 @@ fn wrong_arguments_are_refused_as_the_header_says() {
     build("gcc", "c11", &path, &binary);
     let work = dir.path().join("work");
     std::fs::create_dir(&work).unwrap();
-    run(program(&binary).arg(work));
+    // Some of the texts are paths that can be made.
+    run(program(&binary).arg(&work).current_dir(&work));
 }

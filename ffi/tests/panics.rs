@@ -26,6 +26,16 @@ fn fallible() -> Vec<(&'static str, *const ())> {
         mdna_backup_import
         mdna_backup_list
         mdna_backup_restore
+        mdna_batch_begin
+        mdna_batch_commit
+        mdna_batch_create
+        mdna_batch_delete
+        mdna_batch_get
+        mdna_batch_memory_add
+        mdna_batch_memory_update
+        mdna_batch_put
+        mdna_batch_session_end
+        mdna_batch_session_start
         mdna_bytes_checksum
         mdna_citation_chain
         mdna_claim_sign
@@ -154,6 +164,10 @@ fn fallible() -> Vec<(&'static str, *const ())> {
         mdna_verify_path
         mdna_view_diff
         mdna_view_export
+        mdna_view_file_open
+        mdna_view_files_list
+        mdna_view_files_readlink
+        mdna_view_files_stat
         mdna_view_get
         mdna_view_list
         mdna_view_sequence

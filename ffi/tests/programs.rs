@@ -5,8 +5,8 @@ use std::process::Command;
 
 use crate::support::{build, installed, library_dir, program, read, root, run};
 
-pub(crate) const PROGRAMS: [&str; 8] =
-    ["vault", "records", "history", "backups", "artifacts", "mounts", "threads", "exits"];
+pub(crate) const PROGRAMS: [&str; 9] =
+    ["vault", "records", "batches", "history", "backups", "artifacts", "mounts", "threads", "exits"];
 
 /// The folder of a program, in which nothing stays mounted.
 pub(crate) struct Place(tempfile::TempDir);
@@ -76,6 +76,16 @@ fn records() {
 }
 
 #[test]
+fn batches() {
+    plain("batches");
+}
+
+#[test]
+fn batches_are_clean_under_valgrind() {
+    valgrind("batches");
+}
+
+#[test]
 fn history() {
     plain("history");
 }
@@ -83,6 +93,14 @@ fn history() {
 #[test]
 fn backups() {
     plain("backups");
+}
+
+#[test]
+fn buckets() {
+    let place = Place::new();
+    let path = built("buckets", &place);
+    let variables = crate::server::server().variables(crate::server::OWNER);
+    run(program(&path).arg(place.work()).arg(format!("s3://{}/c", crate::server::BUCKET)).envs(variables));
 }
 
 #[test]

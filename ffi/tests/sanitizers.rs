@@ -51,6 +51,11 @@ fn records_are_clean_under_sanitizers() {
 }
 
 #[test]
+fn batches_are_clean_under_sanitizers() {
+    clean("batches");
+}
+
+#[test]
 fn history_is_clean_under_sanitizers() {
     clean("history");
 }

@@ -70,6 +70,14 @@ pub enum MountError {
         /// Why not.
         source: mirrordna::artifacts::FsError,
     },
+    /// The mount has ended, and not well. Whoever was told first has the error itself.
+    #[error("{} was unmounted, but not well: {detail}", path.display())]
+    Ended {
+        /// The mount point.
+        path: PathBuf,
+        /// What went wrong.
+        detail: String,
+    },
     /// The operating system failed.
     #[error("{}: {source}", path.display())]
     Io {

@@ -7,7 +7,7 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use fuser::{BackgroundSession, Config, Filesystem, Notifier, Session, SessionACL};
@@ -16,7 +16,7 @@ use mirrordna::artifacts::Artifacts;
 use mirrordna::storage::{Durability, Subscriber};
 use mirrordna::tree::Tree;
 
-use crate::artifacts::{self, ArtifactsFs, Generations, Sharing};
+use crate::artifacts::{self, ArtifactsFs, Generations, Known, Sharing};
 use crate::connection::{Terms, connect};
 use crate::error::MountError;
 use crate::fs::{Owner, VaultFs};
@@ -26,7 +26,7 @@ use crate::mountpoint::{State, absolute, state};
 use crate::notify::Invalidator;
 use crate::router::Router;
 use crate::server;
-use crate::umount::{detach, unmount_path};
+use crate::umount::{detach, umount, unmount_path};
 
 /// At least and at most this many threads answer the requests of a connection.
 const THREADS: (usize, usize) = (2, 4);
@@ -61,7 +61,18 @@ impl MountOptions {
 #[derive(Debug)]
 pub struct Mounted {
     mountpoint: PathBuf,
-    serving: Mutex<Option<Serving>>,
+    phase: Mutex<Phase>,
+    ended: Condvar,
+}
+
+/// How far a mount is.
+#[derive(Debug)]
+enum Phase {
+    Serving(Box<Serving>),
+    /// Somebody waits for its end.
+    Ending,
+    /// It is gone, and what was written is on disk, unless it is said why not.
+    Ended(Option<String>),
 }
 
 /// What serves a mount.
@@ -85,6 +96,7 @@ struct Files {
     /// Their own connection, if they have one.
     session: Option<BackgroundSession>,
     telling: Telling,
+    known: Arc<Known>,
     artifacts: Arc<Artifacts>,
 }
 
@@ -107,7 +119,7 @@ pub fn mount(vault: Vault, mountpoint: &Path, options: &MountOptions) -> Result<
         serve_together(vault, &path, *options)?
     };
     tracing::info!(target: "mirrordna::mount", mountpoint = %path.display(), vault = id, "mounted");
-    Ok(Mounted { mountpoint: path, serving: Mutex::new(Some(serving)) })
+    Ok(Mounted { mountpoint: path, phase: Mutex::new(Phase::Serving(Box::new(serving))), ended: Condvar::new() })
 }
 
 /// Records and files with a connection each.
@@ -135,6 +147,7 @@ fn serve_together(vault: Vault, path: &Path, options: MountOptions) -> Result<Se
     let sharing = Sharing::WithRecords;
     let (fs, cell) = ArtifactsFs::new(Arc::clone(&artifacts), Arc::clone(&generations), sharing, options.read_only)
         .map_err(failed)?;
+    let known = fs.known();
     let fs = Arc::new(fs);
     let files = Arc::clone(&fs);
     let (records, telling) = start_records(
@@ -149,7 +162,7 @@ fn serve_together(vault: Vault, path: &Path, options: MountOptions) -> Result<Se
         },
     )?;
     let guard = Guard::start(&[path.to_owned()]);
-    Ok(Serving { records, files: Files { session: None, telling, artifacts }, guard })
+    Ok(Serving { records, files: Files { session: None, telling, known, artifacts }, guard })
 }
 
 /// The connection for the records. `with` makes of them what answers the kernel, and `prepare` is called before the first
@@ -190,15 +203,17 @@ fn start_records<F: Filesystem, T>(
         allow_other: options.allow_other,
         check_permissions: true,
     };
-    let failed = |source| MountError::Io { path: path.to_owned(), source };
     let threads = if options.mounts_inside() { threads() } else { threads() + THREADS_TOGETHER };
-    let (session, device) = open(fs, path, &terms, threads)?;
     let subscriber: Arc<dyn Subscriber> = Arc::new(invalidator);
     // Before the first request is answered, so that no change is missed.
-    source.subscribe(&subscriber);
-    let prepared = prepare(session.notifier(), device).map_err(failed)?;
-    let notifying = jobs.start(session.notifier()).map_err(failed)?;
-    let session = session.spawn().map_err(failed)?;
+    source.subscribe(&subscriber)?;
+    let (session, device) = open(fs, path, &terms, threads)?;
+    let serve = || {
+        let prepared = prepare(session.notifier(), device)?;
+        let notifying = jobs.start(session.notifier())?;
+        Ok((session.spawn()?, notifying, prepared))
+    };
+    let (session, notifying, prepared) = or_take_away(path, serve())?;
     artifacts::read_ahead(path);
     Ok((Records { session, notifying, subscriber }, prepared))
 }
@@ -210,6 +225,7 @@ fn start_files(artifacts: Arc<Artifacts>, path: &Path, options: MountOptions) ->
     let sharing = Sharing::Alone;
     let (fs, cell) = ArtifactsFs::new(Arc::clone(&artifacts), Arc::clone(&generations), sharing, options.read_only)
         .map_err(failed)?;
+    let known = fs.known();
     let process = server::this_process();
     let terms = Terms {
         source: OsStr::new(&process),
@@ -221,10 +237,13 @@ fn start_files(artifacts: Arc<Artifacts>, path: &Path, options: MountOptions) ->
     };
     let (session, device) = open(fs, path, &terms, threads())?;
     let _ = cell.set(session.notifier());
-    let telling = Telling::start(&artifacts, generations, sharing, session.notifier(), device).map_err(failed)?;
-    let session = session.spawn().map_err(failed)?;
+    let serve = || {
+        let telling = Telling::start(&artifacts, generations, sharing, session.notifier(), device)?;
+        Ok((session.spawn()?, telling))
+    };
+    let (session, telling) = or_take_away(path, serve())?;
     artifacts::read_ahead(path);
-    Ok(Files { session: Some(session), telling, artifacts })
+    Ok(Files { session: Some(session), telling, known, artifacts })
 }
 
 impl Telling {
@@ -261,7 +280,12 @@ fn open<F: Filesystem>(
         // The kernel keeps others out, if they are to be kept out, before it asks us.
         Ok((Session::from_fd(fs, device, SessionACL::All, config(threads))?, copy))
     };
-    begin().map_err(|source: io::Error| {
+    or_take_away(path, begin())
+}
+
+/// What cannot be served does not stay mounted.
+fn or_take_away<T>(path: &Path, begun: io::Result<T>) -> Result<T, MountError> {
+    begun.map_err(|source| {
         if let Err(error) = detach(path) {
             tracing::error!(target: "mirrordna::mount", %error, "cannot be unmounted");
         }
@@ -328,30 +352,79 @@ impl Mounted {
         &self.mountpoint
     }
 
-    /// Waits until somebody unmounts the vault, with [`crate::umount`], `fusermount3 -u` or `umount`.
+    /// Waits until somebody unmounts the vault, with [`Mounted::unmount`], [`crate::umount`], `fusermount3 -u` or `umount`.
+    /// When this returns, everything that was written is on disk.
     ///
     /// # Errors
-    /// When serving it failed.
-    pub fn wait(self) -> Result<(), MountError> {
-        let serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner).take();
-        serving.map_or(Ok(()), |serving| serving.end(&self.mountpoint))
+    /// When serving it failed, or what was written last could not be stored; [`MountError::Ended`] says so to whoever is
+    /// not the first to be told.
+    pub fn wait(&self) -> Result<(), MountError> {
+        let mut phase = self.phase();
+        match std::mem::replace(&mut *phase, Phase::Ending) {
+            Phase::Serving(serving) => {
+                drop(phase);
+                self.end(*serving)
+            }
+            other => {
+                *phase = other;
+                self.until_ended(phase)
+            }
+        }
     }
 
     /// Unmounts the vault. When this returns, it is gone from there, everything that was written is on disk, and nothing of
     /// it is open here. After an error it is still mounted.
     ///
     /// # Errors
-    /// As [`crate::umount`]. That it is unmounted already is none.
+    /// As [`crate::umount`], and those of [`Mounted::wait`]. That it is unmounted already is none.
     pub fn unmount(&self) -> Result<(), MountError> {
-        let mut serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(now) = serving.take() else { return Ok(()) };
-        if !now.records.session.guard.is_finished()
-            && let Err(error) = unmount_path(&self.mountpoint)
-        {
-            *serving = Some(now);
-            return Err(error);
+        let mut phase = self.phase();
+        match std::mem::replace(&mut *phase, Phase::Ending) {
+            Phase::Serving(serving) => {
+                if !serving.records.session.guard.is_finished()
+                    && let Err(error) = unmount_path(&self.mountpoint)
+                {
+                    *phase = Phase::Serving(serving);
+                    return Err(error);
+                }
+                drop(phase);
+                self.end(*serving)
+            }
+            Phase::Ending => {
+                drop(phase);
+                match umount(&self.mountpoint) {
+                    Ok(()) | Err(MountError::NotMounted { .. }) => self.until_ended(self.phase()),
+                    Err(error) => Err(error),
+                }
+            }
+            Phase::Ended(why) => {
+                *phase = Phase::Ended(why);
+                Ok(())
+            }
         }
-        now.end(&self.mountpoint)
+    }
+
+    fn phase(&self) -> MutexGuard<'_, Phase> {
+        self.phase.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends what serves the mount, once that is gone, and tells all who wait for it.
+    fn end(&self, serving: Serving) -> Result<(), MountError> {
+        let ended = serving.end(&self.mountpoint);
+        *self.phase() = Phase::Ended(ended.as_ref().err().map(ToString::to_string));
+        self.ended.notify_all();
+        ended
+    }
+
+    fn until_ended(&self, phase: MutexGuard<'_, Phase>) -> Result<(), MountError> {
+        let ending = |phase: &mut Phase| !matches!(phase, Phase::Ended(_));
+        let phase = self.ended.wait_while(phase, ending).unwrap_or_else(PoisonError::into_inner);
+        match &*phase {
+            Phase::Ended(Some(detail)) => {
+                Err(MountError::Ended { path: self.mountpoint.clone(), detail: detail.clone() })
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -367,7 +440,7 @@ impl Serving {
         files.telling.end();
         drop(guard);
         // The kernel tells of nothing that it forgets any more.
-        files.artifacts.forget_all();
+        files.known.forget_all();
         let written = files.artifacts.commit(Durability::Sync);
         drop(files.artifacts);
         // The thread ends when the last who could send it something is gone.

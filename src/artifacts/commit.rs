@@ -274,7 +274,8 @@ impl Artifacts {
             SystemIds.fill(&mut token).map_err(StorageError::from)?;
             *lock(&self.own) = Some(token);
             let actor = self.actor.clone();
-            let commit = Commit { changes, files, actor, origin: Origin::Direct, token: Some(token), durability };
+            let (seen, origin) = (Vec::new(), Origin::Direct);
+            let commit = Commit { seen, changes, files, actor, origin, token: Some(token), durability };
             last = self.storage.commit(commit)?.last;
         }
         if durability == Durability::Sync && last > self.storage.state().durable {

@@ -90,7 +90,7 @@ impl Artifacts {
                 return Ok(attributes);
             }
             let mut inode = new_node(namespace, parent, new, caller, now);
-            inode.names.push((parent, name.to_vec()));
+            inode.names = vec![(parent, name.to_vec())];
             let ino = inode.ino;
             namespace.set_entry(parent, name, Some(Dentry { ino, file_type: new.file_type }), now)?;
             namespace.next_ino += 1;

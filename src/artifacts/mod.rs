@@ -126,7 +126,7 @@ impl Artifacts {
             listeners: OnceLock::new(),
         });
         let (subscriber, holder) = Listener::both(&artifacts);
-        artifacts.storage.subscribe(&subscriber);
+        artifacts.storage.subscribe(&subscriber)?;
         // Not before this is it certain that the vault is not handed over to another process meanwhile.
         artifacts.storage.hold_back(&holder)?;
         let _ = artifacts.listeners.set((subscriber, holder));

@@ -14,8 +14,12 @@ use super::directory::{Directory, Known};
 use super::error::FsError;
 use super::types::{Attributes, Nanos, ROOT};
 
-/// How many inodes stay in memory although nothing of them waits to be committed.
-const KEPT_NODES: usize = 50_000;
+/// How many inodes stay in memory although nothing of them waits to be committed: with those that wait, as many as a table of
+/// 2^17 places holds (about 60 MB).
+const KEPT_NODES: usize = 104_000;
+/// Of how many files it stays in memory where their content lies. That takes more room than their inodes, and the kernel keeps
+/// what was read and written lately.
+const KEPT_CONTENTS: usize = 8_192;
 /// How many names of directories stay in memory in the same way.
 const KEPT_NAMES: usize = 400_000;
 /// `st_size` of each directory.
@@ -184,6 +188,8 @@ pub(super) struct Namespace {
     kept_names: usize,
     /// Inodes in the order in which they are looked at when some must be forgotten.
     clock: VecDeque<Ino>,
+    /// Files in the order in which it came into memory where their content lies.
+    contents: VecDeque<Ino>,
 }
 
 impl Namespace {
@@ -268,11 +274,14 @@ impl Namespace {
             FileType::Directory => return Err(FsError::IsDirectory.into()),
             _ => return Err(FsError::Invalid("only an ordinary file has content".into()).into()),
         }
+        if let Some(content) = &node.content {
+            return Ok(Arc::clone(content));
+        }
         let (inode, stored) = (&node.inode, node.stored);
-        let content = node
-            .content
-            .get_or_insert_with(|| Arc::new(Content::new(ino, inode.size, inode.allocated, stored, budget)));
-        Ok(Arc::clone(content))
+        let content = Arc::new(Content::new(ino, inode.size, inode.allocated, stored, budget));
+        node.content = Some(Arc::clone(&content));
+        self.contents.push_back(ino);
+        Ok(content)
     }
 
     /// Takes a reference.
@@ -340,8 +349,9 @@ impl Namespace {
         }
     }
 
-    /// Forgets inodes that have not been used lately when there are too many of them. Looks at a few each time.
+    /// Forgets what has not been used lately when there is too much of it. Looks at a little each time.
     pub(super) fn trim(&mut self) {
+        self.trim_contents();
         let mut looks = 16;
         while looks > 0 && (self.nodes.len() > KEPT_NODES || self.kept_names > KEPT_NAMES) {
             looks -= 1;
@@ -353,6 +363,22 @@ impl Namespace {
                 self.clock.push_back(ino);
             } else {
                 self.remove(ino);
+            }
+        }
+    }
+
+    /// Forgets where the content of files lies that was asked for longest ago.
+    fn trim_contents(&mut self) {
+        for _ in 0..16 {
+            if self.contents.len() <= KEPT_CONTENTS {
+                return;
+            }
+            let Some(ino) = self.contents.pop_front() else { return };
+            let Some(node) = self.nodes.get_mut(&ino).filter(|node| node.content.is_some()) else { continue };
+            if node.is_clean() && !self.in_flight.contains(&ino) {
+                node.content = None;
+            } else {
+                self.contents.push_back(ino);
             }
         }
     }

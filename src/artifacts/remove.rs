@@ -70,20 +70,6 @@ impl Artifacts {
     }
 }
 
-impl Artifacts {
-    /// Gives all references back: those who had them are gone.
-    pub fn forget_all(&self) {
-        let _entered = self.enter();
-        let mut namespace = self.namespace();
-        namespace.references.clear();
-        let orphans: Vec<Ino> =
-            namespace.nodes.values().filter(|node| node.inode.is_orphan()).map(|node| node.inode.ino).collect();
-        for ino in orphans {
-            namespace.released(ino);
-        }
-    }
-}
-
 impl Namespace {
     /// Notes that an inode in memory has a name less.
     pub(super) fn lose_name(&mut self, ino: Ino, parent: Ino, name: &[u8], now: Nanos) -> Step<()> {

@@ -1,7 +1,5 @@
 //! Doing what is asked, in the process that owns the vault.
 
-use std::sync::Arc;
-
 use crate::artifacts::{
     Artifacts, Attributes, Caller, Cursor, FileType, FsError, Ino, NewNode, SetAttributes, WriteOptions,
 };
@@ -13,13 +11,13 @@ use super::question::{Answer, Handle, How, Question};
 /// Bytes that are read at once, at most: 1 MiB.
 pub(super) const MOST_BYTES: u32 = 1 << 20;
 /// Entries of a directory in one answer.
-const PAGE: usize = 1_024;
+pub(super) const PAGE: usize = 1_024;
 
 type Result<T> = std::result::Result<T, FsError>;
 
 /// Answers questions.
 pub(super) struct Desk<'a> {
-    pub(super) artifacts: &'a Arc<Artifacts>,
+    pub(super) artifacts: &'a Artifacts,
     /// See [`super::home`].
     pub(super) instance: u64,
 }
@@ -55,7 +53,7 @@ impl Desk<'_> {
                 self.set(found.attributes.ino, &set)
             }
             Question::SetOpen { file, set } => self.set(self.ino(file)?, &set),
-            Question::List { ino, after } => self.list(ino, after),
+            Question::List { ino, after, name: _ } => self.list(ino, after),
             Question::Make { path, target, caller } => {
                 let place = resolve(artifacts, &path, Follow::Never)?;
                 if place.is_there() {

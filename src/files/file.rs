@@ -108,6 +108,9 @@ impl File {
             let why = "a file that is made or cut is opened for writing".into();
             return Err(FileError::new(path, FsError::Invalid(why)));
         }
+        if how.writes() && files.is_past() {
+            return Err(FileError::new(path, FsError::ReadOnly));
+        }
         let question = || Question::Open { path: bytes(path), how: how.how, caller: caller() };
         match files.ask(path, Asking::Holding, question)? {
             Answer::Opened { instance, attributes } => Ok(Self {

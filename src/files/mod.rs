@@ -4,7 +4,7 @@
 //! other process it goes through the storage to the owner, which answers it in the same way.
 //!
 //! - `home`: the one [`Artifacts`] of a process, opened when first needed. `question`: what is asked and answered, and its
-//!   bytes. `path`: following paths. `desk`: doing what is asked. `file`: an open file.
+//!   bytes. `path`: following paths. `desk`: doing what is asked. `past`: answering for what was. `file`: an open file.
 //!
 //! Permissions are not checked: whoever has the vault open may do everything with it. Paths are relative to the root
 //! directory of the artifacts, whether they begin with a slash or not; symbolic links are followed as on any file system, but not
@@ -16,6 +16,7 @@ mod desk;
 mod error;
 mod file;
 mod home;
+mod past;
 mod path;
 mod question;
 
@@ -25,7 +26,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::artifacts::{Attributes, Caller, Cursor, FsError, Ino, RenameFlags, SetAttributes};
+use crate::artifacts::{Attributes, Caller, Cursor, FsError, Ino, Past, RenameFlags, SetAttributes};
 use crate::storage::{Asking, StorageError};
 
 pub use error::FileError;
@@ -41,10 +42,16 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How long it waits before.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// The artifacts of a vault, see the module.
+/// The artifacts of a vault, or of a view of its past, see the module. The past can only be read: what would change it fails
+/// with [`FsError::ReadOnly`].
 #[derive(Clone)]
-pub struct Files {
-    home: Arc<Home>,
+pub struct Files(When);
+
+/// Which artifacts they are.
+#[derive(Clone)]
+enum When {
+    Now(Arc<Home>),
+    Then(Arc<Past>),
 }
 
 /// A name of a directory, and what it leads to.
@@ -58,7 +65,15 @@ pub struct DirEntry {
 
 impl Files {
     pub(crate) fn new(home: Arc<Home>) -> Self {
-        Self { home }
+        Self(When::Now(home))
+    }
+
+    pub(crate) fn of_past(past: Past) -> Self {
+        Self(When::Then(Arc::new(past)))
+    }
+
+    const fn is_past(&self) -> bool {
+        matches!(self.0, When::Then(_))
     }
 
     /// Opens a file, see [`OpenFile`].
@@ -139,7 +154,7 @@ impl Files {
             path: path.to_owned(),
             ino,
             page: Vec::new().into_iter(),
-            after: 0,
+            after: (0, Vec::new()),
             more: true,
         };
         listing.turn()?;
@@ -257,7 +272,11 @@ impl Files {
 
     /// Has something done, here or by the owner of the vault.
     fn ask(&self, path: &Path, how: Asking, question: impl Fn() -> Question) -> Result<Answer> {
-        self.home.ask(how, &question).map_err(|source| FileError::new(path, source))
+        let answer = match &self.0 {
+            When::Now(home) => home.ask(how, &question),
+            When::Then(past) => past::answer(past, question()),
+        };
+        answer.map_err(|source| FileError::new(path, source))
     }
 }
 
@@ -288,15 +307,17 @@ pub struct ReadDir {
     path: PathBuf,
     ino: Ino,
     page: std::vec::IntoIter<(Vec<u8>, Cursor, Attributes)>,
-    after: Cursor,
+    /// Cursor and name of the last entry.
+    after: (Cursor, Vec<u8>),
     more: bool,
 }
 
 impl ReadDir {
     /// Reads the next page.
     fn turn(&mut self) -> Result<()> {
-        let (ino, after) = (self.ino, self.after);
-        match self.files.ask(&self.path, Asking::Read, || Question::List { ino, after })? {
+        let (ino, (after, name)) = (self.ino, &self.after);
+        let question = || Question::List { ino, after: *after, name: name.clone() };
+        match self.files.ask(&self.path, Asking::Read, question)? {
             Answer::Entries { entries, more } => {
                 self.page = entries.into_iter();
                 self.more = more;
@@ -313,7 +334,7 @@ impl Iterator for ReadDir {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             if let Some((name, cursor, attributes)) = self.page.next() {
-                self.after = cursor;
+                self.after = (cursor, name.clone());
                 return Some(Ok(DirEntry { name: OsString::from_vec(name), attributes }));
             }
             if !self.more {

@@ -2,23 +2,81 @@
 
 use std::collections::VecDeque;
 
-use crate::artifacts::{Artifacts, Attributes, FileType, FsError, Ino, ROOT};
+use crate::artifacts::{Artifacts, Attributes, FileType, FsError, Ino, Past, ROOT};
 
 /// The most symbolic links on the way.
 const MOST_LINKS: usize = 40;
 
 type Result<T> = std::result::Result<T, FsError>;
 
+/// Where paths are followed.
+pub(super) trait Tree {
+    /// What a name leads to. It has a reference more from now on.
+    fn lookup(&self, parent: Ino, name: &[u8]) -> Result<Attributes>;
+
+    /// Gives a reference back.
+    fn forget(&self, ino: Ino);
+
+    fn attributes(&self, ino: Ino) -> Result<Attributes>;
+
+    fn parent(&self, ino: Ino) -> Result<Ino>;
+
+    fn read_link(&self, ino: Ino) -> Result<Vec<u8>>;
+}
+
+impl Tree for Artifacts {
+    fn lookup(&self, parent: Ino, name: &[u8]) -> Result<Attributes> {
+        self.lookup(parent, name)
+    }
+
+    fn forget(&self, ino: Ino) {
+        self.forget(ino, 1);
+    }
+
+    fn attributes(&self, ino: Ino) -> Result<Attributes> {
+        self.attributes(ino)
+    }
+
+    fn parent(&self, ino: Ino) -> Result<Ino> {
+        self.parent(ino)
+    }
+
+    fn read_link(&self, ino: Ino) -> Result<Vec<u8>> {
+        self.read_link(ino)
+    }
+}
+
+/// The past stays without references.
+impl Tree for Past {
+    fn lookup(&self, parent: Ino, name: &[u8]) -> Result<Attributes> {
+        self.attributes(self.lookup(parent, name)?.ino)
+    }
+
+    fn forget(&self, _ino: Ino) {}
+
+    fn attributes(&self, ino: Ino) -> Result<Attributes> {
+        self.attributes(ino)
+    }
+
+    fn parent(&self, ino: Ino) -> Result<Ino> {
+        self.parent(ino)
+    }
+
+    fn read_link(&self, ino: Ino) -> Result<Vec<u8>> {
+        self.read_link(ino)
+    }
+}
+
 /// A file with a reference on it, which is given back when this is dropped.
 pub(super) struct Held<'a> {
-    artifacts: &'a Artifacts,
+    tree: &'a dyn Tree,
     pub(super) attributes: Attributes,
     referenced: bool,
 }
 
 impl Held<'_> {
-    pub(super) fn new(artifacts: &Artifacts, attributes: Attributes) -> Held<'_> {
-        Held { artifacts, attributes, referenced: true }
+    pub(super) fn new(tree: &dyn Tree, attributes: Attributes) -> Held<'_> {
+        Held { tree, attributes, referenced: true }
     }
 
     /// Keeps the reference.
@@ -31,7 +89,7 @@ impl Held<'_> {
 impl Drop for Held<'_> {
     fn drop(&mut self) {
         if self.referenced {
-            self.artifacts.forget(self.attributes.ino, 1);
+            self.tree.forget(self.attributes.ino);
         }
     }
 }
@@ -96,7 +154,7 @@ pub(super) enum Follow {
 }
 
 /// Follows a path.
-pub(super) fn resolve<'a>(artifacts: &'a Artifacts, path: &[u8], follow: Follow) -> Result<Place<'a>> {
+pub(super) fn resolve<'a>(tree: &'a dyn Tree, path: &[u8], follow: Follow) -> Result<Place<'a>> {
     let mut left: VecDeque<Vec<u8>> = components(path).collect();
     let mut directory = path.ends_with(b"/") || path.ends_with(b"/.");
     let (mut at, mut links) = (ROOT, 0);
@@ -106,11 +164,11 @@ pub(super) fn resolve<'a>(artifacts: &'a Artifacts, path: &[u8], follow: Follow)
             if at == ROOT {
                 return Err(leads_out());
             }
-            at = artifacts.parent(at)?;
+            at = tree.parent(at)?;
             continue;
         }
-        let found = match artifacts.lookup(at, &name) {
-            Ok(found) => Held::new(artifacts, found),
+        let found = match tree.lookup(at, &name) {
+            Ok(found) => Held::new(tree, found),
             Err(FsError::NotFound) if last => {
                 return Ok(Place { parent: at, name: Some(name), found: None, directory });
             }
@@ -122,7 +180,7 @@ pub(super) fn resolve<'a>(artifacts: &'a Artifacts, path: &[u8], follow: Follow)
                 if links > MOST_LINKS {
                     return Err(FsError::Invalid("too many symbolic links".into()));
                 }
-                let target = artifacts.read_link(found.attributes.ino)?;
+                let target = tree.read_link(found.attributes.ino)?;
                 if target.starts_with(b"/") {
                     return Err(leads_out());
                 }
@@ -134,7 +192,7 @@ pub(super) fn resolve<'a>(artifacts: &'a Artifacts, path: &[u8], follow: Follow)
             _ => return Err(FsError::NotDirectory),
         }
     }
-    let found = Held { artifacts, attributes: artifacts.attributes(at)?, referenced: false };
+    let found = Held { tree, attributes: tree.attributes(at)?, referenced: false };
     Ok(Place { parent: at, name: None, found: Some(found), directory })
 }
 

@@ -45,8 +45,8 @@ messages! {
         7: Set { path: Vec<u8>, set: SetAttributes },
         /// `Attributes`
         8: SetOpen { file: Handle, set: SetAttributes },
-        /// `Entries`
-        9: List { ino: Ino, after: Cursor },
+        /// `Entries`, behind one that came with this cursor and had this name; the first ones behind 0 and no name.
+        9: List { ino: Ino, after: Cursor, name: Vec<u8> },
         /// `Done`. A symbolic link when there is a target, else a directory.
         10: Make { path: Vec<u8>, target: Option<Vec<u8>>, caller: Caller },
         /// `Done`
@@ -186,7 +186,7 @@ mod tests {
             Question::StatOpen { file },
             Question::Set { path: path(), set },
             Question::SetOpen { file, set },
-            Question::List { ino: 1, after: 16 },
+            Question::List { ino: 1, after: 16, name: path() },
             Question::Make { path: path(), target: Some(path()), caller },
             Question::Remove { path: path(), directory: true },
             Question::Rename { from: path(), to: path(), flags: RenameFlags { no_replace: true, exchange: false } },

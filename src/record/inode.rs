@@ -195,8 +195,10 @@ impl Inode {
             list.iter().map(pair).collect::<Result<Vec<_>, _>>()
         };
         let file_type = field("type")?.as_str().and_then(FileType::from_name);
-        let mut names = Vec::new();
-        for (parent, name) in pairs("names")? {
+        let listed = pairs("names")?;
+        // Most have one, and there are many inodes.
+        let mut names = Vec::with_capacity(listed.len());
+        for (parent, name) in listed {
             let parent = as_integer(&parent).and_then(|parent| u64::try_from(parent).ok());
             let name = value_bytes(&name).filter(|name| is_name(name));
             names.push(parent.zip(name).ok_or("names must hold pairs of a directory's number and a name")?);

@@ -41,7 +41,7 @@ pub use service::{Asked, Asking, Service};
 pub use shared::{Ownership, Recovery, SharedStorage};
 pub use types::{
     Action, Change, Commit, Committed, Durability, Event, Expect, Head, LogEntry, LogState, Operation, Order, Origin,
-    Position, Posting, Prepared, RecordFile, Selection, Sequence, Term, Version, text_term,
+    Position, Posting, Prepared, RecordFile, Seen, Selection, Sequence, Term, Version, listed_time, text_term,
 };
 
 /// How values become the bytes that processes send each other.
@@ -54,6 +54,8 @@ pub(crate) mod wire {
 pub const NOW: Sequence = Sequence::MAX;
 /// The most changes in one commit.
 pub const MAX_COMMIT_CHANGES: usize = 10_000;
+/// The most records that one commit relies on.
+pub const MAX_COMMIT_SEEN: usize = 100_000;
 /// The most bytes of records in one commit: 64 MiB.
 pub const MAX_COMMIT_BYTES: usize = 64 << 20;
 
@@ -193,8 +195,9 @@ pub trait Storage: Send + Sync {
     /// Makes all changes of a commit, or none.
     ///
     /// # Errors
-    /// [`StorageError::Exists`], [`StorageError::NotFound`] or [`StorageError::Stale`] when a precondition does not hold,
-    /// [`StorageError::Limit`] when it is too large, and the errors of the engine. After an error nothing is changed.
+    /// [`StorageError::Stale`] when a record is not as it was seen; [`StorageError::Exists`], [`StorageError::NotFound`] or
+    /// `Stale` when what a change expects does not hold; [`StorageError::Limit`] when it is too large; and the errors of the
+    /// engine. After an error nothing is changed.
     fn commit(&self, commit: Commit) -> Result<Committed>;
 
     /// The newest version of a record, in short; also of a deleted one.
@@ -249,7 +252,10 @@ pub trait Storage: Send + Sync {
     fn sync(&self) -> Result<Sequence>;
 
     /// From now on calls `subscriber` for each commit, until the last other reference to it is dropped.
-    fn subscribe(&self, subscriber: &Arc<dyn Subscriber>);
+    ///
+    /// # Errors
+    /// Those of reaching the process that owns the vault; then it hears of nothing.
+    fn subscribe(&self, subscriber: &Arc<dyn Subscriber>) -> Result<()>;
 
     /// Waits until all subscribers have done what the changes up to a sequence ask for. Whoever calls it holds nothing that a
     /// commit waits for: a subscriber may have to wait for commits of others.

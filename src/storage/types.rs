@@ -1,9 +1,11 @@
 //! What goes into a storage and what comes out of it.
 
+use std::cmp::Ordering;
 use std::ops::Range;
 
 use crate::record::{Checksum, Kind, Timestamp};
 
+use super::StorageError;
 use super::artifacts::FileRows;
 
 /// A position in the log. The first entry has sequence 1; 0 is the empty vault.
@@ -334,10 +336,51 @@ pub struct Change {
     pub event: Option<Event>,
 }
 
+impl Change {
+    /// Whether the change may be made. `live` is the sequence of the record's newest version, if the record is there.
+    pub(crate) fn check(&self, live: Option<Sequence>) -> Result<(), StorageError> {
+        let (kind, id) = (self.kind, self.id.clone());
+        match (self.expect, live) {
+            (Expect::Absent, Some(_)) => Err(StorageError::Exists { kind, id }),
+            (Expect::Present | Expect::At(_), None) => Err(StorageError::NotFound { kind, id }),
+            (_, None) if self.action == Action::Delete => Err(StorageError::NotFound { kind, id }),
+            (Expect::At(expected), Some(now)) if now != expected => {
+                Err(StorageError::Stale { kind, id, expected, now })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A record as it was seen, on which a commit relies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Which kind of record.
+    pub kind: Kind,
+    /// Its id.
+    pub id: String,
+    /// The sequence of its newest version; none when it was not there.
+    pub at: Option<Sequence>,
+}
+
+impl Seen {
+    /// Whether the record still is as it was seen. `live` is as for [`Change::check`].
+    pub(crate) fn check(&self, live: Option<Sequence>) -> Result<(), StorageError> {
+        if self.at == live {
+            return Ok(());
+        }
+        let (expected, now) = (self.at.unwrap_or(0), live.unwrap_or(0));
+        Err(StorageError::Stale { kind: self.kind, id: self.id.clone(), expected, now })
+    }
+}
+
 /// Changes that are made together or not at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Commit {
-    /// The changes, in this order, each record at most once.
+    /// Records that must be as they were seen before any of the changes is made.
+    pub seen: Vec<Seen>,
+    /// The changes, in this order. What one of them expects of a record holds after those before it. A record may be changed
+    /// several times, an inode once.
     pub changes: Vec<Change>,
     /// What goes with the inodes among them.
     pub files: FileRows,
@@ -377,6 +420,16 @@ pub struct LogState {
     pub epoch: u64,
     /// Before this sequence versions may have been pruned, so only what a snapshot pins can be read there.
     pub horizon: Sequence,
+}
+
+/// The time under which a record with these terms is listed: its own, or that of its commit when it says none.
+#[must_use]
+pub fn listed_time(terms: &[(u16, Term)], committed: Timestamp) -> Timestamp {
+    let own = terms.iter().find_map(|(_, term)| match term {
+        Term::Time(time) => Some(*time),
+        Term::All | Term::Text(_) => None,
+    });
+    own.unwrap_or(committed)
 }
 
 /// In which order records are listed.
@@ -421,6 +474,18 @@ pub struct Position {
     pub time: Timestamp,
     /// The record's place in order of the log.
     pub birth: Sequence,
+}
+
+impl Order {
+    /// Which of two places in a listing comes first.
+    #[must_use]
+    pub fn compare(self, a: Position, b: Position) -> Ordering {
+        match self {
+            Self::Log => a.birth.cmp(&b.birth),
+            Self::LogReversed => b.birth.cmp(&a.birth),
+            Self::NewestTime => b.time.cmp(&a.time).then(a.birth.cmp(&b.birth)),
+        }
+    }
 }
 
 impl From<&Posting> for Position {

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use crate::record::kind::IndexForm;
 use crate::record::{Kind, Timestamp, Value, json};
-use crate::storage::{Order, Position, Posting, Selection, text_term};
+use crate::storage::{Order, Position, Posting, Selection, Version, text_term};
 
 use super::{Error, Record, Result, Vault};
 
@@ -111,7 +111,27 @@ impl Records {
         self.position
     }
 
-    fn fetch(&mut self) -> Result<Option<Record>> {
+    /// The canonical JSON of each record, as it is stored: it is parsed only when the filter asks for fields that are not
+    /// indexed.
+    pub fn texts(mut self) -> impl Iterator<Item = Result<Vec<u8>>> {
+        std::iter::from_fn(move || {
+            let found = self.fetch().map(|found| found.map(|found| found.version.json));
+            self.item(found)
+        })
+    }
+
+    /// What is handed out.
+    fn item<T>(&mut self, found: Result<Option<T>>) -> Option<Result<T>> {
+        if found.is_err() {
+            // What cannot be read is said once; going on would say it for ever.
+            self.exhausted = true;
+            self.page.clear();
+        }
+        found.transpose()
+    }
+
+    /// The next one that fits.
+    fn fetch(&mut self) -> Result<Option<Found>> {
         if self.left == 0 {
             return Ok(None);
         }
@@ -120,16 +140,18 @@ impl Records {
                 if self.exhausted {
                     return Ok(None);
                 }
-                let page = self.vault.storage().select(&self.selection, self.position, PAGE.min(self.left.max(16)))?;
+                let page = self.vault.select(&self.selection, self.position, PAGE.min(self.left.max(16)))?;
                 self.exhausted = page.is_empty();
                 self.page = page.into();
             }
             let Some(posting) = self.page.pop_front() else { continue };
             self.position = Some(Position::from(&posting));
-            let Some(record) = self.vault.find(self.kind, &posting.id)? else { continue };
-            if self.residual.iter().all(|(path, value)| holds(&record.value, path, value)) {
+            let Some(version) = self.vault.newest(self.kind, &posting.id)? else { continue };
+            let value = if self.residual.is_empty() { None } else { Some(super::parse(&version)?) };
+            if self.residual.iter().all(|(path, wanted)| value.as_ref().is_some_and(|value| holds(value, path, wanted)))
+            {
                 self.left -= 1;
-                return Ok(Some(record));
+                return Ok(Some(Found { id: posting.id, version, value }));
             }
         }
     }
@@ -139,14 +161,22 @@ impl Iterator for Records {
     type Item = Result<Record>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let result = self.fetch();
-        if result.is_err() {
-            // What cannot be read is said once; going on would say it for ever.
-            self.exhausted = true;
-            self.page.clear();
-        }
-        result.transpose()
+        let kind = self.kind;
+        let record = |Found { id, version, value }: Found| match value {
+            Some(value) => Ok(Record::parsed(kind, &id, &version, value)),
+            None => Record::new(kind, &id, &version),
+        };
+        let found = self.fetch().and_then(|found| found.map(record).transpose());
+        self.item(found)
     }
+}
+
+/// A record that fits.
+struct Found {
+    id: String,
+    version: Version,
+    /// What it says, when it had to be looked at.
+    value: Option<Value>,
 }
 
 /// Whether a record holds a value at a path. Text is compared as it is, anything else by its JSON text.

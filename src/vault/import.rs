@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::PoisonError;
 
 use crate::record::{Checksum, Kind};
-use crate::storage::{Action, Change, Durability, Expect, FileRows, Intent, Job, Origin, Prepared, Sequence};
+use crate::storage::{Action, Change, Durability, Expect, Intent, Job, Origin, Prepared, Sequence};
 
 use super::{Result, Vault, audit};
 
@@ -146,8 +146,8 @@ impl Import<'_> {
         }
         self.bytes = 0;
         self.waiting.clear();
-        let (changes, files) = (std::mem::take(&mut self.changes), FileRows::default());
-        let committed = self.vault.commit_through(Some(self.job), changes, files, Origin::Import)?;
+        let commit = self.vault.plain_commit(std::mem::take(&mut self.changes), Origin::Import);
+        let committed = self.vault.commit_through(Some(self.job), commit)?;
         self.vault.settle(committed.last);
         Ok(())
     }

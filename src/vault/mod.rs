@@ -5,6 +5,7 @@
 
 mod agent_dna;
 pub(crate) mod audit;
+mod batch;
 mod citations;
 mod error;
 mod filter;
@@ -34,11 +35,14 @@ use crate::record::time::{Clock, SystemClock};
 use crate::record::{Checksum, Kind, Map, RecordError, Timestamp, Value, json, schema};
 use crate::storage::{
     Action, Change, Commit, Committed, Durability, Event, Expect, FileRows, Head, Job, LogEntry, LogState, NOW,
-    OpenOptions, Origin, Ownership, PrunePolicy, Pruned, Sequence, SharedStorage, Storage, StorageError, Subscriber,
-    Version, prepare,
+    OpenOptions, Origin, Ownership, Position, Posting, PrunePolicy, Pruned, Selection, Sequence, SharedStorage,
+    Storage, StorageError, Subscriber, Version, prepare,
 };
 
+use batch::Draft;
+
 pub use agent_dna::AgentDna;
+pub use batch::Batch;
 pub use citations::{Chain, Citations, Glyphtrail};
 pub use error::{Error, Result};
 pub use filter::{Filter, Records};
@@ -83,8 +87,12 @@ pub struct Record {
 
 impl Record {
     fn new(kind: Kind, id: &str, version: &Version) -> Result<Self> {
-        let value = json::parse(&version.json).map_err(RecordError::from)?;
-        Ok(Self {
+        Ok(Self::parsed(kind, id, version, parse(version)?))
+    }
+
+    /// A version that was parsed already.
+    fn parsed(kind: Kind, id: &str, version: &Version, value: Value) -> Self {
+        Self {
             kind,
             id: id.to_owned(),
             value,
@@ -92,8 +100,12 @@ impl Record {
             sequence: version.sequence,
             time: version.time,
             lenient: version.lenient,
-        })
+        }
     }
+}
+
+fn parse(version: &Version) -> Result<Value> {
+    Ok(json::parse(&version.json).map_err(RecordError::from)?)
 }
 
 /// One entry of a record's history.
@@ -166,6 +178,8 @@ pub struct Vault {
     durability: Durability,
     /// Its changes wait until the subscribers have acted on them.
     settles: bool,
+    /// Where the changes of a batch go, and what it sees of them; none for a handle that changes the vault itself.
+    draft: Option<Arc<Draft>>,
 }
 
 impl Vault {
@@ -211,6 +225,7 @@ impl Vault {
             actor: options.actor.as_str().into(),
             durability: options.durability,
             settles: true,
+            draft: None,
         }
     }
 
@@ -282,8 +297,11 @@ impl Vault {
     }
 
     /// From now on tells `subscriber` of every change, before the call that makes it returns.
-    pub fn subscribe(&self, subscriber: &Arc<dyn Subscriber>) {
-        self.storage().subscribe(subscriber);
+    ///
+    /// # Errors
+    /// Those of reaching the process that owns the vault; then it hears of nothing.
+    pub fn subscribe(&self, subscriber: &Arc<dyn Subscriber>) -> Result<()> {
+        Ok(self.storage().subscribe(subscriber)?)
     }
 
     /// Log entries from a sequence on, at most `limit`.
@@ -470,11 +488,18 @@ impl Vault {
     /// # Errors
     /// As [`Vault::get`], but for `NotFound`.
     pub fn find(&self, kind: Kind, id: &str) -> Result<Option<Record>> {
+        self.newest(kind, id)?.map(|version| Record::new(kind, id, &version)).transpose()
+    }
+
+    /// The newest version of a record, if the record is there.
+    fn newest(&self, kind: Kind, id: &str) -> Result<Option<Version>> {
         if !may_be_stored(kind, id) {
             return Ok(None);
         }
-        let version = self.storage().version(kind, id, NOW)?.filter(|version| !version.deleted);
-        version.map(|version| Record::new(kind, id, &version)).transpose()
+        match &self.draft {
+            Some(draft) => draft.version(self, kind, id),
+            None => Ok(self.storage().version(kind, id, NOW)?.filter(|version| !version.deleted)),
+        }
     }
 
     /// The records that fit a filter, one after the other.
@@ -520,7 +545,7 @@ impl Vault {
             }
             let change =
                 Change { kind, id: id.to_owned(), action: Action::Delete, expect: Expect::Present, event: None };
-            self.commit(vec![change], Origin::Direct)
+            self.make(change)
         })
     }
 
@@ -577,15 +602,37 @@ impl Vault {
         let checksum = prepared.checksum;
         let event = event.or_else(|| rules::event(kind, &record, old.map(|old| &old.value)));
         let change = Change { kind, id: id.clone(), action: Action::Put(Box::new(prepared)), expect, event };
-        let committed = self.commit(vec![change], Origin::Direct)?;
+        let committed = self.make(change)?;
         Ok(Record { kind, id, value: record, checksum, sequence: committed.last, time: committed.time, lenient: false })
     }
 
-    /// Commits in the name of this handle's actor, and leaves an audit event for each change.
-    pub(crate) fn commit(&self, changes: Vec<Change>, origin: Origin) -> Result<Committed> {
-        let committed = self.commit_through(None, changes, FileRows::default(), origin)?;
+    /// Makes a change, in a commit of its own or in the batch that this handle belongs to.
+    fn make(&self, change: Change) -> Result<Committed> {
+        if let Some(draft) = &self.draft {
+            return draft.add(self, change);
+        }
+        let committed = self.commit_through(None, self.plain_commit(vec![change], Origin::Direct))?;
         self.settle(committed.last);
         Ok(committed)
+    }
+
+    /// The records of the present that fit, as [`Storage::select`] has them.
+    fn select(&self, selection: &Selection, after: Option<Position>, limit: usize) -> Result<Vec<Posting>> {
+        match &self.draft {
+            Some(draft) => draft.select(self, selection, after, limit),
+            None => Ok(self.storage().select(selection, after, limit)?),
+        }
+    }
+
+    /// The sequence that the next change will have, if nobody else makes one before.
+    fn next_sequence(&self) -> Sequence {
+        self.state().sequence + 1 + self.draft.as_ref().map_or(0, |draft| draft.len())
+    }
+
+    /// A commit of changes of records in the name of this handle's actor.
+    fn plain_commit(&self, changes: Vec<Change>, origin: Origin) -> Commit {
+        let (seen, files, actor) = (Vec::new(), FileRows::default(), self.actor.to_string());
+        Commit { seen, changes, files, actor, origin, token: None, durability: self.durability }
     }
 
     /// Waits until the subscribers have acted on the changes up to a sequence. Not for who keeps others from committing.
@@ -595,17 +642,10 @@ impl Vault {
         }
     }
 
-    /// As [`Vault::commit`], also while nobody commits but the one who does this job, and without waiting for subscribers.
-    fn commit_through(
-        &self,
-        job: Option<&dyn Job>,
-        changes: Vec<Change>,
-        files: FileRows,
-        origin: Origin,
-    ) -> Result<Committed> {
-        let planned = audit::Planned::of(&changes);
-        let actor = self.actor.to_string();
-        let commit = Commit { changes, files, actor, origin, token: None, durability: self.durability };
+    /// Commits, also while nobody commits but the one who does this job, and leaves an audit event for each change. Does not
+    /// wait for subscribers.
+    fn commit_through(&self, job: Option<&dyn Job>, commit: Commit) -> Result<Committed> {
+        let (planned, origin) = (audit::Planned::of(&commit.changes), commit.origin);
         let committed = match job {
             None => self.storage().commit(commit)?,
             Some(job) => job.commit(commit)?,
@@ -624,7 +664,10 @@ impl Vault {
         if !may_be_stored(kind, id) {
             return Ok(None);
         }
-        Ok(self.storage().head(kind, id)?.filter(|head| !head.deleted))
+        match &self.draft {
+            Some(draft) => draft.head(self, kind, id),
+            None => Ok(self.storage().head(kind, id)?.filter(|head| !head.deleted)),
+        }
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::{Arc, PoisonError};
 
 use crate::record::{Kind, RecordError, json};
 use crate::storage::{
-    Action, Change, Expect, FileRows, Ino, Intent, Job, LogEntry, MAX_COMMIT_BYTES, MAX_FILE_ROWS, Operation, Origin,
-    Recovery, Sequence, StorageError, Version, prepare,
+    Action, Change, Commit, Expect, FileRows, Ino, Intent, Job, LogEntry, MAX_COMMIT_BYTES, MAX_FILE_ROWS, Operation,
+    Origin, Recovery, Sequence, StorageError, Version, prepare,
 };
 
 use super::view::all_heads;
@@ -154,7 +154,7 @@ impl Vault {
                 }
             }
             if !changes.is_empty() {
-                self.commit_through(Some(job), changes, FileRows::default(), Origin::Rollback)?;
+                self.commit_through(Some(job), self.plain_commit(changes, Origin::Rollback))?;
             }
         }
     }
@@ -204,7 +204,8 @@ impl Batch<'_> {
         let files = std::mem::take(&mut self.files);
         self.names.clear();
         if !changes.is_empty() {
-            self.vault.commit_through(Some(self.job), changes, files, Origin::Restore)?;
+            let commit = Commit { files, ..self.vault.plain_commit(changes, Origin::Restore) };
+            self.vault.commit_through(Some(self.job), commit)?;
         }
         Ok(())
     }

@@ -66,7 +66,7 @@ impl Timeline<'_> {
         }
         vault.audited("append", Kind::Event, "", || {
             // The counter is the sequence that the event is about to get, as for the events that the log tells.
-            let mut counter = vault.state().sequence + 1;
+            let mut counter = vault.next_sequence();
             loop {
                 record.insert("id".into(), id::event(time, counter).into());
                 match vault.store(Kind::Event, record.clone().into(), None, Expect::Absent, None) {

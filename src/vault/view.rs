@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::artifacts::Past;
+use crate::files::Files;
 use crate::record::Kind;
 use crate::storage::{Head, Lease, NOW, Sequence, Version};
 
@@ -66,6 +67,15 @@ impl View {
         let entry = self.vault.log(self.at, 1)?.pop();
         let time = entry.map_or(0, |entry| i128::from(entry.time.as_micros()) * 1_000);
         Ok(Some(Past::new(Arc::clone(&self.vault.shared.storage), self.at, time, lease.clone())))
+    }
+
+    /// The artifacts of the vault in this view as files, by path. Those of the past can only be read; those of the present
+    /// are those of [`Vault::files`].
+    ///
+    /// # Errors
+    /// Those of the storage.
+    pub fn files(&self) -> Result<Files> {
+        Ok(self.artifacts()?.map_or_else(|| self.vault.files(), Files::of_past))
     }
 
     /// The version of a record in this view, if the record is there.
@@ -133,6 +143,15 @@ impl View {
         all_heads(&self.vault, kind).filter_map(move |item| {
             let resolve = |(id, head): (String, Head)| Ok(view.resolve(kind, &id, head)?.map(|head| (id, head)));
             item.and_then(resolve).transpose()
+        })
+    }
+
+    /// The canonical JSON of all records of a kind, as it is stored, in order of the id, read page by page.
+    pub fn texts(&self, kind: Kind) -> impl Iterator<Item = Result<Vec<u8>>> + use<> {
+        let view = self.clone();
+        self.iter(kind).filter_map(move |item| match item {
+            Ok((id, _)) => view.version(kind, &id).map(|version| version.map(|version| version.json)).transpose(),
+            Err(error) => Some(Err(error)),
         })
     }
 

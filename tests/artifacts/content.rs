@@ -243,3 +243,26 @@ fn a_file_of_many_random_writes_stays_within_its_memory_and_is_right() {
     }
     fixture.verify();
 }
+
+/// More files are worked on than stay in memory with the places of their content, again and again.
+#[test]
+fn files_whose_places_were_forgotten_are_as_they_were() {
+    const FILES: u64 = 9_000;
+    let fixture = Fixture::new();
+    let inos: Vec<Ino> = (0..FILES).map(|n| fixture.file(&format!("file {n}"))).collect();
+    let written = |round: u64, n: u64| bytes((round * FILES + n) as usize, 10 + n % 90);
+    for round in 0..3 {
+        for (n, ino) in (0..).zip(&inos) {
+            if round > 0 {
+                assert_eq!(fixture.all(*ino), written(round - 1, n), "file {n}");
+            }
+            fixture.write(*ino, 0, &written(round, n));
+        }
+        fixture.commit();
+    }
+    let fixture = fixture.reopen();
+    for (n, ino) in (0..).zip(&inos) {
+        assert_eq!(fixture.all(*ino), written(2, n), "file {n}");
+    }
+    fixture.verify();
+}

@@ -280,19 +280,6 @@ fn a_listing_has_each_name_once_with_its_attributes() {
 }
 
 #[test]
-fn who_goes_leaves_no_references_behind() {
-    let fixture = Fixture::new();
-    let (gone, kept) = (fixture.file("gone"), fixture.file("kept"));
-    fixture.files.unlink(ROOT, b"gone").unwrap();
-    assert_eq!(fixture.files.attributes(gone).unwrap().nlink, 0);
-    fixture.files.forget_all();
-    assert_eq!(code(fixture.files.attributes(gone)), "ESTALE");
-    assert_eq!(fixture.files.attributes(kept).unwrap().nlink, 1);
-    fixture.files.unlink(ROOT, b"kept").unwrap();
-    assert_eq!(code(fixture.files.attributes(kept)), "ESTALE");
-}
-
-#[test]
 fn what_another_handle_on_the_storage_changes_is_seen_and_told() {
     let dir = scratch();
     let storage = RocksStorage::create(&dir.path().join("vault"), &OpenOptions::default(), &SystemIds).unwrap();

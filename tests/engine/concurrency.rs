@@ -48,7 +48,7 @@ fn subscribers_learn_of_every_change_once_in_order_before_its_commit_returns() {
     let dir = scratch();
     let storage = create(dir.path());
     let listener = Arc::new(Listener::default());
-    storage.subscribe(&(Arc::clone(&listener) as Arc<dyn Subscriber>));
+    storage.subscribe(&(Arc::clone(&listener) as Arc<dyn Subscriber>)).unwrap();
     thread::scope(|scope| {
         for n in 0..THREADS {
             let (storage, listener) = (&storage, &listener);
@@ -96,7 +96,7 @@ fn a_subscriber_that_comes_late_sees_whole_commits_and_a_dropped_one_is_forgotte
         let _stop = Stop(&stop);
         for _ in 0..200 {
             let listener = Arc::new(Listener::default());
-            storage.subscribe(&(Arc::clone(&listener) as Arc<dyn Subscriber>));
+            storage.subscribe(&(Arc::clone(&listener) as Arc<dyn Subscriber>)).unwrap();
             let from = storage.state().sequence;
             while listener.newest.load(Ordering::Acquire) == 0 {
                 thread::yield_now();
@@ -127,7 +127,7 @@ fn a_subscriber_that_panics_does_not_stop_the_storage() {
     let dir = scratch();
     let storage = create(dir.path());
     let subscriber: Arc<dyn Subscriber> = Arc::new(Panicking);
-    storage.subscribe(&subscriber);
+    storage.subscribe(&subscriber).unwrap();
     thread::scope(|scope| {
         for n in 0..4 {
             let storage = &storage;

@@ -2,10 +2,11 @@
 
 use mirrordna::record::{Kind, MAX_ID_BYTES, MAX_RECORD_BYTES, RecordError, Value, object};
 use mirrordna::storage::{
-    Commit, Durability, Expect, MAX_COMMIT_BYTES, MAX_COMMIT_CHANGES, NOW, RocksStorage, Storage, StorageError, prepare,
+    Commit, Durability, Expect, MAX_COMMIT_BYTES, MAX_COMMIT_CHANGES, MAX_COMMIT_SEEN, NOW, RocksStorage, Seen,
+    Storage, StorageError, prepare,
 };
 
-use super::support::{assert_clean, commit, create, delete, memory, open, put, put_memory, scratch};
+use super::support::{assert_clean, commit, create, memory, open, put, put_memory, scratch};
 
 fn refused(storage: &RocksStorage, commit: Commit, word: &str) {
     let before = storage.state();
@@ -30,8 +31,12 @@ fn commits_beyond_a_limit_are_refused_and_change_nothing() {
     let mut long = commit(vec![put_memory("mem_a", "x", Expect::Any)], Durability::Sync);
     long.actor = "a".repeat(MAX_ID_BYTES + 1);
     refused(&storage, long, "actor");
-    let twice = vec![put_memory("mem_a", "x", Expect::Any), delete(Kind::Memory, "mem_a", Expect::Present)];
-    refused(&storage, commit(twice, Durability::Sync), "twice");
+    let artifact = || put(Kind::Artifact, "2", memory("mem_a", "x"), Expect::Any);
+    refused(&storage, commit(vec![artifact(), artifact()], Durability::Sync), "twice");
+    let seen = |id: &str, count| vec![Seen { kind: Kind::Memory, id: id.to_owned(), at: None }; count];
+    let relying = |seen| Commit { seen, ..commit(vec![put_memory("mem_a", "x", Expect::Any)], Durability::Sync) };
+    refused(&storage, relying(seen("mem_b", MAX_COMMIT_SEEN + 1)), "relies on");
+    refused(&storage, relying(seen("", 1)), "empty");
     assert_clean(&storage, &[]);
 }
 

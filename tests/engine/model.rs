@@ -9,7 +9,7 @@ use mirrordna::record::id::SeededIds;
 use mirrordna::record::{Checksum, Kind, Timestamp};
 use mirrordna::storage::{
     Action, Change, Commit, Committed, Durability, Expect, Head, Lease, LogEntry, NOW, Operation, Order, Position,
-    Posting, Prepared, PrunePolicy, RocksStorage, Selection, Sequence, Storage, StorageError, Term, Version,
+    Posting, Prepared, PrunePolicy, RocksStorage, Seen, Selection, Sequence, Storage, StorageError, Term, Version,
 };
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -64,9 +64,18 @@ struct OneChange {
     expect: u8,
 }
 
+/// A record that a commit relies on, and whether it is as the commit says.
+#[derive(Clone, Debug)]
+struct OneSeen {
+    kind: usize,
+    id: usize,
+    right: bool,
+}
+
 #[derive(Clone, Debug)]
 enum Op {
     Commit {
+        seen: Vec<OneSeen>,
         changes: Vec<OneChange>,
         sync: bool,
         token: Option<u8>,
@@ -112,6 +121,11 @@ fn one_change() -> impl Strategy<Value = OneChange> {
     (0..3_usize, 0..IDS.len(), body, expect).prop_map(|(kind, id, body, expect)| OneChange { kind, id, body, expect })
 }
 
+fn one_seen() -> impl Strategy<Value = OneSeen> {
+    let right = prop_oneof![9 => Just(true), 1 => Just(false)];
+    (0..3_usize, 0..IDS.len(), right).prop_map(|(kind, id, right)| OneSeen { kind, id, right })
+}
+
 fn op() -> impl Strategy<Value = Op> {
     let changes =
         prop_oneof![3 => prop::collection::vec(one_change(), 1..2), 2 => prop::collection::vec(one_change(), 1..6)];
@@ -125,8 +139,8 @@ fn op() -> impl Strategy<Value = Op> {
         1..5_usize,
     );
     prop_oneof![
-        24 => (changes, any::<bool>(), token, -4..6_i64)
-            .prop_map(|(changes, sync, token, clock)| Op::Commit { changes, sync, token, clock }),
+        24 => (prop::collection::vec(one_seen(), 0..2), changes, any::<bool>(), token, -4..6_i64)
+            .prop_map(|(seen, changes, sync, token, clock)| Op::Commit { seen, changes, sync, token, clock }),
         3 => (prop::option::of(0..3_u32), prop::option::of(any::<u16>()), any::<bool>())
             .prop_map(|(keep, after, dry_run)| Op::Prune { keep, after, dry_run }),
         2 => Just(Op::Pin),
@@ -203,11 +217,19 @@ impl Model {
         if let Some(answer) = commit.token.and_then(|token| self.tokens.get(&token)) {
             return Ok(*answer);
         }
-        for (n, change) in commit.changes.iter().enumerate() {
-            if commit.changes[..n].iter().any(|other| (other.kind, &other.id) == (change.kind, &change.id)) {
-                return Err("limit".into());
+        for seen in &commit.seen {
+            let now = self.live(seen.kind, &seen.id).map(|stored| stored.sequence);
+            if seen.at != now {
+                return Err(format!("stale {} {}", seen.at.unwrap_or(0), now.unwrap_or(0)));
             }
-            let live = self.live(change.kind, &change.id).map(|stored| stored.sequence);
+        }
+        for (n, change) in commit.changes.iter().enumerate() {
+            let same = |other: &Change| (other.kind, &other.id) == (change.kind, &change.id);
+            let live = match commit.changes[..n].iter().rposition(same) {
+                Some(earlier) if commit.changes[earlier].action == Action::Delete => None,
+                Some(earlier) => Some(self.size() + 1 + earlier as u64),
+                None => self.live(change.kind, &change.id).map(|stored| stored.sequence),
+            };
             match (change.expect, live) {
                 (Expect::Absent, Some(_)) => return Err(format!("exists {}", change.id)),
                 (Expect::Present | Expect::At(_), None) => return Err(format!("not found {}", change.id)),
@@ -321,7 +343,7 @@ impl Pair {
 
     fn run(&mut self, op: Op) {
         match op {
-            Op::Commit { changes, sync, token, clock } => self.commit(changes, sync, token, clock),
+            Op::Commit { seen, changes, sync, token, clock } => self.commit(&seen, changes, sync, token, clock),
             Op::Prune { keep, after, dry_run } => self.prune(keep, after, dry_run),
             Op::Pin => self.pin(),
             Op::Lease => {
@@ -359,7 +381,7 @@ impl Pair {
         Timestamp::from_micros(self.clock.0.load(Ordering::Relaxed))
     }
 
-    fn commit(&mut self, changes: Vec<OneChange>, sync: bool, token: Option<u8>, clock: i64) {
+    fn commit(&mut self, seen: &[OneSeen], changes: Vec<OneChange>, sync: bool, token: Option<u8>, clock: i64) {
         self.clock.0.fetch_add(clock, Ordering::Relaxed);
         let make = |change: OneChange| {
             let (kind, id) = (KINDS[change.kind], IDS[change.id]);
@@ -378,7 +400,13 @@ impl Pair {
         };
         let changes: Vec<Change> = changes.into_iter().map(make).collect();
         let durability = if sync { Durability::Sync } else { Durability::Buffered };
-        let commit = Commit { token: token.map(|token| [token; 16]), ..commit(changes, durability) };
+        let look = |seen: &OneSeen| {
+            let (kind, id) = (KINDS[seen.kind], IDS[seen.id]);
+            let at = self.model.live(kind, id).map(|stored| stored.sequence);
+            Seen { kind, id: id.to_owned(), at: if seen.right { at } else { at.xor(Some(7)) } }
+        };
+        let seen = seen.iter().map(look).collect();
+        let commit = Commit { seen, token: token.map(|token| [token; 16]), ..commit(changes, durability) };
         let expected = self.model.commit(&commit, self.now());
         let answer = self.storage().commit(commit).map_err(|error| match error {
             StorageError::Exists { id, .. } => format!("exists {id}"),

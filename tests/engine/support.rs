@@ -135,6 +135,7 @@ pub(crate) fn delete(kind: Kind, id: &str, expect: Expect) -> Change {
 
 pub(crate) fn commit(changes: Vec<Change>, durability: Durability) -> Commit {
     Commit {
+        seen: Vec::new(),
         changes,
         files: FileRows::default(),
         actor: "tester".to_owned(),

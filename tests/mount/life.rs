@@ -1,12 +1,13 @@
 //! Mounting and unmounting.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use mirrordna::files::OpenFile;
 use mirrordna::{Vault, VaultOptions};
 use mirrordna_mount::{MountError, MountOptions, mount, umount};
 
@@ -83,6 +84,51 @@ fn waiting_ends_with_the_mount() {
     assert!(matches!(umount(&point), Err(MountError::NotMounted { .. })));
     assert!(matches!(umount(Path::new("/proc")), Err(MountError::NotMounted { .. })));
     assert!(umount(Path::new("/nothing/there")).is_err());
+}
+
+/// Any number may wait for the end of a mount, and one of them may bring it about: all return when it is over.
+#[test]
+fn all_who_wait_for_a_mount_go_on() {
+    let mut mount = Mount::new(sample::fill);
+    let mounted = mount.mounted.take().unwrap();
+    fs::write(mount.path("artifacts/file"), "text").unwrap();
+    thread::scope(|scope| {
+        let waiting: Vec<_> = (0..3).map(|_| scope.spawn(|| mounted.wait())).collect();
+        let busy = File::open(mount.path("artifacts/file")).unwrap();
+        assert!(matches!(mounted.unmount(), Err(MountError::Busy { .. })));
+        drop(busy);
+        mounted.unmount().unwrap();
+        assert!(!is_mounted(&mount.point));
+        assert_eq!(mount.vault.files().read("file").unwrap(), b"text");
+        for waiting in waiting {
+            waiting.join().unwrap().unwrap();
+        }
+    });
+    mounted.wait().unwrap();
+    mounted.unmount().unwrap();
+}
+
+/// The end of a mount takes no file away that somebody else has open, in this process or through another mount.
+#[test]
+fn files_without_names_outlive_a_mount() {
+    let (dir, vault) = vault();
+    let [here, there] = ["here", "there"].map(|name| dir.path().join(name));
+    let mount_on = |point: &Path| {
+        fs::create_dir(point).unwrap();
+        mount(vault.clone(), point, &MountOptions::default()).unwrap()
+    };
+    let (first, second) = (mount_on(&here), mount_on(&there));
+    fs::write(here.join("artifacts/file"), "text").unwrap();
+    let inside = vault.files().open("file", &OpenFile::new().read(true)).unwrap();
+    let mut through = File::open(there.join("artifacts/file")).unwrap();
+    fs::remove_file(here.join("artifacts/file")).unwrap();
+    first.unmount().unwrap();
+    let mut text = [0; 4];
+    assert_eq!(inside.read_at(&mut text, 0).unwrap(), 4);
+    assert_eq!(io::read_to_string(&mut through).unwrap(), "text");
+    assert_eq!(&text, b"text");
+    drop((inside, through));
+    second.unmount().unwrap();
 }
 
 /// A mount in use is not unmounted: the error names the processes that use it, and everything goes on.

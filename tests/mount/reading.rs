@@ -143,6 +143,7 @@ fn a_damaged_record_is_an_error() {
         event: None,
     };
     let commit = Commit {
+        seen: Vec::new(),
         changes: vec![change],
         files: FileRows::default(),
         actor: "test".into(),

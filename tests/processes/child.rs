@@ -211,7 +211,7 @@ impl Held {
             ["listen", slow] => {
                 let slow = Duration::from_millis(slow.parse().unwrap());
                 let listener: Arc<dyn Subscriber> = Arc::new(Listener { slow });
-                self.vault.subscribe(&listener);
+                self.vault.subscribe(&listener).unwrap();
                 self.listeners.push(listener);
                 say("listening");
             }

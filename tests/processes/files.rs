@@ -137,6 +137,73 @@ fn files_are_the_same_in_the_owner_and_elsewhere() {
 }
 
 #[test]
+fn files_of_the_past_are_read_and_nothing_else() {
+    for elsewhere in [false, true] {
+        let bed = Bed::new();
+        let owner = elsewhere.then(|| Child::open(&bed.vault()));
+        let vault = bed.open();
+        let files = vault.files();
+        files.create_dir_all("a/many").unwrap();
+        for n in 0..1_100 {
+            files.write(format!("a/many/{n:04}"), b"x").unwrap();
+        }
+        files.write("a/text", b"then").unwrap();
+        files.set_attributes("a/text", &SetAttributes { size: Some(3 << 20), ..SetAttributes::default() }).unwrap();
+        files.symlink("a/text", "link").unwrap();
+        files.symlink("../..", "a/out").unwrap();
+        let pin = vault.snapshots().create(mirrordna::vault::NewSnapshot::default()).unwrap();
+        files.write("a/text", b"now").unwrap();
+        files.rename("a/many", "new", RenameFlags::default()).unwrap();
+        files.remove_file("link").unwrap();
+        files.sync().unwrap();
+
+        let past = vault.snapshots().view(&pin.id).unwrap().files().unwrap();
+        let text = past.read("link").unwrap();
+        assert_eq!((text.len(), &text[..5]), (3 << 20, b"then\0".as_slice()));
+        assert_eq!(past.metadata("link").unwrap().size, 3 << 20);
+        assert_eq!(past.symlink_metadata("link").unwrap().file_type, FileType::Symlink);
+        assert_eq!(past.read_link("link").unwrap().to_str(), Some("a/text"));
+        assert_eq!(names(&past, ""), ["a", "link"]);
+        let many: Vec<String> = (0..1_100).map(|n| format!("{n:04}")).collect();
+        assert_eq!(names(&past, "a/./many"), many);
+        let mut file = open(&past, "/a/../a/text", &OpenFile::new().read(true));
+        assert_eq!(file.seek(SeekFrom::End(-1)).unwrap(), (3 << 20) - 1);
+        assert_eq!(file.read(&mut [0; 9]).unwrap(), 1);
+        assert_eq!(file.find(0, Seek::Data).unwrap(), 0);
+        assert!(matches!(error(file.find(1 << 20, Seek::Data)), FsError::BeyondEnd));
+        assert_eq!(file.metadata().unwrap().size, 3 << 20);
+        file.sync().unwrap();
+
+        assert!(matches!(error(past.metadata("new")), FsError::NotFound));
+        assert!(matches!(error(past.metadata("a/text/x")), FsError::NotDirectory));
+        assert!(matches!(error(past.metadata("a/out")), FsError::Invalid(_)));
+        assert!(matches!(error(past.open("a", &OpenFile::new().read(true))), FsError::IsDirectory));
+        assert!(matches!(error(past.read("none")), FsError::NotFound));
+        let write = OpenFile::new().write(true);
+        for how in [write, write.create(true), write.truncate(true), OpenFile::new().append(true)] {
+            assert!(matches!(error(past.open("a/text", &how)), FsError::ReadOnly));
+        }
+        let set = SetAttributes { mode: Some(0), ..SetAttributes::default() };
+        for refused in [
+            past.write("a/text", b"x"),
+            past.create_dir("b"),
+            past.symlink("x", "y"),
+            past.hard_link("a/text", "z"),
+            past.remove_file("a/text"),
+            past.remove_dir("a"),
+            past.rename("a", "b", RenameFlags::default()),
+            past.set_attributes("a/text", &set).map(drop),
+            file.set_attributes(&set).map(drop),
+        ] {
+            assert!(matches!(error(refused), FsError::ReadOnly));
+        }
+        assert_eq!(vault.present().files().unwrap().read("a/text").unwrap(), b"now");
+        drop((past, file, files, vault, owner));
+        bed.assert_clean();
+    }
+}
+
+#[test]
 fn a_large_directory_is_listed_whole() {
     let bed = Bed::new();
     let _owner = Child::open(&bed.vault());

@@ -1,10 +1,11 @@
 //! Subscribers know of a change before the call that made it returns, whoever made it and whoever owns the vault.
 
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mirrordna::record::Kind;
 use mirrordna::storage::{Changed, Subscriber};
+use mirrordna::{Error, Vault, VaultOptions};
 use rustix::process::Signal;
 
 use crate::child::Child;
@@ -31,7 +32,7 @@ fn a_subscriber_knows_before_the_writer_goes_on() {
     let bed = Bed::new();
     let vault = bed.open();
     let heard = Arc::new(Heard::default());
-    vault.subscribe(&(Arc::clone(&heard) as Arc<dyn Subscriber>));
+    vault.subscribe(&(Arc::clone(&heard) as Arc<dyn Subscriber>)).unwrap();
     let mut writer = Child::open(&bed.vault());
     for n in 1..=20 {
         assert_eq!(writer.ask("write mem_000000000001 a"), format!("wrote {n}"));
@@ -67,7 +68,7 @@ fn a_subscriber_misses_nothing_when_owners_die() {
     let mut owner = Child::open(&bed.vault());
     let vault = bed.open();
     let heard = Arc::new(Heard::default());
-    vault.subscribe(&(Arc::clone(&heard) as Arc<dyn Subscriber>));
+    vault.subscribe(&(Arc::clone(&heard) as Arc<dyn Subscriber>)).unwrap();
     let mut made = Vec::new();
     for round in 0..20 {
         let next = Child::open(&bed.vault());
@@ -95,6 +96,22 @@ fn a_subscriber_misses_nothing_when_owners_die() {
     let logged: Vec<u64> = changes(1).map(|entry| entry.sequence).collect();
     assert_eq!(all, logged);
     assert!(made.iter().all(|sequence| all.contains(sequence)));
+}
+
+/// The owner is gone and the directory with it: nobody will ever tell of changes, and a subscriber is told so.
+#[test]
+fn who_cannot_subscribe_is_told() {
+    let bed = Bed::new();
+    let owner = Child::open(&bed.vault());
+    let options = VaultOptions { lock_timeout: Duration::from_millis(300), ..VaultOptions::default() };
+    let vault = Vault::open(&bed.vault(), &options).unwrap();
+    std::fs::rename(bed.vault(), bed.path("away")).unwrap();
+    owner.kill();
+    let heard: Arc<dyn Subscriber> = Arc::new(Heard::default());
+    let error = vault.subscribe(&heard).unwrap_err();
+    assert!(matches!(error, Error::Storage(_)), "{error}");
+    std::fs::rename(bed.path("away"), bed.vault()).unwrap();
+    wait_until("an owner", || vault.subscribe(&heard).is_ok());
 }
 
 /// A subscriber that is stopped does not stop the vault; when it goes on, it learns what it missed.

@@ -173,6 +173,7 @@ fn tokens_are_known_to_whoever_owns_the_vault() {
     write(owner.storage(), "mem_000000000001", "a").unwrap();
     let delete = |storage: &dyn Storage| {
         storage.commit(Commit {
+            seen: Vec::new(),
             changes: vec![mirrordna::storage::Change {
                 kind: Kind::Memory,
                 id: "mem_000000000001".to_owned(),

@@ -1,6 +1,7 @@
 //! One vault, many processes: who owns it, what the others see, and what remains when any of them dies.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod batches;
 mod callers;
 mod child;
 mod files;

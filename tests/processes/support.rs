@@ -86,6 +86,7 @@ pub(crate) fn write(storage: &dyn Storage, id: &str, content: &str) -> Result<Co
     let action = Action::Put(Box::new(prepared));
     let change = Change { kind: Kind::Memory, id: id.to_owned(), action, expect: Expect::Any, event: None };
     storage.commit(Commit {
+        seen: Vec::new(),
         changes: vec![change],
         files: FileRows::default(),
         actor: "tester".to_owned(),

@@ -196,6 +196,7 @@ impl Files {
         let dentries = std::mem::take(&mut self.dentries).into_iter().map(|((parent, name), to)| (parent, name, to));
         let extents = std::mem::take(&mut self.slots).into_iter().map(|((ino, slot), pieces)| (ino, slot, pieces));
         Commit {
+            seen: Vec::new(),
             changes,
             files: FileRows { dentries: dentries.collect(), extents: extents.collect() },
             actor: "tester".to_owned(),

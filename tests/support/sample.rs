@@ -123,6 +123,7 @@ pub fn import(vault: &Vault, kind: Kind, records: &[(String, Value)], lenient: b
             })
             .collect();
         let commit = Commit {
+            seen: Vec::new(),
             changes,
             files: FileRows::default(),
             actor: "test".into(),

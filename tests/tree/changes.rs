@@ -94,7 +94,7 @@ fn every_difference_is_named() {
     sample::fill(&vault);
     let collect = Arc::new(Collect::default());
     let subscriber: Arc<dyn Subscriber> = collect.clone();
-    vault.subscribe(&subscriber);
+    vault.subscribe(&subscriber).unwrap();
     let tree = Tree::new(vault);
     let session = sample::session(tree.vault());
     let memory = sample::memory(tree.vault(), &session, Tier::ShortTerm, "one".into());

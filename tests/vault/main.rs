@@ -2,6 +2,7 @@
 
 mod agent_dna;
 mod artifacts;
+mod batches;
 mod chains;
 #[path = "../support/files.rs"]
 mod files;

@@ -1,8 +1,8 @@
 //! What all kinds of record share: put, get, history, delete, views of the past.
 
-use mirrordna::record::{Checksum, Kind, RecordError, Value};
-use mirrordna::storage::{NOW, StorageError};
-use mirrordna::vault::{Past, Tier};
+use mirrordna::record::{Checksum, Kind, RecordError, Value, checksum};
+use mirrordna::storage::{NOW, Order, StorageError};
+use mirrordna::vault::{Filter, Past, Tier};
 use mirrordna::{Error, Vault};
 
 use crate::support::{Fixture, options, parse};
@@ -101,4 +101,32 @@ fn the_log_names_who_did_it() {
     fixture.vault.put(Kind::Entry, entry("b")).unwrap();
     let actors: Vec<_> = fixture.vault.log(1, 10).unwrap().into_iter().map(|entry| entry.actor).collect();
     assert_eq!(actors, ["alice", "system"]);
+}
+
+/// Stored texts are those of the records, whatever the filter looks at.
+#[test]
+fn listings_hand_out_texts_as_they_are_stored() {
+    let fixture = Fixture::new();
+    for n in 0..40 {
+        let metadata = format!(r#"{{"n":{},"tags":["t{}"]}}"#, n % 3, n % 2);
+        fixture.memory(Tier::ALL[n % 3], format!("größe {n}"), Some(&metadata));
+    }
+    let vault = &fixture.vault;
+    for filter in [
+        Filter::default(),
+        Filter::default().with("tier", "long_term"),
+        Filter::default().with("metadata.n", "1"),
+        Filter::default().with("metadata.tags", "t1").with("metadata.n", "2").order(Order::NewestTime),
+        Filter::default().with("metadata.none", "null").limit(7).order(Order::LogReversed),
+    ] {
+        let records = vault.list(Kind::Memory, &filter).unwrap();
+        let parsed: Vec<_> = records.map(|record| checksum::canonical(&record.unwrap().value)).collect();
+        let texts: Vec<_> = vault.list(Kind::Memory, &filter).unwrap().texts().map(Result::unwrap).collect();
+        assert!(!texts.is_empty());
+        assert_eq!(texts, parsed);
+    }
+    let view = vault.at(20).unwrap();
+    let parsed: Vec<_> = view.records(Kind::Memory).map(|record| checksum::canonical(&record.unwrap().value)).collect();
+    assert_eq!(view.texts(Kind::Memory).map(Result::unwrap).collect::<Vec<_>>(), parsed);
+    assert_eq!(parsed.len(), 20);
 }

@@ -53,6 +53,14 @@ void records(mdna::Vault &vault) {
     std::cout << vault.citation_chain("x") << vault.glyph_chain("x");
 }
 
+void batches(mdna::Vault &vault) {
+    mdna::Batch batch = vault.batch();
+    std::cout << batch.create("entries", "{}") << batch.put("entries", "{}") << batch.get("entries", "x") << batch.memory_add("{}")
+              << batch.memory_update("x", "{}") << batch.session_start("a", "b") << batch.session_end("x");
+    batch.remove("entries", "x");
+    std::cout << batch.commit();
+}
+
 void history(mdna::Vault &vault) {
     std::cout << vault.snapshot_create() << vault.snapshot_create_with("x", true, std::nullopt) << vault.snapshot_get("x")
               << vault.snapshot_render("x", MDNA_FORMAT_YAML) << vault.snapshot_restore("x") << mdna::snapshot_load("file");
@@ -64,6 +72,8 @@ void history(mdna::Vault &vault) {
     view.list("memories");
     view.timeline();
     view.diff(now);
+    std::cout << view.file_open("x").stat().size << view.files_stat("x").size << view.files_readlink("x");
+    view.files_list("/");
     std::cout << vault.import_store("dir") << vault.import_timeline("file") << vault.import_backup("file") << vault.export_store("dir")
               << vault.export_timeline("file");
 }
@@ -117,6 +127,7 @@ int main() {
         mdna::Vault vault = mdna::Vault::open("vault");
         vaults(vault);
         records(vault);
+        batches(vault);
         history(vault);
         artifacts(vault);
         backups(vault);

@@ -104,11 +104,62 @@ static void paths(mdna_vault *vault) {
     OK(mdna_files_sync(vault));
 }
 
+/* What was there before it was changed. */
+static void past(mdna_vault *vault) {
+    mdna_view *view = NULL;
+    mdna_file *file = NULL;
+    mdna_cursor *cursor = NULL;
+    mdna_file_info info;
+    mdna_string text = MDNA_STRING_INIT;
+    uint8_t buffer[32];
+    size_t len = 0;
+    uint64_t position = 0;
+    OK(mdna_files_mkdir(vault, "past", false));
+    OK(mdna_file_open(vault, "past/file", MDNA_OPEN_WRITE | MDNA_OPEN_CREATE, 0600, &file));
+    OK(mdna_file_write(file, (const uint8_t *)"as it was", 9));
+    mdna_file_close(file);
+    OK(mdna_files_symlink(vault, "file", "past/link"));
+    OK(mdna_snapshot_create(vault, "snap_files", NULL));
+    OK(mdna_file_open(vault, "past/file", MDNA_OPEN_WRITE | MDNA_OPEN_TRUNCATE, 0, &file));
+    mdna_file_close(file);
+    OK(mdna_files_remove(vault, "past/link"));
+    OK(mdna_files_sync(vault));
+
+    OK(mdna_snapshot_view(vault, "snap_files", &view));
+    OK(mdna_view_files_stat(view, "past/link", true, &info));
+    CHECK(info.size == 9 && info.kind == MDNA_FILE_TYPE_REGULAR);
+    OK(mdna_view_files_stat(view, "past/link", false, &info));
+    CHECK(info.kind == MDNA_FILE_TYPE_SYMLINK);
+    FAILS(MDNA_FILE_NOT_FOUND, mdna_view_files_stat(view, "none", true, &info));
+    OK(mdna_view_files_list(view, "past", &cursor));
+    CHECK(drain(cursor) == 2);
+    FAILS(MDNA_FILE_NOT_A_DIRECTORY, mdna_view_files_list(view, "past/file", &cursor));
+    OK(mdna_view_files_readlink(view, "past/link", &text));
+    CHECK(holds(&text, "file"));
+    FAILS(MDNA_FILE_INVALID, mdna_view_files_readlink(view, "past/file", &text));
+    FAILS(MDNA_FILE_IS_A_DIRECTORY, mdna_view_file_open(view, "past", &file));
+    OK(mdna_view_file_open(view, "past/link", &file));
+    mdna_view_free(view);
+    OK(mdna_file_read(file, buffer, sizeof buffer, &len));
+    CHECK(len == 9 && memcmp(buffer, "as it was", 9) == 0);
+    OK(mdna_file_seek(file, -3, MDNA_SEEK_END, &position));
+    OK(mdna_file_read(file, buffer, sizeof buffer, &len));
+    CHECK(len == 3 && memcmp(buffer, "was", 3) == 0);
+    OK(mdna_file_stat(file, &info));
+    CHECK(info.size == 9);
+    FAILS(MDNA_FILE_NOT_PERMITTED, mdna_file_write(file, buffer, 1));
+    FAILS(MDNA_FILE_NOT_PERMITTED, mdna_file_truncate(file, 0));
+    mdna_file_close(file);
+    OK(mdna_files_stat(vault, "past/file", true, &info));
+    CHECK(info.size == 0);
+}
+
 int main(int argc, char **argv) {
     CHECK(argc == 2);
     mdna_vault *vault = new_vault(below(argv[1], "vault"));
     files(vault);
     paths(vault);
+    past(vault);
     mdna_string text = MDNA_STRING_INIT;
     OK(mdna_vault_verify(vault, &text));
     CHECK(holds(&text, "\"clean\":true"));

@@ -1,5 +1,9 @@
+#define _POSIX_C_SOURCE 200809L
 /* Backup repositories and their keys. */
 #include "check.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
 
 static const mdna_key_cost LEAST = {8, 1, 1};
 
@@ -8,12 +12,12 @@ static mdna_secret passphrase(const char *text) {
     return secret;
 }
 
-static bool stop(void *user_data, const char *phase, uint64_t done, uint64_t total) {
+static int stop(void *user_data, const char *phase, uint64_t done, uint64_t total) {
     (void)done;
     (void)total;
     CHECK(strlen(phase) > 0);
     ++*(int *)user_data;
-    return false;
+    return 1;
 }
 
 static void opening(const char *path) {
@@ -34,6 +38,23 @@ static void opening(const char *path) {
     OK(mdna_key_kinds(path, &text));
     CHECK(holds(&text, "[\"passphrase\"]"));
     mdna_repository_close(NULL);
+}
+
+/* Locations that name nothing, and buckets that cannot be reached, make nothing. */
+static void locations(const char *dir) {
+    static const char *const refused[] = {"", "s3://", "s3://bb/x", "s3://bucket//x", "gopher://bucket/x"};
+    mdna_repository *repository = NULL;
+    mdna_string text = MDNA_STRING_INIT;
+    CHECK(chdir(dir) == 0);
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        FAILS(MDNA_INVALID_ARGUMENT, mdna_repository_init(refused[i], NULL, NULL, NULL, &repository));
+        FAILS(MDNA_INVALID_ARGUMENT, mdna_repository_open(refused[i], NULL, &repository));
+        FAILS(MDNA_INVALID_ARGUMENT, mdna_key_kinds(refused[i], &text));
+    }
+    CHECK(setenv("AWS_ENDPOINT_URL", "ftp://127.0.0.1", 1) == 0);
+    FAILS(MDNA_INVALID_ARGUMENT, mdna_repository_init("s3://bucket/x", NULL, NULL, NULL, &repository));
+    CHECK(unsetenv("AWS_ENDPOINT_URL") == 0);
+    CHECK(chdir("/") == 0 && rmdir(dir) == 0);
 }
 
 static void keys(mdna_repository *repository, const char *path) {
@@ -99,6 +120,11 @@ static void work(mdna_repository *repository, mdna_vault *vault, const char *dir
     OK(mdna_backup_export(repository, "two", file, &hand, &LEAST, NULL, NULL, &text));
     CHECK(holds(&text, "\"label\":\"two\""));
     FAILS(MDNA_NOT_FOUND, mdna_backup_export(repository, "three", below(dir, "x"), &hand, &LEAST, NULL, NULL, NULL));
+    mdna_repository *sealed = NULL;
+    OK(mdna_repository_open(file, &hand, &sealed));
+    OK(mdna_backup_list(sealed, &text));
+    CHECK(holds(&text, "\"label\":\"two\""));
+    mdna_repository_close(sealed);
     mdna_repository *plain = NULL;
     OK(mdna_repository_init(below(dir, "plain"), NULL, NULL, NULL, &plain));
     OK(mdna_backup_import(plain, file, &hand, NULL, NULL, &text));
@@ -149,6 +175,9 @@ int main(int argc, char **argv) {
     mdna_vault *vault = new_vault(below(argv[1], "vault"));
     OK(mdna_memory_add(vault, MEMORY, NULL));
     opening(path);
+    const char *empty = below(argv[1], "empty");
+    CHECK(mkdir(empty, 0700) == 0);
+    locations(empty);
     mdna_secret right = passphrase("right");
     mdna_repository *repository = NULL;
     OK(mdna_repository_open(path, &right, &repository));

@@ -78,12 +78,12 @@ static void snapshots(mdna_vault *vault, const char *dir) {
     mdna_string_free(&first);
 }
 
-static bool stop(void *user_data, const char *phase, uint64_t done, uint64_t total) {
+static int stop(void *user_data, const char *phase, uint64_t done, uint64_t total) {
     (void)phase;
     (void)done;
     (void)total;
     ++*(int *)user_data;
-    return false;
+    return 1;
 }
 
 static void interchange(mdna_vault *vault, const char *dir) {

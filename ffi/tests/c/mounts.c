@@ -47,7 +47,10 @@ int main(int argc, char **argv) {
     mdna_mount_free(mount);
 
     mdna_mount_options options = MDNA_MOUNT_OPTIONS_INIT;
-    options.read_only = true;
+    options.allow_other = 9;
+    FAILS(MDNA_INVALID_ARGUMENT, mdna_mount_start(vault, point, &options, &mount));
+    options.allow_other = 0;
+    options.read_only = 1;
     OK(mdna_mount_start(vault, point, &options, &mount));
     note = fopen(path, "r");
     CHECK(note != NULL && fclose(note) == 0);

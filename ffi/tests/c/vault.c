@@ -95,7 +95,12 @@ static void whole_vault(const char *dir) {
     mdna_prune_options prune = MDNA_PRUNE_OPTIONS_INIT;
     FAILS(MDNA_INVALID_ARGUMENT, mdna_vault_prune(vault, &prune, NULL));
     prune.keep = 1;
-    prune.dry_run = true;
+    prune.dry_run = 2;
+    FAILS(MDNA_INVALID_ARGUMENT, mdna_vault_prune(vault, &prune, NULL));
+    prune.dry_run = 1;
+    prune.has_current_after = 255;
+    FAILS(MDNA_INVALID_ARGUMENT, mdna_vault_prune(vault, &prune, NULL));
+    prune.has_current_after = 0;
     OK(mdna_vault_prune(vault, &prune, &text));
     CHECK(holds(&text, "\"versions\":0"));
 
@@ -104,10 +109,10 @@ static void whole_vault(const char *dir) {
     mdna_vault_close(vault);
 }
 
-static bool count_calls(void *user_data, const char *phase, uint64_t done, uint64_t total) {
+static int count_calls(void *user_data, const char *phase, uint64_t done, uint64_t total) {
     CHECK(phase != NULL && done <= total);
     ++*(unsigned long *)user_data;
-    return true;
+    return 0;
 }
 
 static void verifying(const char *dir) {

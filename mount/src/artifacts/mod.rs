@@ -4,16 +4,18 @@
 //! and times itself (write-back), and it asks for no opening and closing, since each question costs a fifth of a
 //! millisecond. Who cannot mount inside a mount has the files on the connection of the records, slower
 //! ([`crate::router`]). What the files are is decided by [`mirrordna::artifacts`]; `requests` and `changes` translate, `translate`
-//! says what both sides call things, `workers` does what may take long, `notify` tells the kernel of changes from elsewhere,
-//! and `listings` drops listings that would mix old and new.
+//! says what both sides call things, `known` counts what the kernel knows, `workers` does what may take long, `notify` tells the
+//! kernel of changes from elsewhere, and `listings` drops listings that would mix old and new.
 
 mod changes;
+mod known;
 mod listings;
 mod notify;
 pub(crate) mod requests;
 pub(crate) mod translate;
 mod workers;
 
+pub(crate) use known::Known;
 pub(crate) use notify::Invalidator;
 
 use std::collections::HashMap;
@@ -70,6 +72,7 @@ pub(crate) fn root_number() -> INodeNo {
 /// The files of `artifacts/`, as the kernel asks for them.
 pub(crate) struct ArtifactsFs {
     artifacts: Arc<Artifacts>,
+    known: Arc<Known>,
     generations: Arc<Generations>,
     listings: Listings,
     workers: Workers,
@@ -91,10 +94,23 @@ impl ArtifactsFs {
     ) -> std::io::Result<(Self, Arc<OnceLock<Notifier>>)> {
         let notifier = Arc::new(OnceLock::new());
         let workers = Workers::start()?;
-        let listings = Listings::default();
-        let fs =
-            Self { artifacts, generations, listings, workers, notifier: Arc::clone(&notifier), sharing, read_only };
+        let known = Arc::new(Known::new(Arc::clone(&artifacts)));
+        let fs = Self {
+            artifacts,
+            known,
+            generations,
+            listings: Listings::default(),
+            workers,
+            notifier: Arc::clone(&notifier),
+            sharing,
+            read_only,
+        };
         Ok((fs, notifier))
+    }
+
+    /// What the kernel knows through this connection, for when that ends.
+    pub(crate) fn known(&self) -> Arc<Known> {
+        Arc::clone(&self.known)
     }
 
     /// Whether this mount may change anything.
@@ -127,6 +143,7 @@ impl ArtifactsFs {
 
     /// Answers with a node, which the kernel knows from now on.
     fn entry(&self, attributes: &Attributes, reply: ReplyEntry) {
+        self.known.told(attributes.ino);
         let attr = self.attr(attributes);
         reply.entry(&FOR_EVER, &attr, self.generations.of(attributes));
     }

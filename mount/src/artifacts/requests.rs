@@ -69,7 +69,7 @@ impl Filesystem for ArtifactsFs {
 
     fn forget(&self, _request: &Request, ino: INodeNo, lookups: u64) {
         self.listings.forgotten(ino);
-        self.artifacts.forget(self.ino(ino), lookups);
+        self.known.forgotten(self.ino(ino), lookups);
     }
 
     fn getattr(&self, _request: &Request, ino: INodeNo, _handle: Option<FileHandle>, reply: ReplyAttr) {
@@ -250,6 +250,7 @@ impl Filesystem for ArtifactsFs {
             Sharing::WithRecords => match self.create_open(request, parent, name, (mode, umask), flags) {
                 Ok(found) => {
                     self.names_changed(parent);
+                    self.known.told(found.ino);
                     let generation = self.generations.of(&found);
                     reply.created(&FOR_EVER, &self.attr(&found), generation, NO_HANDLE, OPENED);
                 }
@@ -367,7 +368,12 @@ impl Filesystem for ArtifactsFs {
             // Each entry that is taken counts as looked up.
             let add = &mut |entry: &ListEntry<'_>, attributes: &Attributes| {
                 let (attr, generation) = (self.attr(attributes), self.generations.of(attributes));
-                !reply.add(attr.ino, entry.cursor, OsStr::from_bytes(entry.name), &FOR_EVER, &attr, generation)
+                let name = OsStr::from_bytes(entry.name);
+                let taken = !reply.add(attr.ino, entry.cursor, name, &FOR_EVER, &attr, generation);
+                if taken {
+                    self.known.told(attributes.ino);
+                }
+                taken
             };
             let listed = self.artifacts.list_with_attributes(self.ino(ino), after(offset), add);
             listed.map_err(|error| refuse(ino, &error))

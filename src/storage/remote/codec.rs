@@ -10,7 +10,7 @@ use super::super::codec::Reader;
 use super::super::rows::{Part, RowPage};
 use super::super::types::{
     Action, Change, Commit, Committed, Durability, Event, Expect, Head, LogEntry, LogState, Operation, Order, Origin,
-    Position, Posting, Prepared, RecordFile, Selection, Term, Version,
+    Position, Posting, Prepared, RecordFile, Seen, Selection, Term, Version,
 };
 use super::super::{Changed, Fault, Intent, PrunePolicy, Pruned, StorageStats};
 
@@ -246,7 +246,8 @@ fields! {
     Selection { kind, terms, time, archived, order }
     Prepared { json, checksum, file, terms, time, session, agent, archived, lenient }
     Change { kind, id, action, expect, event }
-    Commit { changes, files, actor, origin, token, durability }
+    Seen { kind, id, at }
+    Commit { seen, changes, files, actor, origin, token, durability }
     FileRows { dentries, extents }
     Dentry { ino, file_type }
     Piece { start, len, chunk, offset, sha256 }
@@ -370,6 +371,10 @@ pub(super) mod tests {
         let delete =
             Change { kind: Kind::Glyph, id: "g".into(), action: Action::Delete, expect: Expect::Present, event: None };
         Commit {
+            seen: vec![
+                Seen { kind: Kind::Session, id: "s".into(), at: Some(2) },
+                Seen { kind: Kind::Memory, id: "m".into(), at: None },
+            ],
             changes: vec![put, delete],
             files: FileRows {
                 dentries: vec![

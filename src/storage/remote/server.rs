@@ -307,7 +307,7 @@ impl Connection<'_> {
                     let stream = stream.map_err(|error| StorageError::from_io(storage.dir(), error))?;
                     let subscriber = Arc::new(RemoteSubscriber::new(Arc::clone(&self.voice), stream));
                     let told: Arc<dyn Subscriber> = Arc::<RemoteSubscriber>::clone(&subscriber);
-                    storage.subscribe(&told);
+                    storage.add_subscriber(&told);
                     self.subscriber = Some(subscriber);
                 }
                 // What was committed before it was listed stands at or before this state; all else it is told.

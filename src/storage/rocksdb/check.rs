@@ -9,7 +9,7 @@ use crate::record::{Checksum, Kind, Value, json};
 use super::super::codec::{self, key};
 use super::super::files::HeadFile;
 use super::super::merkle::{self, Tree};
-use super::super::types::{Head, LogEntry, Operation, Sequence, Version};
+use super::super::types::{Head, LogEntry, Operation, Sequence, Version, listed_time};
 use super::super::{CheckSink, Fault, Result, StorageError};
 use super::read::View;
 use super::{Cf, RocksStorage, lock};
@@ -420,6 +420,6 @@ impl Check<'_> {
 
 /// The index entries of a version.
 pub(super) fn postings<'a>(id: &'a str, version: &'a Version) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> + 'a {
-    let value = codec::encode_posting(super::commit::posting_time(version), version.archived, id);
+    let value = codec::encode_posting(listed_time(&version.terms, version.time), version.archived, id);
     version.terms.iter().map(move |(index, term)| (key::posting(*index, term, version.birth), value.clone()))
 }

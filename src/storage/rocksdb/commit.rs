@@ -1,7 +1,7 @@
 //! Writing: concurrent commits are grouped; one thread leads, gives out sequences, extends the Merkle tree, and writes
 //! one batch with one fsync for all.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -17,10 +17,12 @@ use super::super::file_rows::encode_highest;
 use super::super::merkle::{self, Tree};
 use super::super::prepare::missing_time;
 use super::super::types::{
-    Action, Change, Commit, Committed, Durability, Expect, Head, LogEntry, Operation, Origin, RecordFile, Sequence,
-    Term, Version,
+    Action, Change, Commit, Committed, Durability, Head, LogEntry, Operation, Origin, RecordFile, Sequence, Term,
+    Version, listed_time,
 };
-use super::super::{Changed, Intent, MAX_COMMIT_BYTES, MAX_COMMIT_CHANGES, Result, Storage, StorageError, Subscriber};
+use super::super::{
+    Changed, Intent, MAX_COMMIT_BYTES, MAX_COMMIT_CHANGES, MAX_COMMIT_SEEN, Result, Storage, StorageError, Subscriber,
+};
 use super::artifacts::{HIGHEST_KEY, check_rows};
 use super::prune::HORIZON_KEY;
 use super::{Cf, Overlay, Published, RocksStorage, Slot, Writer, bare_entry, lock};
@@ -225,6 +227,11 @@ impl RocksStorage {
         Ok(())
     }
 
+    /// From now on calls `subscriber` for each commit, until the last other reference to it is dropped.
+    pub(in crate::storage) fn add_subscriber(&self, subscriber: &Arc<dyn Subscriber>) {
+        lock(&self.subscribers).push(Arc::downgrade(subscriber));
+    }
+
     /// Those who are still there.
     pub(super) fn subscribers(&self) -> Vec<Arc<dyn Subscriber>> {
         let mut subscribers = lock(&self.subscribers);
@@ -255,17 +262,7 @@ impl RocksStorage {
             return Ok(answer);
         }
         // First look at all changes, then write: a commit that cannot be made leaves nothing in the batch.
-        let mut before = Vec::with_capacity(commit.changes.len());
-        let mut touched = HashSet::with_capacity(commit.changes.len());
-        for change in &commit.changes {
-            if !touched.insert((change.kind, change.id.as_str())) {
-                let what = format!("{} {} is changed twice in one commit", change.kind, change.id);
-                return Err(StorageError::Limit { what, limit: 1 });
-            }
-            let current = self.current(&group.overlay, change.kind, &change.id)?;
-            expect(change, current.live())?;
-            before.push(current);
-        }
+        let before = self.look(group, &commit)?;
         let new = self.new_chunks(writer, &commit.files)?;
         let first = group.tree.size() + 1;
         let count = commit.changes.len();
@@ -282,6 +279,10 @@ impl RocksStorage {
             let last = n + 1 == count;
             let stamp =
                 Stamp { actor: &commit.actor, origin: commit.origin, token: token.filter(|_| last), last, salt };
+            let before = match before {
+                Some(before) => before,
+                None => self.current(&group.overlay, change.kind, &change.id)?,
+            };
             self.add_change(group, change, before, &stamp)?;
         }
         let answer = Committed { first, last: group.tree.size(), time: group.time };
@@ -292,6 +293,43 @@ impl RocksStorage {
             group.tokens.push((token, answer));
         }
         Ok(answer)
+    }
+
+    /// Whether a commit can be made, and for each change the record as it is; none when an earlier change of the commit
+    /// leaves it in the overlay.
+    fn look(&self, group: &Group, commit: &Commit) -> Result<Vec<Option<Current>>> {
+        for seen in &commit.seen {
+            seen.check(self.live_sequence(&group.overlay, seen.kind, &seen.id)?)?;
+        }
+        let mut before = Vec::with_capacity(commit.changes.len());
+        // What the changes so far make of a record: the sequence of its newest version, if it is there.
+        let mut touched: HashMap<(Kind, &str), Option<Sequence>> = HashMap::with_capacity(commit.changes.len());
+        for (change, sequence) in commit.changes.iter().zip(group.tree.size() + 1..) {
+            let made = matches!(change.action, Action::Put(_)).then_some(sequence);
+            if let Some(live) = touched.get_mut(&(change.kind, change.id.as_str())) {
+                if change.kind == Kind::Artifact {
+                    let what = format!("{} {} is changed twice in one commit", change.kind, change.id);
+                    return Err(StorageError::Limit { what, limit: 1 });
+                }
+                change.check(*live)?;
+                *live = made;
+                before.push(None);
+            } else {
+                let current = self.current(&group.overlay, change.kind, &change.id)?;
+                change.check(current.live().map(|head| head.sequence))?;
+                touched.insert((change.kind, change.id.as_str()), made);
+                before.push(Some(current));
+            }
+        }
+        Ok(before)
+    }
+
+    fn live_sequence(&self, overlay: &Overlay, kind: Kind, id: &str) -> Result<Option<Sequence>> {
+        let head = match overlay.get(&(kind, id.to_owned())) {
+            Some(current) => current.head,
+            None => self.read_head(kind, id)?,
+        };
+        Ok(head.filter(|head| !head.deleted).map(|head| head.sequence))
     }
 
     /// The answer that a commit with this token got before.
@@ -349,7 +387,7 @@ impl RocksStorage {
             return Ok(Current { head: Some(head), ..Current::default() });
         }
         let version = self.read_exact_version(kind, id, head.sequence)?;
-        let posting = codec::encode_posting(posting_time(&version), version.archived, id);
+        let posting = codec::encode_posting(listed_time(&version.terms, version.time), version.archived, id);
         Ok(Current { head: Some(head), terms: version.terms, posting })
     }
 
@@ -416,7 +454,7 @@ impl RocksStorage {
         let posting = if version.deleted {
             Vec::new()
         } else {
-            codec::encode_posting(posting_time(&version), version.archived, id)
+            codec::encode_posting(listed_time(&version.terms, version.time), version.archived, id)
         };
         self.move_postings(&mut group.batch, &before, &version, &posting)?;
         let after = version.terms;
@@ -557,15 +595,6 @@ struct Stamp<'a> {
     salt: [u8; 16],
 }
 
-/// The time that index entries of a version carry: the record's own, or that of its commit when it has none.
-pub(super) fn posting_time(version: &Version) -> Timestamp {
-    let own = version.terms.iter().find_map(|(_, term)| match term {
-        Term::Time(time) => Some(*time),
-        Term::All | Term::Text(_) => None,
-    });
-    own.unwrap_or(version.time)
-}
-
 fn tombstone(sequence: Sequence, birth: Sequence, time: Timestamp) -> Version {
     Version {
         sequence,
@@ -579,20 +608,6 @@ fn tombstone(sequence: Sequence, birth: Sequence, time: Timestamp) -> Version {
         archived: false,
         terms: Vec::new(),
         json: Vec::new(),
-    }
-}
-
-fn expect(change: &Change, live: Option<&Head>) -> Result<()> {
-    let (kind, id) = (change.kind, change.id.clone());
-    let needs_record = matches!(change.action, Action::Delete);
-    match (change.expect, live) {
-        (Expect::Absent, Some(_)) => Err(StorageError::Exists { kind, id }),
-        (Expect::Present | Expect::At(_), None) => Err(StorageError::NotFound { kind, id }),
-        (_, None) if needs_record => Err(StorageError::NotFound { kind, id }),
-        (Expect::At(expected), Some(head)) if head.sequence != expected => {
-            Err(StorageError::Stale { kind, id, expected, now: head.sequence })
-        }
-        _ => Ok(()),
     }
 }
 
@@ -613,11 +628,20 @@ fn check_limits(commit: &Commit) -> Result<()> {
     if commit.changes.len() > MAX_COMMIT_CHANGES {
         return limit("too many changes in one commit", MAX_COMMIT_CHANGES);
     }
+    if commit.seen.len() > MAX_COMMIT_SEEN {
+        return limit("too many records that one commit relies on", MAX_COMMIT_SEEN);
+    }
     if record_bytes(commit) > MAX_COMMIT_BYTES {
         return limit("too many bytes of records in one commit", MAX_COMMIT_BYTES);
     }
     check_rows(commit)?;
     check_name("the name of the actor", &commit.actor)?;
+    for seen in &commit.seen {
+        if seen.id.is_empty() || seen.id.contains('\0') {
+            return limit("an id that is empty or contains NUL", MAX_ID_BYTES);
+        }
+        check_name("an id", &seen.id)?;
+    }
     for change in &commit.changes {
         // A zero byte ends the id in the keys of versions.
         if change.id.is_empty() || change.id.contains('\0') {

@@ -331,8 +331,9 @@ impl Storage for RocksStorage {
         Ok(sequence)
     }
 
-    fn subscribe(&self, subscriber: &Arc<dyn Subscriber>) {
-        lock(&self.subscribers).push(Arc::downgrade(subscriber));
+    fn subscribe(&self, subscriber: &Arc<dyn Subscriber>) -> Result<()> {
+        self.add_subscriber(subscriber);
+        Ok(())
     }
 
     fn settle_subscribers(&self, upto: Sequence) {

@@ -28,7 +28,7 @@ use super::journal::{self, Tail};
 use super::{Cf, Database, Published, RocksStorage, Writer, engine_error};
 
 /// Memory for blocks that were read: indexes, filters and data share it.
-const BLOCK_CACHE_BYTES: usize = 128 << 20;
+const BLOCK_CACHE_BYTES: usize = 96 << 20;
 /// Memory for what is written and not yet in files, over all column families.
 const MEMTABLE_BYTES: usize = 64 << 20;
 

@@ -84,7 +84,7 @@ impl Followers {
         let mut subscribers = lock(&self.subscribers);
         subscribers.retain(|subscriber| subscriber.strong_count() > 0);
         for subscriber in subscribers.iter().filter_map(Weak::upgrade) {
-            storage.subscribe(&subscriber);
+            storage.add_subscriber(&subscriber);
         }
         let told = *lock(&self.told);
         if let Some(told) = told {
@@ -213,7 +213,7 @@ impl Core {
                 match self.enter(false) {
                     Entered::Owner(storage, _) => {
                         subscribers.push(Arc::downgrade(subscriber));
-                        storage.subscribe(subscriber);
+                        storage.add_subscriber(subscriber);
                         return Ok(());
                     }
                     Entered::Client(client) => {

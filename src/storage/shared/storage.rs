@@ -91,10 +91,8 @@ impl Storage for SharedStorage {
         self.core.call(Call::Repeatable, Storage::sync, Client::sync)
     }
 
-    fn subscribe(&self, subscriber: &Arc<dyn Subscriber>) {
-        if let Err(error) = self.core.subscribe(subscriber) {
-            tracing::error!(target: "mirrordna::storage", %error, "changes by other processes will not be noticed");
-        }
+    fn subscribe(&self, subscriber: &Arc<dyn Subscriber>) -> Result<()> {
+        self.core.subscribe(subscriber)
     }
 
     fn settle_subscribers(&self, upto: Sequence) {

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use clap::Args;
-use mirrordna::backup::{BackupError, Destination, LocalFolder, Repository, Secret, SlotKind, archive};
+use mirrordna::backup::{BackupError, Destination, Repository, Secret, SlotKind};
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
 
@@ -45,20 +45,8 @@ impl Place {
             let text = "say with --repo LOCATION or MIRRORDNA_REPOSITORY where the backups are";
             return Err(Failure::Usage(text.to_owned()));
         };
-        if let Some(location) = mirrordna_s3::Location::parse(repo)? {
-            let settings = mirrordna_s3::Settings::from_env().stopped_when(context.interrupt().told());
-            return Ok(Arc::new(mirrordna_s3::S3::new(location, &settings)?));
-        }
-        if let Some((scheme, _)) = repo.split_once("://") {
-            let text =
-                format!("{repo}: this program has no destination {scheme}://; give a folder or s3://BUCKET/PREFIX");
-            return Err(Failure::Usage(text));
-        }
-        let path = Path::new(repo);
-        if path.is_file() {
-            return Ok(Arc::new(archive::SealedFile::open(path)?));
-        }
-        Ok(Arc::new(LocalFolder::new(path)))
+        let settings = mirrordna_s3::Settings::from_env().stopped_when(context.interrupt().told());
+        Ok(mirrordna_s3::destination(repo, &settings)?)
     }
 
     /// Opens the repository.

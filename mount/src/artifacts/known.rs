@@ -1,0 +1,88 @@
+//! Which files the kernel knows of a mount, and how often it was told of each.
+//!
+//! The kernel gives back what it was told of with FORGET, but says nothing any more when a mount ends. Others hold
+//! references on the same files then: programs of this process and of other ones, and other mounts. So each mount keeps
+//! account of its own.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use mirrordna::artifacts::{Artifacts, Ino};
+
+/// The references that the kernel holds on files through one mount.
+pub(crate) struct Known {
+    artifacts: Arc<Artifacts>,
+    times: Mutex<HashMap<Ino, u64>>,
+}
+
+impl Known {
+    pub(super) fn new(artifacts: Arc<Artifacts>) -> Self {
+        Self { artifacts, times: Mutex::default() }
+    }
+
+    fn times(&self) -> MutexGuard<'_, HashMap<Ino, u64>> {
+        self.times.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The kernel is about to be told of a file on which there is a reference for it. To be called before it is told:
+    /// from then on it may give it back.
+    pub(super) fn told(&self, ino: Ino) {
+        *self.times().entry(ino).or_insert(0) += 1;
+    }
+
+    /// The kernel has forgotten that it was told of a file so many times.
+    pub(super) fn forgotten(&self, ino: Ino, count: u64) {
+        let given_back = {
+            let mut times = self.times();
+            let Some(held) = times.get_mut(&ino) else { return };
+            // What was never told cannot be given back: it would be somebody else's.
+            let given_back = count.min(*held);
+            *held -= given_back;
+            if *held == 0 {
+                times.remove(&ino);
+            }
+            given_back
+        };
+        self.artifacts.forget(ino, given_back);
+    }
+
+    /// The mount is gone, and the kernel knows none of its files any more.
+    pub(crate) fn forget_all(&self) {
+        for (ino, count) in std::mem::take(&mut *self.times()) {
+            self.artifacts.forget(ino, count);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mirrordna::artifacts::{Caller, FsError, NewNode, ROOT};
+    use mirrordna::{Vault, VaultOptions};
+
+    use super::*;
+
+    /// A mount that ends, and a kernel that forgets more than it was told, take nothing from others.
+    #[test]
+    fn each_gives_back_its_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let vault = Vault::create(&dir.path().join("vault"), &VaultOptions::default()).unwrap();
+        let artifacts = vault.artifacts().unwrap();
+        let (one, two) = (Known::new(Arc::clone(&artifacts)), Known::new(Arc::clone(&artifacts)));
+        let caller = Caller { uid: 0, gid: 0, umask: 0 };
+        let ino = artifacts.create(ROOT, b"file", &NewNode::file(0o600), &caller).unwrap().ino;
+        one.told(ino);
+        for known in [&one, &two, &two] {
+            artifacts.lookup(ROOT, b"file").unwrap();
+            known.told(ino);
+        }
+        artifacts.unlink(ROOT, b"file").unwrap();
+        one.forgotten(ino, 1);
+        one.forget_all();
+        one.forgotten(ino, 5);
+        assert_eq!(artifacts.attributes(ino).unwrap().nlink, 0);
+        two.forgotten(ino, 1);
+        assert_eq!(artifacts.attributes(ino).unwrap().nlink, 0);
+        two.forgotten(ino, 9);
+        assert!(matches!(artifacts.attributes(ino), Err(FsError::Stale { .. })), "nobody knows it any more");
+    }
+}
