@@ -26,8 +26,9 @@ static struct {
     mdna_string seed_json;
     /* Made anew for each round. */
     mdna_cursor *cursor;
+    mdna_batch *batch;
     char ending[80];
-    atomic_uint claimed[SEEDS], created, deleted, ended, pinned, made, read;
+    atomic_uint claimed[SEEDS], created, deleted, ended, pinned, made, committed, read;
     /* Over all rounds. */
     atomic_uint added, backups;
 } world;
@@ -106,6 +107,12 @@ static void races(unsigned round) {
     OK(mdna_view_diff(view, view, &cursor));
     CHECK(drain(cursor) == 0);
     mdna_view_free(view);
+}
+
+static void add_to_the_batch(unsigned self, unsigned round) {
+    char json[400];
+    snprintf(json, sizeof json, "{\"tier\":\"episodic\",\"content\":\"together %u in %u\"," SOURCE "}", self, round);
+    OK(mdna_batch_memory_add(world.batch, json, NULL));
 }
 
 /* The error is that of the thread, whatever the others do. */
@@ -242,8 +249,10 @@ static void before(void) {
     atomic_store(&world.ended, 0);
     atomic_store(&world.pinned, 0);
     atomic_store(&world.made, 0);
+    atomic_store(&world.committed, 0);
     atomic_store(&world.read, 0);
     OK(mdna_memory_list(world.vault, "{\"metadata.tags\":\"seed\"}", &world.cursor));
+    OK(mdna_batch_begin(world.vault, &world.batch));
     OK(mdna_file_seek(world.reader, 0, MDNA_SEEK_SET, &position));
     OK(mdna_session_start(world.vault, AGENT, USER, NULL, &text));
     member(&text, "session_id", world.ending, sizeof world.ending);
@@ -257,8 +266,10 @@ static void after(unsigned round) {
     }
     CHECK(atomic_load(&world.created) == 1 && atomic_load(&world.deleted) == (round > 0));
     CHECK(atomic_load(&world.ended) == 1 && atomic_load(&world.pinned) == 1 && atomic_load(&world.made) == 1);
+    CHECK(atomic_load(&world.committed) == 1);
     CHECK(atomic_load(&world.read) == SEEDS * LINE);
     mdna_cursor_free(world.cursor);
+    mdna_batch_free(world.batch);
     snprintf(id, sizeof id, "snap_raced_%u", round);
     OK(mdna_snapshot_delete(world.vault, id));
 }
@@ -271,6 +282,7 @@ static void *work(void *number) {
         }
         pthread_barrier_wait(&world.barrier);
         claim_results();
+        add_to_the_batch(self, round);
         races(round);
         memories(self, round);
         errors(self, round);
@@ -281,6 +293,9 @@ static void *work(void *number) {
         repositories(self, round);
         OK(mdna_timeline_append(world.vault, "custom", AGENT, NULL, NULL, NULL, NULL));
         OK(mdna_vault_flush(world.vault));
+        pthread_barrier_wait(&world.barrier);
+        uint64_t sequence = 0;
+        race(mdna_batch_commit(world.batch, &sequence), MDNA_BATCH_CLOSED, &world.committed);
         pthread_barrier_wait(&world.barrier);
         if (self == 0) {
             after(round);
@@ -334,7 +349,7 @@ static void take_stock(void) {
     char accesses[40];
     const unsigned all = THREADS * world.rounds;
     OK(mdna_memory_list(world.vault, NULL, &cursor));
-    CHECK(drain(cursor) == SEEDS + all + 1 && atomic_load(&world.added) == all);
+    CHECK(drain(cursor) == SEEDS + 2 * all + 1 && atomic_load(&world.added) == all);
     snprintf(accesses, sizeof accesses, "\"access_count\":%u", all);
     OK(mdna_memory_get(world.vault, world.seed, &text));
     CHECK(holds(&text, accesses));
