@@ -34,6 +34,10 @@
  * To go on without the parent, exec(): a child that only forked keeps the vault locked for others, should the parent be
  * killed, until it ends. exec() is always possible.
  *
+ * exit(). Free handles before the process ends. One that is freed by a handler of atexit(), or by the destructor of a
+ * static object, that was registered before the first vault was opened is left alone: it is too late to close the vault,
+ * which is then found as after a crash, with all that was made durable.
+ *
  * Bugs of the library. Should the library fail within itself, the call returns MDNA_INTERNAL and the handle that it was
  * made on can only be freed from then on (MDNA_POISONED); others go on.
  */

@@ -39,6 +39,24 @@ unsafe extern "C" fn count_fork() {
     GENERATION.fetch_add(1, Ordering::Relaxed);
 }
 
+/// Whether the process is ending, so far that the storage engine has ended, or is about to.
+static ENDING: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn note_end() {
+    ENDING.store(true, Ordering::Relaxed);
+}
+
+/// To be called when a vault was opened: what the storage engine has for the whole process is there by now, and goes right
+/// after [`note_end`] was called. Closing a vault later on would wait for its threads for ever.
+pub(crate) fn opened() {
+    static REGISTER: Once = Once::new();
+    REGISTER.call_once(|| {
+        // SAFETY: the function is static and touches nothing but an atomic. When there is no memory to note it, the end goes
+        // unseen, as it would without it.
+        unsafe { libc::atexit(note_end) };
+    });
+}
+
 /// Whether a handle can be used: it was not poisoned by a panic, and this is the process that made it.
 pub(crate) struct State {
     poisoned: AtomicBool,
@@ -80,6 +98,11 @@ impl State {
     fn is_forked(&self) -> bool {
         self.generation != GENERATION.load(Ordering::Relaxed)
     }
+
+    /// Whether the threads that freeing it would wait for are gone.
+    fn is_left_alone(&self) -> bool {
+        self.is_forked() || ENDING.load(Ordering::Relaxed)
+    }
 }
 
 /// Hands a boxed handle out.
@@ -93,7 +116,7 @@ pub(crate) fn shared<H: Handle<Ownership = Shared>>(handle: &Arc<H>) -> *mut H {
 }
 
 /// Frees a boxed handle. In the child of a fork it is leaked: freeing it would wait for threads that are not there, and
-/// write to files of the parent.
+/// write to files of the parent. So it is at the end of the process.
 ///
 /// # Safety
 /// `pointer` is NULL or came from [`boxed`], and nobody uses it any more.
@@ -104,7 +127,7 @@ pub(crate) unsafe fn free_boxed<H: Handle<Ownership = Boxed>>(pointer: *mut H) {
         }
         // SAFETY: it came from `boxed`, as the caller says.
         let handle = unsafe { Box::from_raw(pointer) };
-        if handle.state().is_forked() {
+        if handle.state().is_left_alone() {
             std::mem::forget(handle);
         }
     });
@@ -121,7 +144,7 @@ pub(crate) unsafe fn free_shared<H: Handle<Ownership = Shared>>(pointer: *mut H,
         }
         // SAFETY: it came from `shared`, as the caller says.
         let handle = unsafe { Arc::from_raw(pointer) };
-        if handle.state().is_forked() {
+        if handle.state().is_left_alone() {
             std::mem::forget(handle);
         } else {
             end(&handle);

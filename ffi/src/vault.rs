@@ -34,6 +34,7 @@ impl Handle for mdna_vault {
 
 impl mdna_vault {
     pub(crate) fn new(vault: Vault) -> Self {
+        crate::handle::opened();
         Self { state: State::new(), vault }
     }
 }

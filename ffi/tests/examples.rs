@@ -4,7 +4,8 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::support::{build, library_dir, program, root, run};
+use crate::running::Running;
+use crate::support::{build, library_dir, output, program, root, run};
 
 /// A folder for an example, in which nothing stays mounted.
 fn place() -> tempfile::TempDir {
@@ -63,7 +64,7 @@ fn the_program_in_the_readme_works() {
     let (source, binary) = (place.path().join("readme.c"), place.path().join("readme"));
     std::fs::write(&source, text).unwrap();
     build("gcc", "c11", &source, &binary);
-    let output = program(&binary).current_dir(place.path()).output().unwrap();
+    let output = output(program(&binary).current_dir(place.path()));
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.contains("my-vault is not a vault"), "{said}");
 }
@@ -77,7 +78,7 @@ fn the_agent_remembers_and_recalls() {
     assert!(first.contains("recalled: I like tea") && first.contains("snapshot snap_"), "{first}");
     let second = run(program(&agent).arg(&vault).args(["The mountains are blue", "a"]));
     assert!(second.contains("recalled: I like tea") && second.contains("recalled: The mountains are blue"), "{second}");
-    let usage = program(&agent).output().unwrap();
+    let usage = output(&mut program(&agent));
     assert_eq!(usage.status.code(), Some(1));
 }
 
@@ -95,12 +96,13 @@ fn a_watch_sees_the_changes_of_another_process() {
     let (watch, agent) = (c("watch", place.path()), c("agent", place.path()));
     let vault = place.path().join("vault");
     run(program(&agent).arg(&vault).args(["one", "one"]));
-    let mut watching = program(&watch).arg(&vault).arg("6").stdout(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(watching.stdout.take().unwrap()).lines();
+    let mut watching = Running::new(program(&watch).arg(&vault).arg("6").stdout(Stdio::piped()));
+    let mut lines = BufReader::new(watching.child.stdout.take().unwrap()).lines();
     assert_eq!(lines.next().unwrap().unwrap(), "watching");
     run(program(&agent).arg(&vault).args(["two", "two"]));
     let seen: Vec<String> = lines.map(Result::unwrap).collect();
-    assert!(watching.wait().unwrap().success());
+    let (status, in_time) = watching.wait();
+    assert!(status.success() && in_time, "{status}");
     let changes: Vec<_> =
         seen.iter().map(|line| line.split(' ').skip(1).take(2).collect::<Vec<_>>().join(" ")).collect();
     let expected = [

@@ -10,6 +10,8 @@ mod overhead;
 mod panics;
 mod programs;
 mod prototypes;
+mod running;
+mod sanitizers;
 #[path = "../../tests/support/s3_server.rs"]
 #[expect(unreachable_pub, reason = "shared with other tests")]
 #[expect(dead_code, reason = "not every helper is used here")]

@@ -5,17 +5,22 @@ use std::process::Command;
 
 use crate::support::{build, installed, library_dir, program, read, root, run};
 
-const PROGRAMS: [&str; 7] = ["vault", "records", "batches", "history", "backups", "artifacts", "mounts"];
+pub(crate) const PROGRAMS: [&str; 9] =
+    ["vault", "records", "batches", "history", "backups", "artifacts", "mounts", "threads", "exits"];
 
 /// The folder of a program, in which nothing stays mounted.
-struct Place(tempfile::TempDir);
+pub(crate) struct Place(tempfile::TempDir);
 
 impl Place {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(tempfile::Builder::new().prefix("mdna-c-").tempdir().unwrap())
     }
 
-    fn work(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub(crate) fn work(&self) -> PathBuf {
         let work = self.0.path().join("work");
         std::fs::create_dir(&work).unwrap();
         work
@@ -55,7 +60,9 @@ fn valgrind(name: &str) {
     command.args(["--quiet", "--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=definite,indirect"]);
     // Programs wait for each other in threads; nobody is favoured.
     command.args(["--fair-sched=yes", "--child-silent-after-fork=yes"]);
-    run(command.arg(path).arg(place.work()));
+    command.arg(path).arg(place.work());
+    // One thread at a time runs there, slowly.
+    run(if name == "threads" { command.args(["2", "unmounted"]) } else { &mut command });
 }
 
 #[test]
@@ -109,6 +116,26 @@ fn artifacts_are_clean_under_valgrind() {
 #[test]
 fn mounts() {
     plain("mounts");
+}
+
+#[test]
+fn exits() {
+    plain("exits");
+}
+
+#[test]
+fn exits_are_clean_under_valgrind() {
+    valgrind("exits");
+}
+
+#[test]
+fn threads() {
+    plain("threads");
+}
+
+#[test]
+fn threads_are_clean_under_valgrind() {
+    valgrind("threads");
 }
 
 #[test]

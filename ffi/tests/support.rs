@@ -1,8 +1,10 @@
-//! Where things are, and running compilers and programs.
+//! Where things are, and compiling programs. Those are run by [`crate::running`].
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 use std::sync::OnceLock;
+
+pub(crate) use crate::running::{output, run};
 
 /// The repository.
 pub(crate) fn root() -> PathBuf {
@@ -52,23 +54,6 @@ pub(crate) fn library_dir() -> &'static Path {
 
 /// What all warnings of a careful project are.
 pub(crate) const STRICT: [&str; 5] = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror"];
-
-/// Runs a command, which must succeed, and gives what it printed.
-pub(crate) fn run(command: &mut Command) -> String {
-    let output = output(command);
-    assert!(
-        output.status.success(),
-        "{command:?}: {}\n{}\n{}",
-        output.status,
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-pub(crate) fn output(command: &mut Command) -> Output {
-    command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"))
-}
 
 /// Compiles and links a program against the shared library.
 pub(crate) fn build(compiler: &str, standard: &str, source: &Path, program: &Path) {

@@ -1,7 +1,5 @@
 //! Making a backup: the vault at one sequence, hot, storing only what the repository does not have.
 
-use std::path::Path;
-
 use crate::record::{Checksum, Value, object};
 use crate::vault::Vault;
 
@@ -9,9 +7,8 @@ use super::copy::{Copied, Copy};
 use super::destination::Folder;
 use super::error::{BackupError, Result};
 use super::expected::{self, Expected};
-use super::keys::Name;
 use super::lock::{Lock, Work};
-use super::manifest::{Manifest, Note, tips};
+use super::manifest::{Manifest, tips};
 use super::progress::Progress;
 use super::repository::{Fault, Repository};
 use super::seal::Kind;
@@ -72,12 +69,16 @@ impl Repository {
     /// was stored is made use of by the next one.
     pub fn create(&self, vault: &Vault, options: &CreateOptions, progress: &mut dyn Progress) -> Result<Created> {
         let lock = Lock::take(self, Work::Adds)?;
+        let expected = match vault.dir().filter(|_| !options.accept_older) {
+            Some(dir) => expected::read(dir, self.id())?,
+            None => None,
+        };
         let (manifests, notes) = (self.manifests()?, self.notes()?);
         let (index, faults) = self.index()?;
         // A backup is worth more when something is damaged, not less; what cannot be read is stored again.
         manifests.faults.iter().chain(&notes.faults).chain(&faults).for_each(Fault::warn);
-        if let Some(dir) = vault.dir().filter(|_| !options.accept_older) {
-            self.compare(dir, &manifests.items, &notes.items)?;
+        if let Some(detail) = expected.and_then(|expected| expected.lacking(&manifests.items, &notes.items)) {
+            return Err(BackupError::RolledBack { location: self.location(), detail });
         }
         let generations = manifests.items.iter().map(|(_, manifest)| manifest.generation);
         let generation = generations.chain(notes.items.iter().map(|(_, note)| note.generation)).max().unwrap_or(0) + 1;
@@ -115,14 +116,5 @@ impl Repository {
         tracing::info!(target: "mirrordna::audit", action = "backup", vault = id, backup = %name, sequence, actor);
         created.name = Some(name.to_string());
         Ok(created)
-    }
-
-    /// What is there against what a vault expects.
-    fn compare(&self, vault: &Path, backups: &[(Name, Manifest)], notes: &[(Name, Note)]) -> Result<()> {
-        let expected = expected::read(vault, self.id())?;
-        match expected.and_then(|expected| expected.lacking(backups, notes)) {
-            Some(detail) => Err(BackupError::RolledBack { location: self.location(), detail }),
-            None => Ok(()),
-        }
     }
 }

@@ -2,7 +2,7 @@
 //! is noticed: the file `BACKUPS` in its directory.
 
 use std::fmt::Write as _;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
@@ -23,7 +23,8 @@ pub(super) struct Expected {
     pub(super) backup: Name,
 }
 
-/// What a vault expects to find in a repository. A file that cannot be read is of no use, and says so in the log.
+/// What a vault expects to find in a repository. To be asked before it is looked what is there, for another backup may end in
+/// between, and is expected from then on.
 pub(super) fn read(vault: &Path, repository: RepositoryId) -> Result<Option<Expected>> {
     Ok(read_all(vault)?.into_iter().find(|(id, _)| *id == repository.to_string()).map(|(_, expected)| expected))
 }
@@ -47,8 +48,10 @@ fn read_all(vault: &Path) -> Result<Vec<(String, Expected)>> {
     lines.lines().skip(1).map(|line| entry(line).ok_or_else(damaged)).collect()
 }
 
-/// Remembers the newest backup in a repository.
+/// Remembers the newest backup in a repository. Backups that end at the same time, in whichever process, write one after the
+/// other, so that none takes from the file what another one wrote.
 pub(super) fn write(vault: &Path, repository: RepositoryId, expected: Expected) -> Result<()> {
+    let _lock = lock(vault)?;
     let mut all = read_all(vault).unwrap_or_default();
     all.retain(|(id, _)| *id != repository.to_string());
     all.push((repository.to_string(), expected));
@@ -62,6 +65,20 @@ pub(super) fn write(vault: &Path, repository: RepositoryId, expected: Expected) 
     SystemFiles
         .write(&path, format!("{lines}sha256 {sum}\n").as_bytes())
         .map_err(|source| BackupError::Io { location: path.display().to_string(), source })
+}
+
+/// Waits for whoever writes the file, until the result is dropped. It is the directory that is locked, for the file is replaced.
+fn lock(vault: &Path) -> Result<File> {
+    let failed = |source| BackupError::Io { location: vault.display().to_string(), source };
+    let directory = File::open(vault).map_err(failed)?;
+    let lock = || rustix::fs::flock(&directory, rustix::fs::FlockOperation::LockExclusive);
+    match rustix::io::retry_on_intr(lock) {
+        // There are file systems on which a directory cannot be locked.
+        Err(rustix::io::Errno::BADF | rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOLCK) | Ok(()) => {
+            Ok(directory)
+        }
+        Err(error) => Err(failed(error.into())),
+    }
 }
 
 impl Expected {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::archive::{SealedFile, SealedFileWriter};
 use super::destination::{Destination, Folder};
-use super::error::Result;
+use super::error::{BackupError, Result};
 use super::index::Index;
 use super::lock::{Lock, Work};
 use super::manifest::{Manifest, Stream, Streams, tips};
@@ -24,8 +24,8 @@ impl Repository {
     /// read.
     ///
     /// # Errors
-    /// [`super::BackupError::Occupied`] when the file is there, [`super::BackupError::NotFound`] for the backup, and those of reading
-    /// and writing. After an error there is no file.
+    /// [`BackupError::Occupied`] when the file is there, [`BackupError::NotFound`] for the backup, and those of reading and
+    /// writing. After an error there is no file.
     pub fn export(
         &self,
         wanted: &str,
@@ -49,13 +49,18 @@ impl Repository {
     /// Takes all backups of a sealed file that are not there yet.
     ///
     /// # Errors
-    /// Those of opening the file, of reading and of writing.
+    /// [`BackupError::Corrupt`] when the file is damaged, and those of opening it, of reading and of writing.
     pub fn import(&self, file: &Path, secret: &Secret, progress: &mut dyn Progress) -> Result<Vec<Backup>> {
         let from = Self::open(Arc::new(SealedFile::open(file)?), secret)?;
+        let manifests = from.manifests()?;
+        // A backup that cannot be read would be left out, and nobody would know.
+        if let Some(fault) = manifests.faults.into_iter().next() {
+            return Err(BackupError::corrupt(fault.subject, fault.problem));
+        }
         let lock = Lock::take(self, Work::Adds)?;
         let index = Arc::new(from.index()?.0);
         let mut taken = Vec::new();
-        for (_, manifest) in from.manifests()?.items {
+        for (_, manifest) in manifests.items {
             let there = self.manifests()?.items;
             let same = |other: &Manifest| {
                 (&other.vault_id, other.root, other.created) == (&manifest.vault_id, manifest.root, manifest.created)

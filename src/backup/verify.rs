@@ -98,6 +98,7 @@ impl Repository {
     /// What keeps it from going on; damage is in the report.
     pub fn verify(&self, options: &VerifyOptions<'_>, progress: &mut dyn Progress) -> Result<VerifyReport> {
         let mut report = VerifyReport::default();
+        let expected = options.vault.map(|vault| expected::read(vault, self.id())).transpose()?.flatten();
         let (slots, faults) = self.slots()?;
         report.faults.extend(faults);
         report.faults.extend(slots.iter().filter_map(|slot| self.strange(slot)));
@@ -133,10 +134,7 @@ impl Repository {
             let subject = Folder::Backups.shown(&name.to_string());
             report.faults.push(Fault { subject, problem: "it is gone, and nobody deleted it".to_owned() });
         }
-        if let Some(vault) = options.vault
-            && let Some(problem) =
-                expected::read(vault, self.id())?.and_then(|expected| expected.lacking(&manifests.items, &notes.items))
-        {
+        if let Some(problem) = expected.and_then(|expected| expected.lacking(&manifests.items, &notes.items)) {
             report.faults.push(Fault { subject: "the repository as a whole".to_owned(), problem });
         }
         Ok(report)

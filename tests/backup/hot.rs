@@ -2,11 +2,12 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use mirrordna::backup::{CreateOptions, Silent};
 use mirrordna::storage::PrunePolicy;
 use mirrordna::vault::Tier;
 
 use crate::sample;
-use crate::support::{Fixture, noise};
+use crate::support::{Fixture, init, noise};
 
 /// Eight threads write records and an artifact, and versions are pruned; each backup is the vault at its sequence, to the last bit.
 #[test]
@@ -42,5 +43,30 @@ fn backups_of_a_vault_that_is_written_restore_to_its_root() {
     for (n, created) in created.iter().enumerate() {
         assert_eq!(fixture.vault.storage().root(created.sequence).unwrap(), created.root);
         fixture.restore_sound(created.name.as_deref().unwrap(), &format!("restored{n}"), created.root);
+    }
+}
+
+/// Backups of one vault that run at the same time, to one repository and to several, know of each other or not: none fails for
+/// the others' sake, and the vault forgets none of the repositories.
+#[test]
+fn backups_of_a_vault_at_the_same_time_leave_each_other_alone() {
+    let fixture = Fixture::empty();
+    fixture.write("notes.txt", 0, b"a note that is an artifact");
+    let others = [init(&fixture.path("second")), init(&fixture.path("third"))];
+    std::thread::scope(|scope| {
+        for repository in [&fixture.repository, &fixture.repository, &others[0], &others[0], &others[1], &others[1]] {
+            let vault = &fixture.vault;
+            scope.spawn(move || {
+                for _ in 0..8 {
+                    repository.create(vault, &CreateOptions::default(), &mut Silent).unwrap();
+                }
+            });
+        }
+    });
+    let expected = std::fs::read_to_string(fixture.path("vault/BACKUPS")).unwrap();
+    for repository in [&fixture.repository, &others[0], &others[1]] {
+        assert!(expected.contains(&repository.id().to_string()), "{expected}");
+        assert_eq!(repository.backups().unwrap().0.len(), 16);
+        repository.create(&fixture.vault, &CreateOptions::default(), &mut Silent).unwrap();
     }
 }

@@ -111,6 +111,27 @@ fn a_backup_goes_from_hand_to_hand_in_one_sealed_file() {
     }
 }
 
+/// An import takes the backup of a sealed file, or says why it does not: nothing that is damaged is passed over in silence.
+#[test]
+fn a_damaged_sealed_file_is_not_imported_as_an_empty_one() {
+    let fixture = Fixture::empty();
+    fixture.write("notes.txt", 0, b"a note that is an artifact");
+    fixture.create();
+    let (path, secret) = (fixture.path("handover.mdna"), passphrase("handover"));
+    fixture.repository.export("latest", &path, (&secret, Cost::LEAST), &mut Silent).unwrap();
+    let whole = fs::read(&path).unwrap();
+    for at in (0..whole.len()).step_by(97) {
+        let mut flipped = whole.clone();
+        flipped[at] ^= 1;
+        fs::write(&path, &flipped).unwrap();
+        let repository = init(&fixture.path(&format!("repository{at}")));
+        match repository.import(&path, &secret, &mut Silent) {
+            Ok(taken) => assert_eq!(taken.len(), 1, "byte {at}"),
+            Err(_) => assert_eq!(repository.backups().unwrap().0.len(), 0, "byte {at}"),
+        }
+    }
+}
+
 /// The reference's own backups are read, and one that is not what its metadata says is refused.
 #[test]
 fn backups_of_the_reference_are_imported() {
