@@ -1,4 +1,4 @@
-//! The C programs under AddressSanitizer, `LeakSanitizer` and `UndefinedBehaviorSanitizer`.
+//! The C programs under `AddressSanitizer`, `LeakSanitizer` and `UndefinedBehaviorSanitizer`.
 //!
 //! The programs are instrumented, the library is the ordinary one. Its memory comes from the same `malloc`, so that what a
 //! program does to it is seen, and leaks and double frees of the library as well; accesses within the library are for
