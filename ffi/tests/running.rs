@@ -23,6 +23,13 @@ pub(crate) fn output(command: &mut Command) -> Output {
     within(LIMIT, command)
 }
 
+/// Whether a command succeeds, and in time.
+pub(crate) fn succeeds(limit: Duration, command: &mut Command) -> bool {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let (status, in_time) = Running::start(limit, command).wait();
+    in_time && status.success()
+}
+
 fn described(command: &Command, output: &Output) -> String {
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     format!("{command:?}: {}\n{out}\n{err}", output.status)

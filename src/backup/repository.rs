@@ -14,7 +14,7 @@ use super::index::{self, Index, Indexed, Location};
 use super::keys::{Keys, MasterKey, Name, RepositoryId};
 use super::manifest::{Manifest, Mark, Note};
 use super::seal::{Kind, Sealer};
-use super::slot::{Cost, Secret, Slot, SlotKind};
+use super::slot::{Cost, MAX_SLOT, Secret, Slot, SlotKind};
 
 const MARKER: &str = "REPOSITORY";
 const TITLE: &str = "MirrorDNA backup repository";
@@ -65,12 +65,11 @@ impl Repository {
             if files.iter().any(|(name, _)| folder == Folder::Root && name == MARKER) {
                 return Err(BackupError::Occupied { location, what: "a backup repository" });
             }
-            // What is left of a making that was interrupted is a key slot without a repository, and opens nothing.
             if !files.is_empty() && folder != Folder::Keys {
                 return Err(BackupError::Occupied { location, what: "files" });
             }
         }
-        let left = destination.list(Folder::Keys)?;
+        let left = left_slots(&*destination)?;
         let mut id = RepositoryId([0; 16]);
         SystemIds.fill(&mut id.0)?;
         let master = MasterKey::generate()?;
@@ -84,7 +83,7 @@ impl Repository {
             }
             return Err(error);
         }
-        for (name, _) in left {
+        for name in left {
             destination.remove(Folder::Keys, &name)?;
         }
         Ok(Self::with_key(destination, id, master, (name, secret.kind()), clock))
@@ -260,19 +259,26 @@ impl Repository {
 
     /// The content of a blob.
     pub(super) fn blob(&self, index: &Index, kind: Kind, name: &Name) -> Result<Vec<u8>> {
-        let location = index.find(name);
-        let location = location.ok_or_else(|| BackupError::Missing { what: format!("the blob {name}") })?;
-        self.blob_at(&location, kind, name)
+        self.blob_at(&locate(index, name)?, kind, name)
     }
 
     /// The content of a blob of which it is known where it lies.
     pub(super) fn blob_at(&self, location: &Location, kind: Kind, name: &Name) -> Result<Vec<u8>> {
-        let pack = location.pack.to_string();
+        let content = self.open_blob(kind, name, self.sealed_at(location)?);
+        content.ok_or_else(|| not_what_it_was(location, name))
+    }
+
+    /// As [`Repository::blob`], for who proves by sums of his own that the content is the right one: the seal says that it was stored
+    /// under this name, and nobody without the key can make one.
+    pub(super) fn blob_for_proof(&self, index: &Index, kind: Kind, name: &Name) -> Result<Vec<u8>> {
+        let location = locate(index, name)?;
+        let content = self.sealer().open(kind, name, self.sealed_at(&location)?);
+        content.ok_or_else(|| not_what_it_was(&location, name))
+    }
+
+    fn sealed_at(&self, location: &Location) -> Result<Vec<u8>> {
         let len = usize::try_from(location.len).unwrap_or(usize::MAX);
-        let sealed = self.destination().read_part(Folder::Packs, &pack, location.offset.into(), len)?;
-        self.open_blob(kind, name, sealed).ok_or_else(|| {
-            BackupError::corrupt(Folder::Packs.shown(&pack), format!("the blob {name} in it is not what it was"))
-        })
+        self.destination().read_part(Folder::Packs, &location.pack.to_string(), location.offset.into(), len)
     }
 
     /// Opens a sealed blob, whose content must have its name.
@@ -312,6 +318,15 @@ impl Fault {
             other => Self { subject: "the repository".to_owned(), problem: other.to_string() },
         }
     }
+}
+
+fn locate(index: &Index, name: &Name) -> Result<Location> {
+    index.find(name).ok_or_else(|| BackupError::Missing { what: format!("the blob {name}") })
+}
+
+fn not_what_it_was(location: &Location, name: &Name) -> BackupError {
+    let pack = Folder::Packs.shown(&location.pack.to_string());
+    BackupError::corrupt(pack, format!("the blob {name} in it is not what it was"))
 }
 
 /// Reads many small files, several at once, since a server takes a moment for each. After an error that is no damage no more are
@@ -386,6 +401,25 @@ fn read_marker(destination: &dyn Destination) -> Result<RepositoryId> {
 fn parse_id(text: &str) -> Option<RepositoryId> {
     let number = u128::from_str_radix(text, 16).ok().filter(|_| text.len() == 32)?;
     Some(RepositoryId(number.to_be_bytes()))
+}
+
+/// What is left in `keys/` of a making that was interrupted: key slots without a repository, which open nothing. With anything
+/// else in it, it is somebody's folder.
+fn left_slots(destination: &dyn Destination) -> Result<Vec<String>> {
+    let mut left = Vec::new();
+    for (name, len) in destination.list(Folder::Keys)? {
+        let file = if len > MAX_SLOT { Ok(Vec::new()) } else { destination.read(Folder::Keys, &name) };
+        let file = match file {
+            // Somebody who made a repository here, too, gave up.
+            Err(BackupError::Missing { .. }) => continue,
+            file => file?,
+        };
+        if Slot::of_any(&name, &file).is_err() {
+            return Err(BackupError::Occupied { location: destination.location(), what: "files" });
+        }
+        left.push(name);
+    }
+    Ok(left)
 }
 
 type ReadSlot = std::result::Result<Slot, &'static str>;

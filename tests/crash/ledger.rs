@@ -1,10 +1,14 @@
 //! What a writer was told, held against the vault that is found afterwards.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use mirrordna::record::{Checksum, Kind};
+use mirrordna::record::{Checksum, Kind, Value};
 use mirrordna::storage::Sequence;
+use mirrordna::vault::Filter;
 use mirrordna::{Vault, VaultOptions, verify};
+
+use crate::writer::BATCH;
 
 /// One acknowledgement.
 #[derive(Clone, Debug)]
@@ -67,7 +71,25 @@ pub(crate) fn hold_against(dir: &Path, acks: &[Ack], survives: impl Fn(&Ack) -> 
             return Err(format!("snapshot {} pins {}, which did not survive", pin.id, pin.sequence));
         }
     }
+    whole_batches(&vault)?;
     drop(vault);
     let report = verify::verify(dir, &options, &mut |_, _| {}).map_err(|error| error.to_string())?;
     if report.is_clean() { Ok(lost) } else { Err(format!("verify: {:?}", report.faults)) }
+}
+
+/// Of each batch that was written all memories are there, with what was changed in it, or none.
+fn whole_batches(vault: &Vault) -> Result<(), String> {
+    let mut found: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+    for record in vault.list(Kind::Memory, &Filter::default()).map_err(|error| error.to_string())? {
+        let record = record.map_err(|error| error.to_string())?;
+        let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
+        let Some(batch) = record.value.get("metadata").and_then(|metadata| text(metadata, "batch")) else { continue };
+        let (memories, changed) = found.entry(batch).or_default();
+        *memories += 1;
+        *changed += u64::from(text(&record.value, "content").is_some_and(|content| content.ends_with(" in its batch")));
+    }
+    match found.iter().find(|(_, found)| **found != (BATCH, 1)) {
+        Some((batch, found)) => Err(format!("of batch {batch} there are so many memories, and changes: {found:?}")),
+        None => Ok(()),
+    }
 }

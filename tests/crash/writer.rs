@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
 use mirrordna::record::inode::ROOT_INO;
-use mirrordna::record::{Checksum, FileType, Inode, Kind, json};
+use mirrordna::record::{Checksum, FileType, Inode, Kind, Value, json, object};
 use mirrordna::storage::{Action, Durability, Ino, NOW, SLOT_BYTES, Storage, StorageError};
 use mirrordna::vault::{MemoryUpdate, NewMemory, NewSnapshot, Record, Tier};
 use mirrordna::{Vault, VaultOptions};
@@ -16,6 +16,8 @@ use crate::ledger::Ack;
 
 const DIR: &str = "MIRRORDNA_CRASH_DIR";
 const BUFFERED: &str = "MIRRORDNA_CRASH_BUFFERED";
+/// Memories of a batch.
+pub(crate) const BATCH: u64 = 4;
 
 /// A writer that runs.
 pub(crate) struct Writer {
@@ -119,6 +121,36 @@ impl Tree {
     }
 }
 
+/// The memory that a process adds as its `n`th.
+fn memory(n: u64, metadata: Option<Value>) -> NewMemory {
+    NewMemory {
+        tier: Tier::Episodic,
+        content: format!("memory {n} of process {} {}", std::process::id(), "x".repeat((n % 13) as usize * 40)).into(),
+        session_id: "sess_20250301_080000_00000000".into(),
+        agent_id: Some("mdna_agt_390c8c7d7247342c".into()),
+        user_id: Some("mdna_usr_d8100f2f6f770d65".into()),
+        timestamp: None,
+        metadata,
+    }
+}
+
+/// Adds memories in one commit, each of which says with how many others it came, and changes the first of them in it, too.
+fn write_batch(vault: &Vault, n: u64) -> Result<(), mirrordna::Error> {
+    let of = object([("batch", format!("{}-{n}", std::process::id()).into()), ("of", BATCH.into())]);
+    let batch = vault.batch();
+    let mut last = Vec::new();
+    for _ in 0..BATCH {
+        last.push(batch.memories().add(memory(n, Some(of.clone())))?);
+    }
+    let update = MemoryUpdate { content: Some(format!("changed {n} in its batch").into()), ..MemoryUpdate::default() };
+    let changed = batch.memories().update(&last[0].id, &update)?;
+    batch.commit()?;
+    for added in last.iter().skip(1).chain([&changed]) {
+        acknowledge(true, &vault.get(Kind::Memory, &added.id)?);
+    }
+    Ok(())
+}
+
 fn write(dir: &Path, buffered: bool) -> Result<(), mirrordna::Error> {
     let vault = Vault::open(dir, &VaultOptions::default())?;
     say("open");
@@ -127,16 +159,7 @@ fn write(dir: &Path, buffered: bool) -> Result<(), mirrordna::Error> {
     for n in 0_u64.. {
         let sync = !buffered || n.is_multiple_of(8);
         let handle = if sync { &vault } else { &fast };
-        let memory = handle.memories().add(NewMemory {
-            tier: Tier::Episodic,
-            content: format!("memory {n} of process {} {}", std::process::id(), "x".repeat((n % 13) as usize * 40))
-                .into(),
-            session_id: "sess_20250301_080000_00000000".into(),
-            agent_id: Some("mdna_agt_390c8c7d7247342c".into()),
-            user_id: Some("mdna_usr_d8100f2f6f770d65".into()),
-            timestamp: None,
-            metadata: None,
-        })?;
+        let memory = handle.memories().add(memory(n, None))?;
         acknowledge(sync, &memory);
         if n.is_multiple_of(3) {
             tree.work(vault.storage(), n, sync)?;
@@ -144,6 +167,9 @@ fn write(dir: &Path, buffered: bool) -> Result<(), mirrordna::Error> {
         if n % 5 == 1 {
             let update = MemoryUpdate { content: Some(format!("changed {n}").into()), ..MemoryUpdate::default() };
             acknowledge(sync, &handle.memories().update(&memory.id, &update)?);
+        }
+        if n % 7 == 2 {
+            write_batch(&vault, n)?;
         }
         if n % 40 == 39 {
             let pin = vault.snapshots().create(NewSnapshot::default())?;
