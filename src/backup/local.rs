@@ -1,7 +1,9 @@
 //! A repository in a folder of this machine.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -155,7 +157,7 @@ impl Destination for LocalFolder {
         let dir = self.dir.join(TEMPORARY);
         let Ok(entries) = fs::read_dir(&dir) else { return Ok(()) };
         let before = SystemTime::now().checked_sub(Duration::from_secs(older_than));
-        for entry in entries.flatten() {
+        for entry in entries.flatten().filter(|entry| is_temporary(&entry.file_name())) {
             let modified = entry.metadata().and_then(|metadata| metadata.modified());
             if modified.ok().zip(before).is_some_and(|(modified, before)| modified <= before) {
                 match fs::remove_file(entry.path()) {
@@ -166,6 +168,11 @@ impl Destination for LocalFolder {
         }
         Ok(())
     }
+}
+
+/// A name such as [`LocalFolder::write_as`] gives: other files in a folder `tmp` are somebody's.
+fn is_temporary(name: &OsStr) -> bool {
+    name.len() == 16 && name.as_bytes().iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 fn of_reading(source: io::Error, folder: Folder, name: &str, path: &Path) -> BackupError {

@@ -14,7 +14,7 @@ use super::index::{self, Index, Indexed, Location};
 use super::keys::{Keys, MasterKey, Name, RepositoryId};
 use super::manifest::{Manifest, Mark, Note};
 use super::seal::{Kind, Sealer};
-use super::slot::{Cost, Secret, Slot, SlotKind};
+use super::slot::{Cost, MAX_SLOT, Secret, Slot, SlotKind};
 
 const MARKER: &str = "REPOSITORY";
 const TITLE: &str = "MirrorDNA backup repository";
@@ -65,12 +65,11 @@ impl Repository {
             if files.iter().any(|(name, _)| folder == Folder::Root && name == MARKER) {
                 return Err(BackupError::Occupied { location, what: "a backup repository" });
             }
-            // What is left of a making that was interrupted is a key slot without a repository, and opens nothing.
             if !files.is_empty() && folder != Folder::Keys {
                 return Err(BackupError::Occupied { location, what: "files" });
             }
         }
-        let left = destination.list(Folder::Keys)?;
+        let left = left_slots(&*destination)?;
         let mut id = RepositoryId([0; 16]);
         SystemIds.fill(&mut id.0)?;
         let master = MasterKey::generate()?;
@@ -84,7 +83,7 @@ impl Repository {
             }
             return Err(error);
         }
-        for (name, _) in left {
+        for name in left {
             destination.remove(Folder::Keys, &name)?;
         }
         Ok(Self::with_key(destination, id, master, (name, secret.kind()), clock))
@@ -386,6 +385,25 @@ fn read_marker(destination: &dyn Destination) -> Result<RepositoryId> {
 fn parse_id(text: &str) -> Option<RepositoryId> {
     let number = u128::from_str_radix(text, 16).ok().filter(|_| text.len() == 32)?;
     Some(RepositoryId(number.to_be_bytes()))
+}
+
+/// What is left in `keys/` of a making that was interrupted: key slots without a repository, which open nothing. With anything
+/// else in it, it is somebody's folder.
+fn left_slots(destination: &dyn Destination) -> Result<Vec<String>> {
+    let mut left = Vec::new();
+    for (name, len) in destination.list(Folder::Keys)? {
+        let file = if len > MAX_SLOT { Ok(Vec::new()) } else { destination.read(Folder::Keys, &name) };
+        let file = match file {
+            // Somebody who made a repository here, too, gave up.
+            Err(BackupError::Missing { .. }) => continue,
+            file => file?,
+        };
+        if Slot::of_any(&name, &file).is_err() {
+            return Err(BackupError::Occupied { location: destination.location(), what: "files" });
+        }
+        left.push(name);
+    }
+    Ok(left)
 }
 
 type ReadSlot = std::result::Result<Slot, &'static str>;

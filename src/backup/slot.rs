@@ -18,6 +18,8 @@ const SEALED: usize = 48;
 const SUM: usize = 32;
 /// The longest label, in bytes.
 pub(super) const MAX_LABEL: usize = 255;
+/// No slot is longer.
+pub(super) const MAX_SLOT: u64 = 512;
 
 /// What opens a key slot.
 #[derive(Clone)]
@@ -186,18 +188,18 @@ impl Slot {
     /// # Errors
     /// What is wrong with it.
     pub(super) fn read(name: &str, repository: RepositoryId, file: &[u8]) -> std::result::Result<Self, &'static str> {
+        let slot = Self::of_any(name, file)?;
+        if slot.repository == repository { Ok(slot) } else { Err("it belongs to another repository") }
+    }
+
+    /// As [`Slot::read`], of whatever repository.
+    pub(super) fn of_any(name: &str, file: &[u8]) -> std::result::Result<Self, &'static str> {
         let (body, sum) = file.split_last_chunk::<SUM>().ok_or("it is too short")?;
         if Checksum::of(body).0 != *sum {
             return Err("it does not match its checksum");
         }
         let slot = Self::parse(body).ok_or("it cannot be read")?;
-        if slot.repository != repository {
-            return Err("it belongs to another repository");
-        }
-        if slot.id != name {
-            return Err("it belongs under another name");
-        }
-        Ok(slot)
+        if slot.id == name { Ok(slot) } else { Err("it belongs under another name") }
     }
 
     fn parse(body: &[u8]) -> Option<Self> {

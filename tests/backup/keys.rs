@@ -3,7 +3,7 @@
 use std::fs;
 use std::sync::Arc;
 
-use mirrordna::backup::{BackupError, Cost, LocalFolder, Repository, Secret, Silent, VerifyOptions};
+use mirrordna::backup::{BackupError, Cost, LocalFolder, PruneOptions, Repository, Secret, Silent, VerifyOptions};
 use mirrordna::record::Checksum;
 use zeroize::Zeroizing;
 
@@ -147,6 +147,58 @@ fn a_repository_is_made_in_an_empty_place() {
     let empty = Repository::init(Arc::new(LocalFolder::new(&dir.path().join("new"))), &passphrase(""), "", Cost::LEAST);
     assert!(matches!(empty.map(drop), Err(BackupError::Argument { .. })));
     assert_eq!(bytes_of(other.path()), 1);
+}
+
+/// Whose folder it is does not follow from its name: somebody's own files in `keys/` are in the way, and stay.
+#[test]
+fn files_of_others_in_keys_are_left_alone() {
+    let slot_of_another = scratch();
+    init(slot_of_another.path());
+    let (slot, _) = files(&slot_of_another.path().join("keys")).remove(0);
+    let own: [(&str, &[u8]); 3] = [
+        ("id_ed25519", b"the only copy of it"),
+        // Called like a key slot.
+        ("0123456789abcdef", b"MDNASLOT but for the rest"),
+        ("large", &[0; 1_000]),
+    ];
+    for (name, content) in own {
+        let dir = scratch();
+        let keys = dir.path().join("keys");
+        fs::create_dir(&keys).unwrap();
+        fs::write(keys.join(name), content).unwrap();
+        fs::copy(&slot, keys.join(slot.file_name().unwrap())).unwrap();
+        let before = files(dir.path());
+        let made = Repository::init(Arc::new(LocalFolder::new(dir.path())), &passphrase("x"), "", Cost::LEAST);
+        assert!(matches!(made.map(drop), Err(BackupError::Occupied { what: "files", .. })), "{name}");
+        assert_eq!(files(dir.path()), before);
+        assert_eq!(fs::read(keys.join(name)).unwrap(), content);
+    }
+}
+
+/// A key slot that an interrupted making left opens nothing, is not in the way, and goes.
+#[test]
+fn an_interrupted_making_is_made_again() {
+    let dir = scratch();
+    init(dir.path());
+    fs::remove_file(dir.path().join("REPOSITORY")).unwrap();
+    let repository = init(dir.path());
+    let (slots, faults) = repository.slots().unwrap();
+    assert_eq!((slots.len(), faults.len()), (1, 0));
+}
+
+/// A prune removes what writes left in `tmp/`, and nothing that somebody else put there.
+#[test]
+fn files_of_others_in_tmp_are_left_alone() {
+    let fixture = Fixture::new();
+    fixture.create();
+    let tmp = fixture.path("repository").join("tmp");
+    for name in ["0123456789abcdef", "thesis.txt"] {
+        fs::write(tmp.join(name), b"x").unwrap();
+        let old = std::time::SystemTime::now() - std::time::Duration::from_secs(10 * 86_400);
+        fs::File::options().write(true).open(tmp.join(name)).unwrap().set_modified(old).unwrap();
+    }
+    fixture.repository.prune(&PruneOptions::default(), &mut Silent).unwrap();
+    assert_eq!(files(&tmp), [(tmp.join("thesis.txt"), 1)]);
 }
 
 /// Of several who make a repository in one place at the same moment exactly one does, and what the others left is gone.

@@ -68,8 +68,10 @@ fn without_conditions_at_most_one_makes_it() {
 /// A making that was interrupted left a key slot, which opens nothing and is not in the way.
 #[test]
 fn an_interrupted_making_is_made_again() {
-    let destination = direct("interrupted");
-    destination.write(Folder::Keys, "0123456789abcdef", b"left").unwrap();
+    let (destination, another) = (direct("interrupted"), direct("another"));
+    Repository::init(Arc::clone(&another) as _, &passphrase("x"), "", Cost::LEAST).unwrap();
+    let (slot, _) = another.list(Folder::Keys).unwrap().remove(0);
+    destination.write(Folder::Keys, &slot, &another.read(Folder::Keys, &slot).unwrap()).unwrap();
     let made = Repository::init(Arc::clone(&destination) as _, &passphrase("x"), "", Cost::LEAST).unwrap();
     sound(&made);
     assert_eq!(destination.list(Folder::Keys).unwrap().len(), 1);
