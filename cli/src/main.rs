@@ -25,6 +25,8 @@ mod time;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // Before there are threads.
+    mirrordna_mount::use_few_arenas();
     let (globals, command) = match args::parse(helper::arguments(std::env::args_os().collect())) {
         Ok(parsed) => parsed,
         Err(answer) => return answer.tell(),

@@ -1,13 +1,13 @@
-//! Memory that the process of a mount keeps without need.
+//! Memory that a process keeps without need.
 
 #![allow(unsafe_code, reason = "how the allocator of the C library works is only set through a call of that library")]
 
 /// How many arenas memory is taken from.
 const ARENAS: libc::c_int = 2;
 
-/// Has the allocator of this process take memory from few places: for a process that does nothing but serve a mount, to be called
-/// before it has threads. By default each thread may have an arena of its own, up to eight for each processor, and what one thread
-/// frees is of no use to the others: with 100,000 files that was 60 MB of 420.
+/// Has the allocator of this process take memory from few places: for a process that does nothing but what the command does, to be
+/// called before it has threads. By default each thread may have an arena of its own, up to eight for each processor, and what one
+/// thread frees is of no use to the others: for a mount of 100,000 files that was 60 MB of 420.
 pub fn use_few_arenas() {
     #[cfg(target_env = "gnu")]
     {

@@ -92,7 +92,6 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<()> {
 
 /// Mounts the vault and serves it until it is unmounted. `ready` is called when it can be used.
 fn serve(mount: &Mount, context: &Context, ready: impl FnOnce() -> Result<()>) -> Result<()> {
-    mirrordna_mount::use_few_arenas();
     let vault = context.own()?;
     let options = MountOptions {
         allow_other: mount.allow_other,
