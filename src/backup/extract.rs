@@ -18,12 +18,13 @@ use crate::storage::{
 use super::error::{BackupError, Result};
 use super::index::Index;
 use super::manifest::{Manifest, Stream};
+use super::pool::Pool;
 use super::progress::{Meter, Phase, Progress};
 use super::repository::Repository;
 use super::restore::{Place, next, rows};
 use super::seal::Kind as Sealed;
 use super::select::Backup;
-use super::stream::{Item, Items, Pool, Reader};
+use super::stream::{Item, Items, Reader};
 
 const STOPPED: &str = "nothing was restored";
 

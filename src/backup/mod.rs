@@ -20,6 +20,7 @@ mod local;
 mod lock;
 mod manifest;
 mod pack;
+mod pool;
 mod progress;
 mod prune;
 mod repair;

@@ -9,18 +9,19 @@ use std::thread::ScopedJoinHandle;
 
 use crate::record::{Checksum, Value, object};
 use crate::storage::{
-    ChunkRow, ContentReplay, FileAccess, LogReplay, LogRow, OpenOptions, Replay, ReplayOf, SLOT_BYTES, SlotRow,
-    SystemFiles,
+    CheckedChunks, CheckedLog, ChunkRow, ContentReplay, FileAccess, LogReplay, LogRow, OpenOptions, Replay, ReplayOf,
+    SLOT_BYTES, Sequence, SlotRow, SystemFiles,
 };
 
 use super::error::{BackupError, Result};
 use super::index::Index;
 use super::keys::Name;
 use super::manifest::{Manifest, Stream};
+use super::pool::{Pool, TASK_BYTES, TASK_ROWS, in_order};
 use super::progress::{Meter, Phase, Progress};
 use super::repository::Repository;
 use super::select::Backup;
-use super::stream::{Pool, Reader};
+use super::stream::Reader;
 
 const STOPPED: &str = "nothing was restored";
 /// How many rows are written before progress is told.
@@ -101,11 +102,11 @@ impl Repository {
             let log = scope.spawn(|| {
                 let tell = tell;
                 let tell = move |bytes| tell.send(bytes).map_err(|_| BackupError::Interrupted { done: STOPPED });
-                replay_log(&mut reader(&streams.log), log_replay, tell)
+                replay_log(&pool, reader(&streams.log), log_replay, tell)
             });
             let mut work = Work { meter, told, log: Some(log) };
             let content = (reader(&streams.chunks), reader(&streams.content), reader(&streams.slots));
-            replay_content(content, manifest.chunks, content_replay, &mut work)?;
+            replay_content(&pool, content, manifest.chunks, content_replay, &mut work)?;
             work.finish()
         })?;
         Ok(replay.finish()?)
@@ -141,25 +142,52 @@ impl Work<'_, '_> {
     }
 }
 
-fn replay_log(log: &mut Reader<'_>, mut replay: LogReplay<'_>, tell: impl FnMut(u64) -> Result<()>) -> Result<()> {
-    rows(log, tell, |from| LogRow::read(from), |row| Ok(replay.log(row)?))?;
+fn replay_log(
+    pool: &Pool,
+    mut log: Reader<'_>,
+    mut replay: LogReplay<'_>,
+    mut tell: impl FnMut(u64) -> Result<()>,
+) -> Result<()> {
+    let mut told = 0;
+    let mut first = 1;
+    let check = || {
+        let rows = log_rows(&mut log)?;
+        tell(log.consumed() - told)?;
+        told = log.consumed();
+        let sequence = first;
+        first += rows.len() as Sequence;
+        Ok((!rows.is_empty()).then_some(move || CheckedLog::check(sequence, rows)))
+    };
+    in_order(pool, check, |checked| Ok(replay.log(&checked?)?))?;
     Ok(replay.finish()?)
 }
 
+/// Some rows of the log; none at its end.
+fn log_rows(log: &mut Reader<'_>) -> Result<Vec<LogRow>> {
+    let (mut rows, mut bytes) = (Vec::new(), 0);
+    while bytes < TASK_BYTES && rows.len() < TASK_ROWS {
+        let Some(row) = next(log, |from| LogRow::read(from))? else { break };
+        bytes += row.entry.len() + row.version.len();
+        rows.push(row);
+    }
+    Ok(rows)
+}
+
 fn replay_content(
+    pool: &Pool,
     (mut chunks, mut content, mut slots): (Reader<'_>, Reader<'_>, Reader<'_>),
     expected: u64,
     mut replay: ContentReplay<'_>,
     work: &mut Work<'_, '_>,
 ) -> Result<()> {
-    let mut bytes = Vec::new();
     let mut count = 0;
-    while let Some(row) = next(&mut chunks, |from| ChunkRow::read(from))? {
-        read_content(&mut content, &row, &mut bytes)?;
-        replay.chunk(&row, &bytes)?;
-        count += 1;
-        work.add(u64::from(row.len) + 44)?;
-    }
+    let check = || {
+        let (rows, bytes) = chunk_rows(&mut chunks, &mut content)?;
+        count += rows.len() as u64;
+        work.add(bytes.len() as u64 + 44 * rows.len() as u64)?;
+        Ok((!rows.is_empty()).then_some(move || CheckedChunks::check(rows, bytes)))
+    };
+    in_order(pool, check, |checked| Ok(replay.chunks(&checked?)?))?;
     if count != expected || !content.is_at_end()? {
         return Err(BackupError::corrupt("the stream of content", "it is not as long as its chunks are"));
     }
@@ -167,13 +195,18 @@ fn replay_content(
     Ok(replay.finish()?)
 }
 
-/// The content of a chunk.
-pub(super) fn read_content(from: &mut Reader<'_>, row: &ChunkRow, bytes: &mut Vec<u8>) -> Result<()> {
-    if row.len > SLOT_BYTES {
-        return Err(BackupError::corrupt(format!("chunk {}", row.id), format!("it has {} bytes", row.len)));
+/// Some chunks with their content, one behind the other; none at the end.
+fn chunk_rows(chunks: &mut Reader<'_>, content: &mut Reader<'_>) -> Result<(Vec<ChunkRow>, Vec<u8>)> {
+    let (mut rows, mut bytes) = (Vec::new(), Vec::new());
+    while bytes.len() < TASK_BYTES && rows.len() < TASK_ROWS {
+        let Some(row) = next(chunks, |from| ChunkRow::read(from))? else { break };
+        if row.len > SLOT_BYTES {
+            return Err(BackupError::corrupt(format!("chunk {}", row.id), format!("it has {} bytes", row.len)));
+        }
+        content.read_behind(&mut bytes, row.len as usize)?;
+        rows.push(row);
     }
-    bytes.resize(row.len as usize, 0);
-    io::Read::read_exact(from, bytes).map_err(|error| from.failed(&error))
+    Ok((rows, bytes))
 }
 
 /// The next row of a stream.

@@ -1,16 +1,16 @@
 //! Streams: cutting, storing and listing what goes into a backup, and reading it again in order.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::io::{self, Read};
-use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 
 use super::cut::Cutter;
 use super::error::{BackupError, Result};
 use super::index::Index;
 use super::keys::Name;
 use super::manifest::Stream;
+use super::pool::{Ahead, Pool, threads};
 use super::repository::Repository;
 use super::seal::Kind;
 use super::store::Store;
@@ -25,11 +25,6 @@ const LIST_ENTRY: usize = 36;
 
 /// The name of a blob, and the length of its content.
 pub(super) type Item = (Name, u32);
-
-/// How many threads compress and seal, or open and decompress.
-pub(super) fn threads() -> usize {
-    std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8)
-}
 
 /// The lists over the blobs of a stream, as they come.
 struct Lists<'a> {
@@ -206,56 +201,13 @@ impl<F: FnMut(&Name) -> Result<Vec<u8>>> Iterator for Items<F> {
     }
 }
 
-type Task = Box<dyn FnOnce() + Send>;
-
-/// Threads that open and decompress blobs.
-pub(super) struct Pool {
-    tasks: Option<SyncSender<Task>>,
-    threads: Vec<JoinHandle<()>>,
-}
-
-impl Pool {
-    pub(super) fn new() -> Self {
-        let (tasks, waiting) = mpsc::sync_channel::<Task>(threads());
-        let waiting = Arc::new(Mutex::new(waiting));
-        let thread = |_| {
-            let waiting = Arc::clone(&waiting);
-            std::thread::spawn(move || {
-                loop {
-                    let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
-                    let Ok(task) = next else { break };
-                    task();
-                }
-            })
-        };
-        Self { tasks: Some(tasks), threads: (0..threads()).map(thread).collect() }
-    }
-
-    fn run(&self, task: Task) {
-        if let Some(tasks) = &self.tasks {
-            // The threads live as long as the pool.
-            let _ = tasks.send(task);
-        }
-    }
-}
-
-impl Drop for Pool {
-    fn drop(&mut self) {
-        self.tasks = None;
-        for thread in self.threads.drain(..) {
-            let _ = thread.join();
-        }
-    }
-}
-
 /// Reads a stream, some blobs ahead.
 pub(super) struct Reader<'p> {
     repository: Repository,
     index: Arc<Index>,
-    pool: &'p Pool,
     items: Box<dyn Iterator<Item = Result<Item>> + Send>,
     /// Blobs that are on their way.
-    ahead: VecDeque<Receiver<Result<Vec<u8>>>>,
+    ahead: Ahead<'p, Result<Vec<u8>>>,
     now: Vec<u8>,
     at: usize,
     /// Bytes that were handed over.
@@ -283,9 +235,8 @@ impl<'p> Reader<'p> {
         Self {
             repository: repository.clone(),
             index: Arc::clone(index),
-            pool,
             items,
-            ahead: VecDeque::new(),
+            ahead: Ahead::new(pool),
             now: Vec::new(),
             at: 0,
             consumed: 0,
@@ -295,35 +246,50 @@ impl<'p> Reader<'p> {
 
     /// Asks for the next blobs before they are needed.
     fn look_ahead(&mut self) {
-        while self.ahead.len() < 2 * threads() {
-            let (answer, blob) = mpsc::sync_channel(1);
-            match self.items.next() {
-                None => break,
-                Some(Err(error)) => drop(answer.send(Err(error))),
-                Some(Ok((name, len))) => {
-                    let (repository, index) = (self.repository.clone(), Arc::clone(&self.index));
-                    self.pool.run(Box::new(move || {
-                        let content = repository.blob(&index, Kind::Data, &name);
-                        let content = content.and_then(|content| {
-                            let right = u32::try_from(content.len()) == Ok(len);
-                            let wrong = || BackupError::corrupt(format!("the blob {name}"), "it has another length");
-                            right.then_some(content).ok_or_else(wrong)
-                        });
-                        // Whoever asked may have given up.
-                        let _ = answer.send(content);
-                    }));
-                }
-            }
-            self.ahead.push_back(blob);
+        while !self.ahead.is_full() {
+            let Some(item) = self.items.next() else { break };
+            let (repository, index) = (self.repository.clone(), Arc::clone(&self.index));
+            self.ahead.ask(move || {
+                let (name, len) = item?;
+                let content = repository.blob(&index, Kind::Data, &name)?;
+                let right = u32::try_from(content.len()) == Ok(len);
+                let wrong = || BackupError::corrupt(format!("the blob {name}"), "it has another length");
+                right.then_some(content).ok_or_else(wrong)
+            });
         }
     }
 
     /// The next blob; none at the end.
     pub(super) fn next_blob(&mut self) -> Result<Option<Vec<u8>>> {
         self.look_ahead();
-        let Some(blob) = self.ahead.pop_front() else { return Ok(None) };
-        let gone = || BackupError::corrupt("a blob", "the thread that read it ended");
-        blob.recv().map_err(|_| gone())?.map(Some)
+        self.ahead.next()?.transpose()
+    }
+
+    /// Puts the next `len` bytes behind others.
+    pub(super) fn read_behind(&mut self, bytes: &mut Vec<u8>, len: usize) -> Result<()> {
+        bytes.reserve(len);
+        let mut left = len;
+        while left > 0 {
+            let rest = self.now.get(self.at..).unwrap_or_default();
+            let taken = rest.get(..left).unwrap_or(rest);
+            bytes.extend_from_slice(taken);
+            self.at += taken.len();
+            self.consumed += taken.len() as u64;
+            left -= taken.len();
+            if left > 0 && !self.go_on()? {
+                return Err(BackupError::corrupt("a stream", "it ends too early"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on with the next blob when the one before was handed over. False at the end.
+    fn go_on(&mut self) -> Result<bool> {
+        while self.at == self.now.len() {
+            let Some(blob) = self.next_blob()? else { return Ok(false) };
+            (self.now, self.at) = (blob, 0);
+        }
+        Ok(true)
     }
 
     /// Bytes that were read.
@@ -345,15 +311,13 @@ impl<'p> Reader<'p> {
 
 impl Read for Reader<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        while self.at == self.now.len() {
-            match self.next_blob() {
-                Ok(None) => return Ok(0),
-                Ok(Some(blob)) => (self.now, self.at) = (blob, 0),
-                Err(error) => {
-                    let said = io::Error::other(error.to_string());
-                    self.error = Some(error);
-                    return Err(said);
-                }
+        match self.go_on() {
+            Ok(true) => {}
+            Ok(false) => return Ok(0),
+            Err(error) => {
+                let said = io::Error::other(error.to_string());
+                self.error = Some(error);
+                return Err(said);
             }
         }
         let rest = self.now.get(self.at..).unwrap_or_default();

@@ -9,13 +9,14 @@ use super::error::Result;
 use super::index::Index;
 use super::lock::{Lock, Work};
 use super::manifest::{Manifest, Stream, Streams, tips};
+use super::pool::Pool;
 use super::progress::{Meter, Phase, Progress};
 use super::repository::{Fault, Repository};
 use super::seal::Kind;
 use super::select::Backup;
 use super::slot::{Cost, Secret};
 use super::store::Store;
-use super::stream::{self, Pool, Reader};
+use super::stream::{self, Reader};
 
 const STOPPED: &str = "nothing was copied";
 

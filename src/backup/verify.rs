@@ -15,12 +15,12 @@ use super::keys::Name;
 use super::lock;
 use super::manifest::lost;
 use super::pack::{self, Entry};
+use super::pool::threads;
 use super::progress::{Meter, Phase, Progress};
 use super::repository::{Fault, Loaded, Repository};
 use super::seal::Kind;
 use super::select::Backup;
 use super::slot::{Slot, SlotKind};
-use super::stream::threads;
 use super::walk::Walk;
 
 const STOPPED: &str = "nothing was changed";

@@ -5,6 +5,7 @@
 
 mod access;
 mod artifacts;
+mod checked;
 mod codec;
 mod error;
 mod file_rows;
@@ -33,9 +34,10 @@ pub use artifacts::{
     ChunkId, Dentry, FileRows, INLINE_BYTES, Ino, MAX_FILE_ROWS, MAX_PIECES, Piece, SLOT_BYTES, Space, WINDOW_SLOTS,
     WriteBack, file_root, window_root,
 };
+pub use checked::{CheckedChunks, CheckedLog, decode_log_row};
 pub use error::StorageError;
 pub use prepare::{MAX_TAGS, missing_time, prepare, prepare_inode, record_file, terms_of};
-pub use rocksdb::{ContentReplay, LogReplay, OpenOptions, Replay, ReplayOf, RocksStorage, decode_log_row};
+pub use rocksdb::{ContentReplay, LogReplay, OpenOptions, Replay, ReplayOf, RocksStorage};
 pub use rows::{ChunkRow, LogRow, Part, RowPage, SlotRow};
 pub use service::{Asked, Asking, Service};
 pub use shared::{Ownership, Recovery, SharedStorage};

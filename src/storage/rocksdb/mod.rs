@@ -17,6 +17,7 @@ mod replay;
 mod rows;
 mod select;
 mod sweep;
+mod syncer;
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -48,7 +49,7 @@ use super::{
 
 pub(super) use job::RocksJob;
 pub use open::OpenOptions;
-pub use replay::{ContentReplay, LogReplay, Replay, ReplayOf, decode_log_row};
+pub use replay::{ContentReplay, LogReplay, Replay, ReplayOf};
 
 /// A column family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,29 +1,31 @@
 //! Making a vault again from the rows of another: with the same log, the same history and the same content.
 //!
-//! Every row is checked when it comes, against its own checksums and against what the log commits to; what is derived is made anew. The
-//! marker comes last, so a replay that does not get to its end leaves a directory that is no vault.
+//! Every row is checked before it comes, against its own checksums and what the log commits to, and when it comes, against the others;
+//! what is derived is made anew. The marker comes last, so a replay that does not get to its end leaves a directory that is no vault.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ::rocksdb::{DBRecoveryMode, WriteBatch};
 
-use crate::record::{Checksum, Kind, Timestamp};
+use crate::record::{Checksum, Timestamp};
 
 use super::super::access::FileAccess;
-use super::super::codec::{self, key as record_key};
+use super::super::checked::{CheckedChunks, CheckedLog};
+use super::super::codec::key as record_key;
 use super::super::file_rows::{self, Stored, key};
 use super::super::files::{self, HeadFile, Marker};
 use super::super::inline::{FIRST_IN_SEGMENT, Small};
 use super::super::lock::LockFile;
-use super::super::merkle::{self, Tree};
-use super::super::rows::{ChunkRow, LogRow, SlotRow};
-use super::super::segments::{Segments, damaged};
-use super::super::types::{LogEntry, Operation, Sequence, Version};
+use super::super::merkle::Tree;
+use super::super::rows::SlotRow;
+use super::super::segments::Segments;
+use super::super::types::Sequence;
 use super::super::{Result, StorageError};
 use super::open::{OpenOptions, database_options, open_database};
 use super::prune::HORIZON_KEY;
 use super::rebuild::derive;
+use super::syncer::Syncer;
 use super::{Cf, Database};
 
 /// Bytes written in one batch.
@@ -47,7 +49,7 @@ pub struct ReplayOf {
 /// A vault that is being made again. Its content and its log are written side by side, by a thread each if need be.
 pub struct Replay {
     database: Database,
-    segments: Segments,
+    segments: Arc<Segments>,
     dir: PathBuf,
     files: Arc<dyn FileAccess>,
     created: Timestamp,
@@ -58,10 +60,12 @@ pub struct Replay {
 /// What the files of a vault hold: first all chunks, then the slots.
 pub struct ContentReplay<'a> {
     rows: Rows<'a>,
-    segments: &'a Segments,
+    segments: &'a Arc<Segments>,
     /// Rows of chunks are not in the database yet.
     chunks_wait: bool,
-    segments_used: Vec<u32>,
+    /// The segment that is being filled.
+    filling: Option<u32>,
+    syncer: Option<Syncer>,
 }
 
 /// The log of a vault, and what is derived from it.
@@ -92,7 +96,7 @@ impl Replay {
         database_options.create_missing_column_families(true);
         Ok(Self {
             database: open_database(&files::database_dir(dir), &database_options, true)?,
-            segments: Segments::open(dir, Arc::clone(&options.files), None)?,
+            segments: Arc::new(Segments::open(dir, Arc::clone(&options.files), None)?),
             dir: dir.to_owned(),
             files: Arc::clone(&options.files),
             created: options.clock.now(),
@@ -106,7 +110,7 @@ impl Replay {
     pub fn parts(&self) -> (ContentReplay<'_>, LogReplay<'_>) {
         let rows = || Rows { database: &self.database, batch: WriteBatch::default() };
         let content =
-            ContentReplay { rows: rows(), segments: &self.segments, chunks_wait: false, segments_used: Vec::new() };
+            ContentReplay { rows: rows(), segments: &self.segments, chunks_wait: false, filling: None, syncer: None };
         (content, LogReplay { rows: rows(), of: &self.of, tree: Tree::default() })
     }
 
@@ -136,26 +140,32 @@ impl Replay {
 }
 
 impl ContentReplay<'_> {
-    /// A chunk and its content.
+    /// Chunks and their content.
     ///
     /// # Errors
-    /// [`StorageError::Corrupt`] when the content is not what the row says, and those of writing.
-    pub fn chunk(&mut self, row: &ChunkRow, content: &[u8]) -> Result<()> {
-        let actual = Checksum::of(content);
-        if actual != row.sha256 || u32::try_from(content.len()) != Ok(row.len) {
-            return Err(damaged(row.id, format!("expected checksum {}, actual {actual}", row.sha256)));
+    /// Those of writing.
+    pub fn chunks(&mut self, chunks: &CheckedChunks) -> Result<()> {
+        for (row, content) in chunks.iter() {
+            let stored = if row.id < FIRST_IN_SEGMENT {
+                Stored::Here(Small { sha256: row.sha256, bytes: content.into() })
+            } else {
+                let place = self.segments.copy(row.id, content, row.sha256)?;
+                self.fill(Some(place.segment))?;
+                Stored::At(place)
+            };
+            self.chunks_wait = true;
+            self.rows.put(Cf::Chunks, &key::chunk(row.id), &file_rows::encode_chunk(&stored))?;
         }
-        let stored = if row.id < FIRST_IN_SEGMENT {
-            Stored::Here(Small { sha256: row.sha256, bytes: content.into() })
-        } else {
-            let place = self.segments.copy(row.id, content, row.sha256)?;
-            if self.segments_used.last() != Some(&place.segment) {
-                self.segments_used.push(place.segment);
-            }
-            Stored::At(place)
-        };
-        self.chunks_wait = true;
-        self.rows.put(Cf::Chunks, &key::chunk(row.id), &file_rows::encode_chunk(&stored))
+        Ok(())
+    }
+
+    /// Goes on with this segment, or none. The one before goes to disk.
+    fn fill(&mut self, segment: Option<u32>) -> Result<()> {
+        if self.filling == segment {
+            return Ok(());
+        }
+        let Some(full) = std::mem::replace(&mut self.filling, segment) else { return Ok(()) };
+        self.syncer.get_or_insert_with(|| Syncer::new(Arc::clone(self.segments))).sync(full)
     }
 
     /// What stands in a slot.
@@ -179,33 +189,40 @@ impl ContentReplay<'_> {
         self.rows.put(Cf::Extents, &key::extent(row.ino, row.slot, row.sequence), &row.pieces)
     }
 
-    /// Everything has come.
+    /// Everything has come. All segments are on disk when this returns.
     ///
     /// # Errors
     /// Those of writing.
     pub fn finish(mut self) -> Result<()> {
         self.rows.write()?;
-        self.segments.sync_segments(self.segments_used.iter().copied())
+        self.fill(None)?;
+        self.syncer.take().map_or(Ok(()), Syncer::finish)
     }
 }
 
 impl LogReplay<'_> {
-    /// A log entry and its version.
+    /// Log entries and their versions, which go on where those before ended.
     ///
     /// # Errors
-    /// [`StorageError::Corrupt`] when they cannot be read or do not belong together, and those of writing.
-    pub fn log(&mut self, row: &LogRow) -> Result<()> {
-        let sequence = self.tree.size() + 1;
-        let (entry, version) = decode_log_row(sequence, row)?;
-        if let Some((kind, _)) = version {
-            self.rows.put(Cf::Versions, &record_key::version(kind, &entry.id, sequence), &row.version)?;
+    /// [`StorageError::Corrupt`] when they do not, and those of writing.
+    pub fn log(&mut self, log: &CheckedLog) -> Result<()> {
+        for checked in log.entries() {
+            let expected = self.tree.size() + 1;
+            if checked.sequence != expected {
+                let detail = format!("entry {} comes where {expected} should", checked.sequence);
+                return Err(StorageError::Corrupt { what: "the log".to_owned(), detail });
+            }
+            if let Some(key) = &checked.version_key {
+                self.rows.put(Cf::Versions, key, &checked.row.version)?;
+            }
+            let mut tiles = Vec::new();
+            self.tree.append(checked.leaf, |tile| tiles.push(tile));
+            for tile in tiles {
+                self.rows.put(Cf::Tiles, &record_key::tile(tile.level, tile.index), &tile.bytes())?;
+            }
+            self.rows.put(Cf::Log, &record_key::log(checked.sequence), &checked.row.entry)?;
         }
-        let mut tiles = Vec::new();
-        self.tree.append(merkle::leaf(&row.entry), |tile| tiles.push(tile));
-        for tile in tiles {
-            self.rows.put(Cf::Tiles, &record_key::tile(tile.level, tile.index), &tile.bytes())?;
-        }
-        self.rows.put(Cf::Log, &record_key::log(sequence), &row.entry)
+        Ok(())
     }
 
     /// Everything has come: proves the root, and makes what is derived.
@@ -238,21 +255,4 @@ impl Rows<'_> {
     fn write(&mut self) -> Result<()> {
         self.database.write_unlogged(std::mem::take(&mut self.batch))
     }
-}
-
-/// Reads a row of the log, and checks that its version is what the entry committed to.
-///
-/// # Errors
-/// [`StorageError::Corrupt`] when it is not.
-pub fn decode_log_row(sequence: Sequence, row: &LogRow) -> Result<(LogEntry, Option<(Kind, Version)>)> {
-    let entry = codec::decode_entry(sequence, &row.entry)?;
-    let Some(kind) = entry.kind.filter(|_| !row.version.is_empty()) else { return Ok((entry, None)) };
-    let version = codec::decode_version(kind, &entry.id, sequence, &row.version)?;
-    if version.commitment() != entry.commitment || version.deleted != (entry.operation == Operation::Delete) {
-        return Err(StorageError::Corrupt {
-            what: format!("{kind} {} at sequence {sequence}", entry.id),
-            detail: "it is not what the log committed to".to_owned(),
-        });
-    }
-    Ok((entry, Some((kind, version))))
 }
