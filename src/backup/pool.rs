@@ -1,7 +1,7 @@
 //! Threads that work ahead of the one that puts what they did into order.
 
 use std::collections::VecDeque;
-use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -21,13 +21,14 @@ type Task = Box<dyn FnOnce() + Send>;
 
 /// Threads that do what they are given, in any order.
 pub(super) struct Pool {
-    tasks: Option<SyncSender<Task>>,
+    /// As many as those who ask have on their way, which they bound.
+    tasks: Option<Sender<Task>>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Pool {
     pub(super) fn new() -> Self {
-        let (tasks, waiting) = mpsc::sync_channel::<Task>(threads());
+        let (tasks, waiting) = mpsc::channel::<Task>();
         let waiting = Arc::new(Mutex::new(waiting));
         let thread = |_| {
             let waiting = Arc::clone(&waiting);
@@ -39,7 +40,8 @@ impl Pool {
                 }
             })
         };
-        Self { tasks: Some(tasks), threads: (0..threads()).map(thread).collect() }
+        // One more than processors: one waits for the disk.
+        Self { tasks: Some(tasks), threads: (0..=threads()).map(thread).collect() }
     }
 
     fn run(&self, task: Task) {
@@ -72,7 +74,7 @@ impl<'p, T: Send + 'static> Ahead<'p, T> {
 
     /// As much is on its way as keeps all threads busy.
     pub(super) fn is_full(&self) -> bool {
-        self.on_their_way.len() >= 2 * threads()
+        self.on_their_way.len() >= 2 * self.pool.threads.len()
     }
 
     pub(super) fn ask(&mut self, work: impl FnOnce() -> T + Send + 'static) {

@@ -259,19 +259,26 @@ impl Repository {
 
     /// The content of a blob.
     pub(super) fn blob(&self, index: &Index, kind: Kind, name: &Name) -> Result<Vec<u8>> {
-        let location = index.find(name);
-        let location = location.ok_or_else(|| BackupError::Missing { what: format!("the blob {name}") })?;
-        self.blob_at(&location, kind, name)
+        self.blob_at(&locate(index, name)?, kind, name)
     }
 
     /// The content of a blob of which it is known where it lies.
     pub(super) fn blob_at(&self, location: &Location, kind: Kind, name: &Name) -> Result<Vec<u8>> {
-        let pack = location.pack.to_string();
+        let content = self.open_blob(kind, name, self.sealed_at(location)?);
+        content.ok_or_else(|| not_what_it_was(location, name))
+    }
+
+    /// As [`Repository::blob`], for who proves by sums of his own that the content is the right one: the seal says that it was stored
+    /// under this name, and nobody without the key can make one.
+    pub(super) fn blob_for_proof(&self, index: &Index, kind: Kind, name: &Name) -> Result<Vec<u8>> {
+        let location = locate(index, name)?;
+        let content = self.sealer().open(kind, name, self.sealed_at(&location)?);
+        content.ok_or_else(|| not_what_it_was(&location, name))
+    }
+
+    fn sealed_at(&self, location: &Location) -> Result<Vec<u8>> {
         let len = usize::try_from(location.len).unwrap_or(usize::MAX);
-        let sealed = self.destination().read_part(Folder::Packs, &pack, location.offset.into(), len)?;
-        self.open_blob(kind, name, sealed).ok_or_else(|| {
-            BackupError::corrupt(Folder::Packs.shown(&pack), format!("the blob {name} in it is not what it was"))
-        })
+        self.destination().read_part(Folder::Packs, &location.pack.to_string(), location.offset.into(), len)
     }
 
     /// Opens a sealed blob, whose content must have its name.
@@ -311,6 +318,15 @@ impl Fault {
             other => Self { subject: "the repository".to_owned(), problem: other.to_string() },
         }
     }
+}
+
+fn locate(index: &Index, name: &Name) -> Result<Location> {
+    index.find(name).ok_or_else(|| BackupError::Missing { what: format!("the blob {name}") })
+}
+
+fn not_what_it_was(location: &Location, name: &Name) -> BackupError {
+    let pack = Folder::Packs.shown(&location.pack.to_string());
+    BackupError::corrupt(pack, format!("the blob {name} in it is not what it was"))
 }
 
 /// Reads many small files, several at once, since a server takes a moment for each. After an error that is no damage no more are

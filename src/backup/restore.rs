@@ -105,7 +105,7 @@ impl Repository {
                 replay_log(&pool, reader(&streams.log), log_replay, tell)
             });
             let mut work = Work { meter, told, log: Some(log) };
-            let content = (reader(&streams.chunks), reader(&streams.content), reader(&streams.slots));
+            let content = (reader(&streams.chunks), reader(&streams.content).for_proof(), reader(&streams.slots));
             replay_content(&pool, content, manifest.chunks, content_replay, &mut work)?;
             work.finish()
         })?;

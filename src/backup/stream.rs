@@ -108,7 +108,8 @@ pub(super) fn write(
     let (answers, stored) = mpsc::channel();
     let waiting = Mutex::new(waiting);
     std::thread::scope(|scope| {
-        for _ in 0..threads {
+        // One more than processors: one waits for the disk.
+        for _ in 0..=threads {
             let (answers, waiting) = (answers.clone(), &waiting);
             scope.spawn(move || {
                 loop {
@@ -206,6 +207,8 @@ pub(super) struct Reader<'p> {
     repository: Repository,
     index: Arc<Index>,
     items: Box<dyn Iterator<Item = Result<Item>> + Send>,
+    /// Whoever reads proves what he reads.
+    proven: bool,
     /// Blobs that are on their way.
     ahead: Ahead<'p, Result<Vec<u8>>>,
     now: Vec<u8>,
@@ -236,6 +239,7 @@ impl<'p> Reader<'p> {
             repository: repository.clone(),
             index: Arc::clone(index),
             items,
+            proven: false,
             ahead: Ahead::new(pool),
             now: Vec::new(),
             at: 0,
@@ -244,14 +248,20 @@ impl<'p> Reader<'p> {
         }
     }
 
+    /// For a reader who proves by sums of chunks that the content is the right one.
+    pub(super) fn for_proof(self) -> Self {
+        Self { proven: true, ..self }
+    }
+
     /// Asks for the next blobs before they are needed.
     fn look_ahead(&mut self) {
         while !self.ahead.is_full() {
             let Some(item) = self.items.next() else { break };
-            let (repository, index) = (self.repository.clone(), Arc::clone(&self.index));
+            let (repository, index, proven) = (self.repository.clone(), Arc::clone(&self.index), self.proven);
             self.ahead.ask(move || {
                 let (name, len) = item?;
-                let content = repository.blob(&index, Kind::Data, &name)?;
+                let read = if proven { Repository::blob_for_proof } else { Repository::blob };
+                let content = read(&repository, &index, Kind::Data, &name)?;
                 let right = u32::try_from(content.len()) == Ok(len);
                 let wrong = || BackupError::corrupt(format!("the blob {name}"), "it has another length");
                 right.then_some(content).ok_or_else(wrong)

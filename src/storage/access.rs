@@ -42,6 +42,9 @@ pub trait DataFile: Send + Sync {
     /// Those of the operating system; then it is not known what is on disk.
     fn sync(&self) -> io::Result<()>;
 
+    /// Nobody is going to read soon what was written and is on disk: the operating system need not keep it in memory.
+    fn let_go(&self) {}
+
     /// The length in bytes.
     ///
     /// # Errors
@@ -113,6 +116,11 @@ impl DataFile for SystemFile {
 
     fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
+    }
+
+    fn let_go(&self) {
+        // Without it others have less memory.
+        let _ = rustix::fs::fadvise(&self.file, 0, None, Advice::DontNeed);
     }
 
     fn size(&self) -> io::Result<u64> {

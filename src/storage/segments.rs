@@ -299,6 +299,15 @@ impl Segments {
         numbers.into_iter().try_for_each(|number| self.sync_to(number, None))
     }
 
+    /// Brings a segment to disk that is full and that nobody reads soon.
+    pub(super) fn set_aside(&self, number: u32) -> Result<()> {
+        self.sync_to(number, None)?;
+        if let Some(appended) = self.state().appended.remove(&number) {
+            appended.file.let_go();
+        }
+        Ok(())
+    }
+
     fn sync_to(&self, number: u32, least: Option<u64>) -> Result<()> {
         let (file, written) = {
             let state = self.state();

@@ -11,8 +11,13 @@ use mirrordna::backup::{
     VerifyOptions,
 };
 
+use mirrordna::record::Checksum;
+use mirrordna::storage::{
+    CheckedChunks, ChunkRow, DataFile, FileAccess, OpenOptions, Opening, Replay, ReplayOf, SLOT_BYTES, SystemFiles,
+};
+
 use crate::damage::copy_dir;
-use crate::support::{Fixture, noise, passphrase, sound};
+use crate::support::{Fixture, noise, passphrase, scratch, sound};
 
 /// Fails at one access, or from one on.
 struct Failing {
@@ -67,6 +72,55 @@ impl Destination for Failing {
     fn remove(&self, folder: Folder, name: &str) -> Result<()> {
         self.access()?;
         self.inner.remove(folder, name)
+    }
+}
+
+/// Files of a vault of which one sync fails.
+struct FailingSync {
+    /// Syncs until one fails.
+    left: AtomicI64,
+}
+
+struct Synced {
+    inner: Arc<dyn DataFile>,
+    files: Arc<FailingSync>,
+}
+
+/// The access that [`OpenOptions`] takes.
+struct Files(Arc<FailingSync>);
+
+impl DataFile for Synced {
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        self.inner.read_at(bytes, offset)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.inner.write_at(bytes, offset)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        if self.files.left.fetch_sub(1, Ordering::Relaxed) == 0 {
+            return Err(io::Error::other("the disk is gone"));
+        }
+        self.inner.sync()
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        self.inner.size()
+    }
+}
+
+impl FileAccess for Files {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        SystemFiles.read(path)
+    }
+
+    fn write(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        SystemFiles.write(path, content)
+    }
+
+    fn open(&self, path: &Path, opening: Opening) -> io::Result<Arc<dyn DataFile>> {
+        Ok(Arc::new(Synced { inner: SystemFiles.open(path, opening)?, files: Arc::clone(&self.0) }))
     }
 }
 
@@ -146,4 +200,32 @@ fn a_restore_may_fail_at_any_access() {
         done
     });
     sound(&to, created.root);
+}
+
+/// Content that does not get to the disk fails a restore, whichever segment it is in; without a failure all of it gets there.
+#[test]
+fn a_restore_fails_when_a_segment_does_not_get_to_the_disk() {
+    let content = noise(SLOT_BYTES as usize, 1);
+    let sum = Checksum::of(&content);
+    for fails in 0..4 {
+        let dir = scratch();
+        let files = Arc::new(FailingSync { left: AtomicI64::new(fails) });
+        let options = OpenOptions { files: Arc::new(Files(Arc::clone(&files))), ..OpenOptions::default() };
+        let of =
+            ReplayOf { vault_id: "vault_1".to_owned(), sequence: 0, root: Checksum::of(b""), epoch: 1, horizon: 0 };
+        let replay = Replay::begin(&dir.path().join("vault"), &options, of).unwrap();
+        let (mut replay, _) = replay.parts();
+        // Three segments of 64 MiB.
+        let chunks = (0..1_100).map(|n| ChunkRow { id: (1 << 32) + n, len: SLOT_BYTES, sha256: sum });
+        let mut written = chunks.map(|row| CheckedChunks::check(vec![row], content.clone()).unwrap());
+        let done = written.try_for_each(|chunks| replay.chunks(&chunks));
+        let done = done.and_then(|()| replay.finish());
+        if fails < 3 {
+            let error = done.unwrap_err().to_string();
+            assert!(error.contains(".seg") && error.contains("the disk is gone"), "{error}");
+        } else {
+            done.unwrap();
+            assert_eq!(files.left.load(Ordering::Relaxed), 0);
+        }
+    }
 }

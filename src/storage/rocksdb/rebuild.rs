@@ -113,7 +113,7 @@ fn rebuild_tiles(database: &Database, head: &HeadFile, rows: &mut impl Rows) -> 
     let mut tree = Tree::default();
     let mut root_at_head = (head.sequence == 0).then(|| tree.root());
     let mut completed = Vec::new();
-    let mut log = database.iterate(Cf::Log, &[])?;
+    let mut log = database.pass_over(Cf::Log, &[])?;
     log.seek_to_first();
     while let Some((stored, bytes)) = log.item() {
         let expected = tree.size() + 1;
@@ -140,7 +140,7 @@ fn rebuild_tiles(database: &Database, head: &HeadFile, rows: &mut impl Rows) -> 
 }
 
 fn rebuild_records(database: &Database, rows: &mut impl Rows) -> Result<()> {
-    let mut versions = database.iterate(Cf::Versions, &[])?;
+    let mut versions = database.pass_over(Cf::Versions, &[])?;
     versions.seek_to_first();
     let mut last: Option<Vec<u8>> = None;
     while let Some((stored, bytes)) = versions.item() {
@@ -180,7 +180,7 @@ fn rebuild_files(database: &Database, rows: &mut impl Rows) -> Result<()> {
 fn ends_of_commits(database: &Database) -> Result<Vec<Sequence>> {
     let mut ends = Vec::new();
     let mut any = false;
-    let mut log = database.iterate(Cf::Log, &[])?;
+    let mut log = database.pass_over(Cf::Log, &[])?;
     log.seek_to_first();
     while let Some((stored, bytes)) = log.item() {
         let sequence = Sequence::from_be_bytes(stored.try_into().unwrap_or_default());
@@ -201,7 +201,7 @@ fn each_name(database: &Database, ends: &[Sequence], got: bool, rows: &mut impl 
     let mut highest = 0;
     // The version that was seen last, which is the next newer one.
     let mut newer: Option<(Ino, Sequence, Option<Inode>)> = None;
-    let mut versions = database.iterate(Cf::Versions, &[Kind::Artifact.number()])?;
+    let mut versions = database.pass_over(Cf::Versions, &[Kind::Artifact.number()])?;
     versions.seek_to_first();
     while let Some((stored, bytes)) = versions.item() {
         if let Some((kind, id, sequence)) = key::split_version(stored)

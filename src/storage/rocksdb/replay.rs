@@ -28,6 +28,8 @@ use super::rebuild::derive;
 use super::syncer::Syncer;
 use super::{Cf, Database};
 
+/// Memory for what is written and not yet in files: nobody reads meanwhile.
+const MEMTABLE_BYTES: usize = 32 << 20;
 /// Bytes written in one batch.
 const BATCH_BYTES: usize = 4 << 20;
 
@@ -94,6 +96,7 @@ impl Replay {
         let mut database_options = database_options(DBRecoveryMode::PointInTime);
         database_options.create_if_missing(true);
         database_options.create_missing_column_families(true);
+        database_options.set_db_write_buffer_size(MEMTABLE_BYTES);
         Ok(Self {
             database: open_database(&files::database_dir(dir), &database_options, true)?,
             segments: Arc::new(Segments::open(dir, Arc::clone(&options.files), None)?),

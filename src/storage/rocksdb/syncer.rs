@@ -19,7 +19,7 @@ pub(super) struct Syncer {
 impl Syncer {
     pub(super) fn new(segments: Arc<Segments>) -> Self {
         let (full, waiting) = mpsc::sync_channel(WAITING);
-        let work = move || waiting.into_iter().try_for_each(|number| segments.sync_segments(std::iter::once(number)));
+        let work = move || waiting.into_iter().try_for_each(|number| segments.set_aside(number));
         Self { full: Some(full), thread: Some(std::thread::spawn(work)) }
     }
 
