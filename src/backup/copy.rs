@@ -11,6 +11,7 @@ use super::error::{BackupError, Result};
 use super::keys::Name;
 use super::lock::Lock;
 use super::manifest::{Manifest, Stream, Streams};
+use super::pool::{Ahead, Pool, TASK_BYTES, TASK_ROWS, in_order};
 use super::progress::{Meter, Phase, Progress};
 use super::seal::Kind;
 use super::store::Store;
@@ -27,6 +28,8 @@ pub(super) struct Copy<'a, 's> {
     vault: &'a Vault,
     store: &'a Store<'s>,
     lock: &'a Lock,
+    /// Reads ahead.
+    pool: Pool,
     meter: Meter<'a>,
     /// Bytes that were read of the vault.
     read: u64,
@@ -50,7 +53,7 @@ struct Beginning {
 impl<'a, 's> Copy<'a, 's> {
     pub(super) fn new(vault: &'a Vault, store: &'a Store<'s>, lock: &'a Lock, progress: &'a mut dyn Progress) -> Self {
         let meter = Meter::new(progress, Phase::Storing, vault.storage().stats().disk_bytes, STOPPED);
-        Self { vault, store, lock, meter, read: 0 }
+        Self { vault, store, lock, pool: Pool::new(), meter, read: 0 }
     }
 
     /// Copies the vault at a sequence at which nobody imports, restores, or prunes until it is copied. `before` are the backups
@@ -95,18 +98,27 @@ impl<'a, 's> Copy<'a, 's> {
     }
 
     /// Stores the rows of a part from a key on, behind what is known.
-    fn rows(&mut self, part: Part, mut from: Vec<u8>, upto: u64, known: &Beginning) -> Result<Stream> {
+    fn rows(&mut self, part: Part, from: Vec<u8>, upto: u64, known: &Beginning) -> Result<Stream> {
         stream::write(self.store, known.items.iter().copied().map(Ok), |take| {
             take(&known.tail)?;
-            loop {
-                let page = self.vault.storage().rows(part, &from, upto)?;
-                take(&page.bytes)?;
-                self.count(page.bytes.len() as u64)?;
-                match page.next {
-                    Some(next) => from = next,
-                    None => return Ok(()),
+            // Each page says where the next one begins, which is read while this one is cut.
+            let mut pages = Ahead::new(&self.pool);
+            let ask = |pages: &mut Ahead<'_, _>, from: Vec<u8>| {
+                let vault = self.vault.clone();
+                pages.ask(move || vault.storage().rows(part, &from, upto));
+            };
+            ask(&mut pages, from);
+            while let Some(page) = pages.next()? {
+                let page = page?;
+                if let Some(next) = page.next {
+                    ask(&mut pages, next);
                 }
+                take(&page.bytes)?;
+                self.read += page.bytes.len() as u64;
+                self.meter.add(page.bytes.len() as u64)?;
+                self.lock.renew()?;
             }
+            Ok(())
         })
     }
 
@@ -127,21 +139,23 @@ impl<'a, 's> Copy<'a, 's> {
                 take_row(&known_rows.tail)?;
                 // Chunks that came meanwhile among those that were compared belong to later changes.
                 let mut rows = Chunks::after(self.vault.storage(), same.last);
+                let read = || {
+                    let (rows, vault) = (rows.some()?, self.vault.clone());
+                    Ok((!rows.is_empty()).then_some(move || read_chunks(&vault, rows)))
+                };
                 let mut encoded = Vec::new();
-                while let Some(row) = rows.next()? {
-                    encoded.clear();
-                    row.encode(&mut encoded);
-                    let bytes = self.vault.storage().chunk(row.id)?;
-                    if u32::try_from(bytes.len()) != Ok(row.len) {
-                        let what = format!("chunk {}", row.id);
-                        return Err(BackupError::corrupt(what, "its length is not the one that its row says"));
+                in_order(&self.pool, read, |read| {
+                    for (row, bytes) in read? {
+                        encoded.clear();
+                        row.encode(&mut encoded);
+                        take_row(&encoded)?;
+                        take_content(&bytes)?;
+                        count += 1;
+                        self.read += bytes.len() as u64;
+                        self.meter.add(bytes.len() as u64)?;
                     }
-                    take_row(&encoded)?;
-                    take_content(&bytes)?;
-                    count += 1;
-                    self.count(bytes.len() as u64)?;
-                }
-                Ok(())
+                    self.lock.renew()
+                })
             })?;
             Ok(())
         })?;
@@ -194,12 +208,18 @@ impl<'a, 's> Copy<'a, 's> {
         let store = self.store;
         Items::new(stream, move |name: &Name| store.get(Kind::List, name))
     }
+}
 
-    fn count(&mut self, bytes: u64) -> Result<()> {
-        self.read += bytes;
-        self.meter.add(bytes)?;
-        self.lock.renew()
-    }
+/// Reads chunks, and proves that they are what their rows say.
+fn read_chunks(vault: &Vault, rows: Vec<ChunkRow>) -> Result<Vec<(ChunkRow, Vec<u8>)>> {
+    let read = |row: ChunkRow| {
+        let bytes = vault.storage().chunk(row.id)?;
+        if u32::try_from(bytes.len()) == Ok(row.len) {
+            return Ok((row, bytes));
+        }
+        Err(BackupError::corrupt(format!("chunk {}", row.id), "its length is not the one that its row says"))
+    };
+    rows.into_iter().map(read).collect()
 }
 
 /// Chunks that two have in common.
@@ -235,6 +255,17 @@ impl<'a> Chunks<'a> {
         let row = ChunkRow::read(&mut rest);
         self.at += before - rest.len();
         row.map_err(|error| BackupError::corrupt("a page of rows", error.to_string()))
+    }
+
+    /// Some of those that follow; none at the end.
+    fn some(&mut self) -> Result<Vec<ChunkRow>> {
+        let (mut rows, mut bytes) = (Vec::new(), 0);
+        while bytes < TASK_BYTES && rows.len() < TASK_ROWS {
+            let Some(row) = self.next()? else { break };
+            bytes += row.len as usize;
+            rows.push(row);
+        }
+        Ok(rows)
     }
 }
 

@@ -9,11 +9,18 @@ use zeroize::Zeroizing;
 pub(super) const LEAST: usize = 128 << 10;
 /// From here on a cut becomes likelier: 512 KiB.
 const USUAL: usize = 512 << 10;
+/// Most pieces are shorter.
+const ROOM: usize = 1 << 20;
 /// No piece is longer: 2 MiB.
 pub(super) const MOST: usize = 2 << 20;
 /// A cut lies where all of these bits are zero.
 const RARE: u64 = !(u64::MAX >> 21);
 const FREQUENT: u64 = !(u64::MAX >> 17);
+
+/// Bytes that are looked at together.
+const BLOCK: usize = 4 << 10;
+/// A byte has no part in the hash any more after so many others.
+const REACH: usize = 64;
 
 /// The table of the rolling hash.
 #[derive(Clone)]
@@ -26,17 +33,54 @@ impl Gear {
         Self(table)
     }
 
+    fn step(&self, hash: u64, byte: u8) -> u64 {
+        // A table of 256 has an entry for every byte.
+        (hash << 1).wrapping_add(self.0.get(usize::from(byte)).copied().unwrap_or_default())
+    }
+
+    /// How many bytes there are up to the first cut, and the hash behind the last one when there is none.
     fn scan(&self, hash: &mut u64, bytes: &[u8], mask: u64) -> Option<usize> {
-        let mut h = *hash;
+        let (blocks, rest) = bytes.as_chunks::<BLOCK>();
+        let mut start = 0;
+        for block in blocks {
+            match self.behind(*hash, block, mask) {
+                Some(behind) => *hash = behind,
+                None => return self.scan_each(hash, block, mask).map(|cut| start + cut),
+            }
+            start += BLOCK;
+        }
+        self.scan_each(hash, rest, mask).map(|cut| start + cut)
+    }
+
+    fn scan_each(&self, hash: &mut u64, bytes: &[u8], mask: u64) -> Option<usize> {
         for (n, byte) in bytes.iter().enumerate() {
-            // A table of 256 has an entry for every byte.
-            h = (h << 1).wrapping_add(self.0.get(usize::from(*byte)).copied().unwrap_or_default());
-            if h & mask == 0 {
+            *hash = self.step(*hash, *byte);
+            if *hash & mask == 0 {
                 return Some(n + 1);
             }
         }
-        *hash = h;
         None
+    }
+
+    /// The hash behind a block in which there is no cut. Each step waits for the one before, so the halves of the block are gone
+    /// through at the same time: of the first one only the last bytes have a part in the hashes of the second.
+    fn behind(&self, mut hash: u64, block: &[u8; BLOCK], mask: u64) -> Option<u64> {
+        let (first, second) = block.split_at(BLOCK / 2);
+        let reach = first.last_chunk::<REACH>().map_or(&[][..], |reach| reach);
+        let mut other = reach.iter().fold(0, |hash, byte| self.step(hash, *byte));
+        for (first, second) in first.as_chunks::<4>().0.iter().zip(second.as_chunks::<4>().0) {
+            let mut cut = false;
+            for (byte, other_byte) in first.iter().zip(second) {
+                hash = self.step(hash, *byte);
+                other = self.step(other, *other_byte);
+                cut |= hash & mask == 0;
+                cut |= other & mask == 0;
+            }
+            if cut {
+                return None;
+            }
+        }
+        Some(other)
     }
 }
 
@@ -49,7 +93,7 @@ pub(super) struct Cutter<'a> {
 
 impl<'a> Cutter<'a> {
     pub(super) fn new(gear: &'a Gear) -> Self {
-        Self { gear, piece: Vec::with_capacity(USUAL), hash: 0 }
+        Self { gear, piece: Vec::with_capacity(ROOM), hash: 0 }
     }
 
     /// Takes what comes next, and hands over each piece that it completes.
@@ -72,7 +116,7 @@ impl<'a> Cutter<'a> {
             bytes = rest;
             if cut.is_some() || self.piece.len() == MOST {
                 self.hash = 0;
-                complete(std::mem::replace(&mut self.piece, Vec::with_capacity(USUAL)))?;
+                complete(std::mem::replace(&mut self.piece, Vec::with_capacity(ROOM)))?;
             }
         }
         Ok(())
@@ -139,6 +183,25 @@ mod tests {
         changed.splice(9_000_000..9_000_000, b"something new".iter().copied());
         let fresh = cut(&changed, 1 << 20).into_iter().filter(|piece| !before.contains(piece)).count();
         assert!(fresh <= 4, "{fresh} pieces are new");
+    }
+
+    #[test]
+    fn blocks_have_the_cuts_that_their_bytes_have() {
+        let keys = MasterKey::from_bytes([3; 32]).keys();
+        let bytes = noise(3_000_000, 7);
+        for (mask, most) in [(FREQUENT, 1 << 20), (!(u64::MAX >> 9), 20_000), (!(u64::MAX >> 3), 300)] {
+            let (mut rest, mut cuts) = (&bytes[..], 0);
+            while !rest.is_empty() {
+                let now = &rest[..rest.len().min(most)];
+                let (mut one, mut other) = (0, 0);
+                let cut = keys.gear.scan(&mut one, now, mask);
+                assert_eq!(cut, keys.gear.scan_each(&mut other, now, mask));
+                assert_eq!(one, other);
+                cuts += usize::from(cut.is_some());
+                rest = &rest[cut.unwrap_or(now.len())..];
+            }
+            assert!(cuts > 5, "{cuts}");
+        }
     }
 
     #[test]

@@ -1,7 +1,11 @@
 //! The one form of everything in a repository that is not a key slot: sealed objects.
 
+use std::cell::RefCell;
+use std::io::Cursor;
+
 use chacha20poly1305::aead::inout::InOutBuf;
 use chacha20poly1305::{AeadInOut, KeyInit, XChaCha20Poly1305, XNonce};
+use zstd::bulk::Compressor;
 
 use crate::record::id::{IdSource, SystemIds};
 
@@ -15,8 +19,10 @@ const NONCE: usize = 24;
 const TAG: usize = 16;
 /// Codec and two lengths.
 const HEAD: usize = 9;
+/// Bytes before what is stored.
+const BEFORE: usize = NONCE + HEAD;
 /// Bytes that sealing adds to what is stored.
-pub(super) const OVERHEAD: usize = NONCE + HEAD + TAG;
+pub(super) const OVERHEAD: usize = BEFORE + TAG;
 const CODEC_RAW: u8 = 0;
 const CODEC_ZSTD: u8 = 1;
 const LEVEL: i32 = 3;
@@ -64,6 +70,25 @@ pub(super) fn step(len: usize) -> usize {
     len.next_multiple_of(step)
 }
 
+thread_local! {
+    /// What compresses: making it anew for each blob costs more than many blobs do.
+    static COMPRESSOR: RefCell<Option<Compressor<'static>>> = RefCell::default();
+}
+
+/// Compresses, with [`BEFORE`] bytes of room before what comes of it. None when the buffer is too small for that.
+fn compress(content: &[u8], mut into: Vec<u8>) -> (Vec<u8>, Option<usize>) {
+    into.resize(BEFORE, 0);
+    let mut into = Cursor::new(into);
+    into.set_position(BEFORE as u64);
+    let len = COMPRESSOR.with_borrow_mut(|compressor| {
+        if compressor.is_none() {
+            *compressor = Compressor::new(LEVEL).ok();
+        }
+        compressor.as_mut()?.compress_to_buffer(content, &mut into).ok()
+    });
+    (into.into_inner(), len)
+}
+
 /// Seals and opens with the key of one repository.
 pub(super) struct Sealer {
     cipher: XChaCha20Poly1305,
@@ -91,7 +116,7 @@ impl Sealer {
 
     /// As [`Sealer::file`], without compression: its length depends on that of the content alone.
     pub(super) fn raw_file(&self, kind: Kind, content: &[u8]) -> Result<Vec<u8>> {
-        self.put(kind, &Name::NONE, (CODEC_RAW, content), content.len(), step)
+        self.close_raw(kind, &Name::NONE, content, Vec::new(), step)
     }
 
     /// Seals nothing, so that it takes `len` bytes in all, at least [`OVERHEAD`].
@@ -100,37 +125,54 @@ impl Sealer {
     }
 
     fn seal(&self, kind: Kind, name: &Name, content: &[u8], padded: impl Fn(usize) -> usize) -> Result<Vec<u8>> {
-        let packed = zstd::bulk::compress(content, LEVEL).ok().filter(|packed| packed.len() < content.len());
-        let stored = packed.as_deref().map_or((CODEC_RAW, content), |packed| (CODEC_ZSTD, packed));
-        self.put(kind, name, stored, content.len(), padded)
+        // What does not become smaller is stored as it is.
+        let room = Vec::with_capacity(OVERHEAD + content.len());
+        let (object, packed) = compress(content, room);
+        match packed.filter(|packed| *packed < content.len()) {
+            Some(_) => self.close(kind, name, (CODEC_ZSTD, content.len()), object, padded),
+            None => self.close_raw(kind, name, content, object, padded),
+        }
     }
 
-    fn put(
+    fn close_raw(
         &self,
         kind: Kind,
         name: &Name,
-        (codec, stored): (u8, &[u8]),
-        content: usize,
+        content: &[u8],
+        mut object: Vec<u8>,
         padded: impl Fn(usize) -> usize,
     ) -> Result<Vec<u8>> {
-        let len = padded(OVERHEAD + stored.len()).max(OVERHEAD + stored.len());
-        let mut sealed = Vec::with_capacity(len);
+        object.clear();
+        object.resize(BEFORE, 0);
+        object.extend_from_slice(content);
+        self.close(kind, name, (CODEC_RAW, content.len()), object, padded)
+    }
+
+    /// Seals an object that has what is stored behind [`BEFORE`] bytes.
+    fn close(
+        &self,
+        kind: Kind,
+        name: &Name,
+        (codec, content): (u8, usize),
+        mut object: Vec<u8>,
+        padded: impl Fn(usize) -> usize,
+    ) -> Result<Vec<u8>> {
+        let stored = object.len().saturating_sub(BEFORE);
+        let len = padded(object.len() + TAG).max(object.len() + TAG);
+        object.reserve_exact(len - object.len());
+        object.resize(len - TAG, 0);
+        let length = |length| u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes();
         let mut nonce = [0; NONCE];
         SystemIds.fill(&mut nonce)?;
-        sealed.extend_from_slice(&nonce);
-        sealed.push(codec);
-        for length in [stored.len(), content] {
-            sealed.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes());
-        }
-        sealed.extend_from_slice(stored);
-        sealed.resize(len - TAG, 0);
-        let body = sealed.get_mut(NONCE..).unwrap_or_default();
+        let head = nonce.into_iter().chain([codec]).chain(length(stored)).chain(length(content));
+        object.iter_mut().zip(head).for_each(|(to, from)| *to = from);
+        let body = object.get_mut(NONCE..).unwrap_or_default();
         let tag =
             self.cipher.encrypt_inout_detached(&XNonce::from(nonce), &self.context(kind, name), InOutBuf::from(body));
         // It fails for more than 256 GiB alone.
         let tag = tag.map_err(|_| super::BackupError::argument("content", "too large to be sealed"))?;
-        sealed.extend_from_slice(&tag);
-        Ok(sealed)
+        object.extend_from_slice(&tag);
+        Ok(object)
     }
 
     /// The content of a sealed object. None when it is not what was sealed as this kind and name.
@@ -151,7 +193,12 @@ impl Sealer {
             return None;
         }
         let content = match *codec {
-            CODEC_RAW => stored.to_vec(),
+            CODEC_RAW => {
+                let end = BEFORE + stored.len();
+                sealed.truncate(end);
+                sealed.drain(..BEFORE);
+                sealed
+            }
             CODEC_ZSTD => zstd::bulk::decompress(stored, len).ok()?,
             _ => return None,
         };

@@ -1,7 +1,5 @@
 //! Reading the rows of a vault for a copy, page by page.
 
-use ::rocksdb::{DBRawIterator, ReadOptions};
-
 use super::super::codec::{self, key as record_key};
 use super::super::file_rows::{self, key};
 use super::super::rows::{ChunkRow, LogRow, Part, RowPage, SlotRow};
@@ -19,17 +17,10 @@ impl RocksStorage {
         }
     }
 
-    /// An iterator that leaves the cache to those who read something twice.
-    fn pass_over(&self, cf: Cf) -> Result<DBRawIterator<'_>> {
-        let mut options = ReadOptions::default();
-        options.fill_cache(false);
-        Ok(self.database.db.raw_iterator_cf_opt(self.database.cf(cf)?, options))
-    }
-
     /// All chunks that a row names at the moment. Which of them only later changes name is not asked: they are few.
     fn chunk_rows(&self, from: &[u8], bytes: usize) -> Result<RowPage> {
         let mut page = RowPage::default();
-        let mut chunks = self.pass_over(Cf::Chunks)?;
+        let mut chunks = self.database.pass_over(Cf::Chunks, &[])?;
         chunks.seek(from);
         while let Some((stored, value)) = chunks.item() {
             if page.bytes.len() >= bytes {
@@ -48,7 +39,7 @@ impl RocksStorage {
 
     fn slot_rows(&self, from: &[u8], upto: Sequence, bytes: usize) -> Result<RowPage> {
         let mut page = RowPage::default();
-        let mut slots = self.pass_over(Cf::Extents)?;
+        let mut slots = self.database.pass_over(Cf::Extents, &[])?;
         slots.seek(from);
         while let Some((stored, value)) = slots.item() {
             if page.bytes.len() >= bytes {
@@ -69,8 +60,9 @@ impl RocksStorage {
     fn log_rows(&self, from: &[u8], upto: Sequence, bytes: usize) -> Result<RowPage> {
         let corrupt = |what: String, detail: &str| StorageError::Corrupt { what, detail: detail.to_owned() };
         let mut page = RowPage::default();
-        let mut log = self.pass_over(Cf::Log)?;
+        let mut log = self.database.pass_over(Cf::Log, &[])?;
         log.seek(from);
+        let mut versions = self.database.pass_over(Cf::Versions, &[])?;
         let mut expected = from.try_into().map_or(1, Sequence::from_be_bytes);
         while let Some((stored, entry)) = log.item() {
             let sequence = Sequence::from_be_bytes(stored.try_into().map_err(|_| unreadable("log", stored))?);
@@ -86,17 +78,19 @@ impl RocksStorage {
             }
             let decoded = codec::decode_entry(sequence, entry)?;
             let mut row = LogRow { entry: entry.to_vec(), version: Vec::new() };
-            if let Some(kind) = decoded.kind
-                && let Some(stored) =
-                    self.database.get(Cf::Versions, &record_key::version(kind, &decoded.id, sequence))?
-            {
-                // What is damaged must not be kept as if it were sound.
-                let version = codec::decode_version(kind, &decoded.id, sequence, &stored)?;
-                if version.commitment() != decoded.commitment {
-                    let what = format!("{kind} {} at sequence {sequence}", decoded.id);
-                    return Err(corrupt(what, "it is not what the log committed to"));
+            if let Some(kind) = decoded.kind {
+                let wanted = record_key::version(kind, &decoded.id, sequence);
+                versions.seek(&wanted);
+                if let Some((_, stored)) = versions.item().filter(|(key, _)| *key == wanted) {
+                    // What is damaged must not be kept as if it were sound.
+                    let version = codec::decode_version(kind, &decoded.id, sequence, stored)?;
+                    if version.commitment() != decoded.commitment {
+                        let what = format!("{kind} {} at sequence {sequence}", decoded.id);
+                        return Err(corrupt(what, "it is not what the log committed to"));
+                    }
+                    row.version = stored.to_vec();
                 }
-                row.version = stored.to_vec();
+                self.database.finished(&versions)?;
             }
             row.encode(&mut page.bytes);
             expected += 1;
