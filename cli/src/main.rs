@@ -26,7 +26,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     // Before there are threads.
-    mirrordna_mount::use_few_arenas();
+    mirrordna_mount::keep_little_memory();
     let (globals, command) = match args::parse(helper::arguments(std::env::args_os().collect())) {
         Ok(parsed) => parsed,
         Err(answer) => return answer.tell(),

@@ -30,7 +30,7 @@ mod umount;
 mod write;
 
 pub use error::MountError;
-pub use memory::use_few_arenas;
+pub use memory::keep_little_memory;
 pub use server::Server;
 pub use session::{MountOptions, Mounted, mount};
 pub use umount::umount;
