@@ -17,9 +17,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench_backup import COMMAND, SECRET, artifact, record, run
+from bench_backup import COMMAND, MIB, SECRET, artifact, record, run
 
-MIB = 1 << 20
 MEMORY = 300
 PAGE = 256
 failed = []
@@ -72,7 +71,6 @@ def main():
 
         call("init")
         with (store / "memories.json").open("w") as file:
-            # Bit by bit: what this process takes counts as memory of those that it starts.
             for n in range(options.records):
                 file.write(f'{"," if n else "{"}"mem_{n:012}_bench":{json.dumps(record(n, 0))}')
             file.write("}")
