@@ -35,6 +35,12 @@ pub(super) struct Written {
 }
 
 impl Pack {
+    /// One that is filled in the memory of another that was written.
+    pub(super) fn within(mut memory: Vec<u8>) -> Self {
+        memory.clear();
+        Self { bytes: memory, entries: Vec::new() }
+    }
+
     /// Puts a sealed blob into it.
     pub(super) fn add(&mut self, kind: Kind, name: Name, sealed: &[u8]) {
         let place = |len: usize| u32::try_from(len).unwrap_or(u32::MAX);

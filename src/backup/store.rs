@@ -42,6 +42,8 @@ struct State {
     /// Packs of others that what is stored relies on.
     relied: HashSet<Name>,
     pack: Pack,
+    /// Memory of a pack that was written: taking it anew from the system takes longer than filling it.
+    spare: Option<Vec<u8>>,
     /// Packs that no index file names yet.
     unnamed: Vec<Indexed>,
     /// Packs that were written, and the index files that name them.
@@ -58,6 +60,7 @@ impl<'r> Store<'r> {
             taken: HashSet::new(),
             relied: HashSet::new(),
             pack: Pack::default(),
+            spare: None,
             unnamed: Vec::new(),
             packs: Vec::new(),
             index_files: Vec::new(),
@@ -114,7 +117,12 @@ impl<'r> Store<'r> {
         let full = {
             let mut state = self.state();
             state.pack.add(kind, name, sealed);
-            state.pack.is_full().then(|| std::mem::take(&mut state.pack))
+            if state.pack.is_full() {
+                let next = Pack::within(state.spare.take().unwrap_or_default());
+                Some(std::mem::replace(&mut state.pack, next))
+            } else {
+                None
+            }
         };
         full.map_or(Ok(()), |pack| self.write(pack))
     }
@@ -135,6 +143,7 @@ impl<'r> Store<'r> {
         let ready = {
             let mut state = self.state();
             state.stored.written += bytes.len() as u64;
+            state.spare = Some(bytes);
             state.unnamed.push(Indexed { pack: name, size, entries });
             (state.unnamed.len() >= PACKS_AN_INDEX).then(|| std::mem::take(&mut state.unnamed))
         };

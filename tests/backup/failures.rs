@@ -13,7 +13,7 @@ use mirrordna::backup::{
 
 use mirrordna::record::Checksum;
 use mirrordna::storage::{
-    CheckedChunks, ChunkRow, DataFile, FileAccess, OpenOptions, Opening, Replay, ReplayOf, SystemFiles,
+    CheckedChunks, ChunkRow, DataFile, FileAccess, OpenOptions, Opening, Replay, ReplayOf, SLOT_BYTES, SystemFiles,
 };
 
 use crate::damage::copy_dir;
@@ -205,7 +205,7 @@ fn a_restore_may_fail_at_any_access() {
 /// Content that does not get to the disk fails a restore, whichever segment it is in; without a failure all of it gets there.
 #[test]
 fn a_restore_fails_when_a_segment_does_not_get_to_the_disk() {
-    let content = noise(1 << 20, 1);
+    let content = noise(SLOT_BYTES as usize, 1);
     let sum = Checksum::of(&content);
     for fails in 0..4 {
         let dir = scratch();
@@ -216,9 +216,9 @@ fn a_restore_fails_when_a_segment_does_not_get_to_the_disk() {
         let replay = Replay::begin(&dir.path().join("vault"), &options, of).unwrap();
         let (mut replay, _) = replay.parts();
         // Three segments of 64 MiB.
-        let chunks = (0..130).map(|n| ChunkRow { id: (1 << 32) + n, len: 1 << 20, sha256: sum });
-        let written = chunks.map(|row| CheckedChunks::check(vec![row], content.clone()).unwrap());
-        let done = written.map(|chunks| replay.chunks(&chunks)).collect::<std::result::Result<(), _>>();
+        let chunks = (0..1_100).map(|n| ChunkRow { id: (1 << 32) + n, len: SLOT_BYTES, sha256: sum });
+        let mut written = chunks.map(|row| CheckedChunks::check(vec![row], content.clone()).unwrap());
+        let done = written.try_for_each(|chunks| replay.chunks(&chunks));
         let done = done.and_then(|()| replay.finish());
         if fails < 3 {
             let error = done.unwrap_err().to_string();
