@@ -43,8 +43,12 @@ done
 # The words of the schemas, as libFuzzer reads them.
 grep -oh '"[a-z_]*"' src/record/schemas/*.json | sort -u | sed 's/"\(.*\)"/"\\"\1\\""/' >"$FUZZ_DIR/words"
 
-# Vaults in memory, so that nobody waits for a disk.
-[[ -w /dev/shm ]] && export TMPDIR=/dev/shm
+# Vaults in memory, so that nobody waits for a disk. libFuzzer ends in ways that leave them behind.
+shm=/dev/shm
+[[ -w $shm ]] || shm=/tmp
+TMPDIR=$(mktemp -d "$shm/mdna-fuzz.XXXXXX")
+export TMPDIR
+trap 'rm -rf "$TMPDIR"' EXIT
 for target in "${targets[@]}"; do
     found=$FUZZ_DIR/corpus/$target corpus=ffi/fuzz/corpus/$target fuzzer=$FUZZ_DIR/$target
     mkdir -p "$found" "$corpus" "$FUZZ_DIR/failed"
