@@ -61,8 +61,9 @@ pub use view::View;
 /// Who the log names when nobody is named.
 pub const DEFAULT_ACTOR: &str = "system";
 
-/// How often a change is tried again when somebody else changed the record in the meantime.
-const RETRIES: usize = 16;
+/// How often a change is tried again when somebody else changed the record in the meantime. Whenever that happens somebody else has
+/// got on; so often in a row it happens only where nothing can come of it, as in a batch.
+const RETRIES: usize = 1_000;
 /// Log entries read at once.
 pub(crate) const LOG_PAGE: usize = 4_096;
 
