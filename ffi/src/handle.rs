@@ -46,11 +46,18 @@ extern "C" fn note_end() {
     ENDING.store(true, Ordering::Relaxed);
 }
 
-/// To be called when a vault was opened: what the storage engine has for the whole process is there by now, and goes right
-/// after [`note_end`] was called. Closing a vault later on would wait for its threads for ever.
+/// Whether what the storage engine has for the whole process is gone, or about to go.
+pub(crate) fn is_ending() -> bool {
+    ENDING.load(Ordering::Relaxed)
+}
+
+/// To be called when a vault was opened. What the storage engine has for the whole process is there afterwards, also when another
+/// process owns the vault for now, and goes right after [`note_end`] was called. Closing a vault later on would wait for its
+/// threads for ever.
 pub(crate) fn opened() {
     static REGISTER: Once = Once::new();
     REGISTER.call_once(|| {
+        mirrordna::storage::start_engine();
         // SAFETY: the function is static and touches nothing but an atomic. When there is no memory to note it, the end goes
         // unseen, as it would without it.
         unsafe { libc::atexit(note_end) };
@@ -101,7 +108,7 @@ impl State {
 
     /// Whether the threads that freeing it would wait for are gone.
     fn is_left_alone(&self) -> bool {
-        self.is_forked() || ENDING.load(Ordering::Relaxed)
+        self.is_forked() || is_ending()
     }
 }
 
@@ -133,7 +140,8 @@ pub(crate) unsafe fn free_boxed<H: Handle<Ownership = Boxed>>(pointer: *mut H) {
     });
 }
 
-/// Gives up a reference to a shared handle, after `end` was called on it.
+/// Gives up a reference to a shared handle, after `end` was called on it; at the end of the process only calls `end`, and in the
+/// child of a fork neither.
 ///
 /// # Safety
 /// `pointer` is NULL or came from [`shared`], and C does not use it any more.
@@ -144,10 +152,11 @@ pub(crate) unsafe fn free_shared<H: Handle<Ownership = Shared>>(pointer: *mut H,
         }
         // SAFETY: it came from `shared`, as the caller says.
         let handle = unsafe { Arc::from_raw(pointer) };
+        if !handle.state().is_forked() {
+            end(&handle);
+        }
         if handle.state().is_left_alone() {
             std::mem::forget(handle);
-        } else {
-            end(&handle);
         }
     });
 }

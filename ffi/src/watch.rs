@@ -10,7 +10,7 @@ use mirrordna::storage::{Changed, LogEntry, Subscriber};
 
 use crate::error::{Failure, c_text, remember};
 use crate::guard::{call_on, guarded};
-use crate::handle::{Handle, Shared, State, borrow, free_shared, shared};
+use crate::handle::{Handle, Shared, State, borrow, free_shared, is_ending, shared};
 use crate::output::out;
 use crate::status::mdna_status;
 use crate::vault::{UserData, mdna_vault};
@@ -133,7 +133,14 @@ pub unsafe extern "C" fn mdna_watch_start(
             user_data: UserData(user_data),
         };
         let named = thread::Builder::new().name("mdna-watch".to_owned());
-        let thread = named.spawn(move || watching.run(next)).map_err(|error| {
+        let watch = move || {
+            watching.run(next);
+            if is_ending() {
+                // It is too late to close the vault, should this be the last one that has it.
+                std::mem::forget(watching);
+            }
+        };
+        let thread = named.spawn(watch).map_err(|error| {
             Failure::new(mdna_status::MDNA_IO, format!("no thread can be started for the watch: {error}"))
         })?;
         let watch = Arc::new(mdna_watch { state: State::new(), signal, thread: Mutex::new(Some(thread)) });
@@ -173,7 +180,7 @@ struct Watching {
 const PAGE: usize = 256;
 
 impl Watching {
-    fn run(self, mut next: u64) {
+    fn run(&self, mut next: u64) {
         while !self.signal.wait(next).ended {
             let page = match guarded(|| Ok(self.vault.log(next, PAGE)?)) {
                 Ok(page) => page,

@@ -71,6 +71,8 @@ enum Phase {
     Serving(Box<Serving>),
     /// Somebody waits for its end.
     Ending,
+    /// It is not mounted any more, and what was written last is being stored.
+    Gone,
     /// It is gone, and what was written is on disk, unless it is said why not.
     Ended(Option<String>),
 }
@@ -397,6 +399,11 @@ impl Mounted {
                     Err(error) => Err(error),
                 }
             }
+            // Whatever is mounted there by now is not ours.
+            Phase::Gone => {
+                *phase = Phase::Gone;
+                self.until_ended(phase)
+            }
             Phase::Ended(why) => {
                 *phase = Phase::Ended(why);
                 Ok(())
@@ -410,7 +417,7 @@ impl Mounted {
 
     /// Ends what serves the mount, once that is gone, and tells all who wait for it.
     fn end(&self, serving: Serving) -> Result<(), MountError> {
-        let ended = serving.end(&self.mountpoint);
+        let ended = serving.end(&self.mountpoint, || *self.phase() = Phase::Gone);
         *self.phase() = Phase::Ended(ended.as_ref().err().map(ToString::to_string));
         self.ended.notify_all();
         ended
@@ -429,14 +436,15 @@ impl Mounted {
 }
 
 impl Serving {
-    /// Waits until the last requests are answered, writes everything out, and lets go of the vault.
-    fn end(self, mountpoint: &Path) -> Result<(), MountError> {
+    /// Waits until the last requests are answered, tells that the mount is gone, writes everything out, and lets go of the vault.
+    fn end(self, mountpoint: &Path, gone: impl FnOnce()) -> Result<(), MountError> {
         let Self { records, files, guard } = self;
         let failed = |path: PathBuf| move |source| MountError::Io { path, source };
         let files_path = mountpoint.join(ARTIFACTS);
         let files_served = files.session.map_or(Ok(()), BackgroundSession::join);
         // Without a connection of their own, files are served as long as records are.
         let served = records.session.join();
+        gone();
         files.telling.end();
         drop(guard);
         // The kernel tells of nothing that it forgets any more.

@@ -105,7 +105,7 @@ impl<'a, 's> Copy<'a, 's> {
             let mut pages = Ahead::new(&self.pool);
             let ask = |pages: &mut Ahead<'_, _>, from: Vec<u8>| {
                 let vault = self.vault.clone();
-                pages.ask(move || vault.storage().rows(part, &from, upto));
+                pages.ask(0, move || vault.storage().rows(part, &from, upto));
             };
             ask(&mut pages, from);
             while let Some(page) = pages.next()? {
@@ -141,7 +141,8 @@ impl<'a, 's> Copy<'a, 's> {
                 let mut rows = Chunks::after(self.vault.storage(), same.last);
                 let read = || {
                     let (rows, vault) = (rows.some()?, self.vault.clone());
-                    Ok((!rows.is_empty()).then_some(move || read_chunks(&vault, rows)))
+                    let bytes = rows.iter().map(|row| row.len as usize).sum();
+                    Ok((!rows.is_empty()).then_some((bytes, move || read_chunks(&vault, rows))))
                 };
                 let mut encoded = Vec::new();
                 in_order(&self.pool, read, |read| {

@@ -69,15 +69,18 @@ impl Repository {
     /// was stored is made use of by the next one.
     pub fn create(&self, vault: &Vault, options: &CreateOptions, progress: &mut dyn Progress) -> Result<Created> {
         let lock = Lock::take(self, Work::Adds)?;
-        let expected = match vault.dir().filter(|_| !options.accept_older) {
-            Some(dir) => expected::read(dir, self.id())?,
+        let expected = match vault.dir().map(|dir| expected::read(dir, self.id())) {
+            // Whatever is expected: what is there counts.
+            Some(read) if options.accept_older => read.unwrap_or_default(),
+            Some(read) => read?,
             None => None,
         };
         let (manifests, notes) = (self.manifests()?, self.notes()?);
         let (index, faults) = self.index()?;
         // A backup is worth more when something is damaged, not less; what cannot be read is stored again.
         manifests.faults.iter().chain(&notes.faults).chain(&faults).for_each(Fault::warn);
-        if let Some(detail) = expected.and_then(|expected| expected.lacking(&manifests.items, &notes.items)) {
+        let lacking = || expected.and_then(|expected| expected.lacking(&manifests.items, &notes.items));
+        if let Some(detail) = lacking().filter(|_| !options.accept_older) {
             return Err(BackupError::RolledBack { location: self.location(), detail });
         }
         let generations = manifests.items.iter().map(|(_, manifest)| manifest.generation);
@@ -110,7 +113,7 @@ impl Repository {
         };
         let name = self.write(Folder::Backups, Kind::Manifest, &manifest.encode())?;
         if let Some(dir) = vault.dir() {
-            expected::write(dir, self.id(), Expected { generation, backup: name })?;
+            expected::write(dir, self.id(), expected, Expected { generation, backup: name })?;
         }
         let (id, actor) = (vault.id(), vault.actor());
         tracing::info!(target: "mirrordna::audit", action = "backup", vault = id, backup = %name, sequence, actor);

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::record::Checksum;
 use crate::storage::{FileAccess, SystemFiles};
@@ -15,6 +16,9 @@ use super::manifest::{Manifest, Note};
 
 const FILE: &str = "BACKUPS";
 const TITLE: &str = "MirrorDNA backups";
+/// How often, and how far apart, the lock is asked for.
+const LOCK_TRIES: u32 = 3_000;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// The newest backup that a vault knows of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,11 +52,21 @@ fn read_all(vault: &Path) -> Result<Vec<(String, Expected)>> {
     lines.lines().skip(1).map(|line| entry(line).ok_or_else(damaged)).collect()
 }
 
-/// Remembers the newest backup in a repository. Backups that end at the same time, in whichever process, write one after the
-/// other, so that none takes from the file what another one wrote.
-pub(super) fn write(vault: &Path, repository: RepositoryId, expected: Expected) -> Result<()> {
-    let _lock = lock(vault)?;
+/// Remembers the newest backup in a repository; `before` is what was expected when that backup began. Backups that end at the same
+/// time, in whichever process, write one after the other, so that none takes from the file what another one wrote.
+pub(super) fn write(
+    vault: &Path,
+    repository: RepositoryId,
+    before: Option<Expected>,
+    expected: Expected,
+) -> Result<()> {
+    let _lock = lock(vault);
     let mut all = read_all(vault).unwrap_or_default();
+    let now = all.iter().find(|(id, _)| *id == repository.to_string()).map(|(_, now)| *now);
+    if now != before && now.is_some_and(|now| now.generation >= expected.generation) {
+        // A backup that began later has ended first.
+        return Ok(());
+    }
     all.retain(|(id, _)| *id != repository.to_string());
     all.push((repository.to_string(), expected));
     let mut lines = format!("{TITLE}\n");
@@ -67,18 +81,25 @@ pub(super) fn write(vault: &Path, repository: RepositoryId, expected: Expected) 
         .map_err(|source| BackupError::Io { location: path.display().to_string(), source })
 }
 
-/// Waits for whoever writes the file, until the result is dropped. It is the directory that is locked, for the file is replaced.
-fn lock(vault: &Path) -> Result<File> {
-    let failed = |source| BackupError::Io { location: vault.display().to_string(), source };
-    let directory = File::open(vault).map_err(failed)?;
-    let lock = || rustix::fs::flock(&directory, rustix::fs::FlockOperation::LockExclusive);
-    match rustix::io::retry_on_intr(lock) {
-        // There are file systems on which a directory cannot be locked.
-        Err(rustix::io::Errno::BADF | rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOLCK) | Ok(()) => {
-            Ok(directory)
+/// Waits a while for whoever writes the file, until the result is dropped. It is the directory that is locked, for the file is
+/// replaced. Somebody else may have locked it for purposes of their own, and there are file systems without such locks: the backup is
+/// stored by now, and goes without.
+fn lock(vault: &Path) -> Option<File> {
+    let locked = || {
+        let directory = File::open(vault)?;
+        for _ in 0..LOCK_TRIES {
+            match rustix::fs::flock(&directory, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+                Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => std::thread::sleep(LOCK_PAUSE),
+                other => return other.map(|()| directory).map_err(io::Error::from),
+            }
         }
-        Err(error) => Err(failed(error.into())),
+        Err(io::Error::from(io::ErrorKind::WouldBlock))
+    };
+    let locked = locked();
+    if let Err(error) = &locked {
+        tracing::warn!(target: "mirrordna::backup", vault = %vault.display(), %error, "BACKUPS is written without a lock");
     }
+    locked.ok()
 }
 
 impl Expected {
@@ -98,5 +119,39 @@ impl Expected {
         // A note of long ago may have been forgotten.
         let forgotten = notes.iter().any(|(_, note)| note.deleted.len() >= super::manifest::REMEMBERED);
         (!there && !deleted && !forgotten).then(|| format!("backup {short} is gone, and nobody deleted it"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A backup that began before others, and ends after them, does not make the vault forget the newest.
+    #[test]
+    fn the_newest_backup_is_expected_whichever_ends_last() {
+        let dir = tempfile::tempdir().unwrap();
+        let repository = RepositoryId([7; 16]);
+        let expected =
+            |generation| Expected { generation, backup: Name::of_file(&[u8::try_from(generation).unwrap()]) };
+        let now = || read(dir.path(), repository).unwrap();
+        assert_eq!(now(), None);
+        write(dir.path(), repository, None, expected(5)).unwrap();
+        let begun = now();
+        write(dir.path(), repository, begun, expected(6)).unwrap();
+        write(dir.path(), repository, now(), expected(7)).unwrap();
+        write(dir.path(), repository, begun, expected(6)).unwrap();
+        assert_eq!(now(), Some(expected(7)));
+        // Who accepts that the repository is older than it was begins anew from there.
+        write(dir.path(), repository, now(), expected(2)).unwrap();
+        assert_eq!(now(), Some(expected(2)));
+    }
+
+    /// A directory that cannot be locked does not keep a backup from ending.
+    #[test]
+    fn having_no_lock_is_no_failure() {
+        let dir = tempfile::tempdir().unwrap();
+        let missing = dir.path().join("missing");
+        assert!(lock(&missing).is_none());
+        assert!(lock(dir.path()).is_some());
     }
 }

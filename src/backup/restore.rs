@@ -151,26 +151,26 @@ fn replay_log(
     let mut told = 0;
     let mut first = 1;
     let check = || {
-        let rows = log_rows(&mut log)?;
+        let (rows, bytes) = log_rows(&mut log)?;
         tell(log.consumed() - told)?;
         told = log.consumed();
         let sequence = first;
         first += rows.len() as Sequence;
-        Ok((!rows.is_empty()).then_some(move || CheckedLog::check(sequence, rows)))
+        Ok((!rows.is_empty()).then_some((bytes, move || CheckedLog::check(sequence, rows))))
     };
     in_order(pool, check, |checked| Ok(replay.log(&checked?)?))?;
     Ok(replay.finish()?)
 }
 
-/// Some rows of the log; none at its end.
-fn log_rows(log: &mut Reader<'_>) -> Result<Vec<LogRow>> {
+/// Some rows of the log, and how many bytes they have; none at its end.
+fn log_rows(log: &mut Reader<'_>) -> Result<(Vec<LogRow>, usize)> {
     let (mut rows, mut bytes) = (Vec::new(), 0);
     while bytes < TASK_BYTES && rows.len() < TASK_ROWS {
         let Some(row) = next(log, |from| LogRow::read(from))? else { break };
         bytes += row.entry.len() + row.version.len();
         rows.push(row);
     }
-    Ok(rows)
+    Ok((rows, bytes))
 }
 
 fn replay_content(
@@ -185,7 +185,7 @@ fn replay_content(
         let (rows, bytes) = chunk_rows(&mut chunks, &mut content)?;
         count += rows.len() as u64;
         work.add(bytes.len() as u64 + 44 * rows.len() as u64)?;
-        Ok((!rows.is_empty()).then_some(move || CheckedChunks::check(rows, bytes)))
+        Ok((!rows.is_empty()).then_some((bytes.len(), move || CheckedChunks::check(rows, bytes))))
     };
     in_order(pool, check, |checked| Ok(replay.chunks(&checked?)?))?;
     if count != expected || !content.is_at_end()? {

@@ -258,7 +258,8 @@ impl<'p> Reader<'p> {
         while !self.ahead.is_full() {
             let Some(item) = self.items.next() else { break };
             let (repository, index, proven) = (self.repository.clone(), Arc::clone(&self.index), self.proven);
-            self.ahead.ask(move || {
+            let bytes = item.as_ref().map_or(0, |(_, len)| *len as usize);
+            self.ahead.ask(bytes, move || {
                 let (name, len) = item?;
                 let read = if proven { Repository::blob_for_proof } else { Repository::blob };
                 let content = read(&repository, &index, Kind::Data, &name)?;

@@ -48,7 +48,8 @@ impl Known {
 
     /// The mount is gone, and the kernel knows none of its files any more.
     pub(crate) fn forget_all(&self) {
-        for (ino, count) in std::mem::take(&mut *self.times()) {
+        let known = std::mem::take(&mut *self.times());
+        for (ino, count) in known {
             self.artifacts.forget(ino, count);
         }
     }

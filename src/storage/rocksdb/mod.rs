@@ -51,6 +51,14 @@ pub(super) use job::RocksJob;
 pub use open::OpenOptions;
 pub use replay::{ContentReplay, LogReplay, Replay, ReplayOf};
 
+/// Brings about what RocksDB has for the whole process, as the first vault that is opened does. It goes when the process ends:
+/// before what was registered with `atexit` earlier than this was called, and after what was registered later.
+pub fn start_engine() {
+    if let Err(error) = rocksdb::Env::new() {
+        tracing::error!(target: "mirrordna::storage", "RocksDB has no environment: {error}");
+    }
+}
+
 /// A column family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cf {
