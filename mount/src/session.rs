@@ -63,6 +63,8 @@ pub struct Mounted {
     mountpoint: PathBuf,
     phase: Mutex<Phase>,
     ended: Condvar,
+    /// One at a time unmounts.
+    unmounting: Mutex<()>,
 }
 
 /// How far a mount is.
@@ -121,7 +123,12 @@ pub fn mount(vault: Vault, mountpoint: &Path, options: &MountOptions) -> Result<
         serve_together(vault, &path, *options)?
     };
     tracing::info!(target: "mirrordna::mount", mountpoint = %path.display(), vault = id, "mounted");
-    Ok(Mounted { mountpoint: path, phase: Mutex::new(Phase::Serving(Box::new(serving))), ended: Condvar::new() })
+    Ok(Mounted {
+        mountpoint: path,
+        phase: Mutex::new(Phase::Serving(Box::new(serving))),
+        ended: Condvar::new(),
+        unmounting: Mutex::default(),
+    })
 }
 
 /// Records and files with a connection each.
@@ -380,14 +387,18 @@ impl Mounted {
     /// # Errors
     /// As [`crate::umount`], and those of [`Mounted::wait`]. That it is unmounted already is none.
     pub fn unmount(&self) -> Result<(), MountError> {
+        let _unmounting = self.unmounting.lock().unwrap_or_else(PoisonError::into_inner);
         let mut phase = self.phase();
         match std::mem::replace(&mut *phase, Phase::Ending) {
             Phase::Serving(serving) => {
-                if !serving.records.session.guard.is_finished()
-                    && let Err(error) = unmount_path(&self.mountpoint)
-                {
-                    *phase = Phase::Serving(serving);
-                    return Err(error);
+                if !serving.records.session.guard.is_finished() {
+                    match unmount_path(&self.mountpoint) {
+                        Ok(()) | Err(MountError::NotMounted { .. }) => {}
+                        Err(error) => {
+                            *phase = Phase::Serving(serving);
+                            return Err(error);
+                        }
+                    }
                 }
                 drop(phase);
                 self.end(*serving)

@@ -41,7 +41,11 @@ pub(crate) fn unmount_path(path: &Path) -> Result<(), MountError> {
         }
     }
     for part in &parts {
-        patiently(part)?;
+        match patiently(part) {
+            // Somebody else was faster.
+            Ok(()) | Err(MountError::NotMounted { .. }) => {}
+            Err(error) => return Err(error),
+        }
     }
     patiently(path)
 }
@@ -65,6 +69,7 @@ fn patiently(path: &Path) -> Result<(), MountError> {
 fn once(path: &Path) -> Result<(), MountError> {
     match unmount(path, UnmountFlags::NOFOLLOW) {
         Ok(()) => Ok(()),
+        Err(Errno::INVAL | Errno::NOENT) => Err(MountError::NotMounted { path: path.to_owned() }),
         Err(Errno::BUSY) => Err(MountError::Busy { path: path.to_owned(), users: users(path) }),
         // Only root may; for others a program does it that may.
         Err(Errno::PERM) => by_helper(path, &["-u"]),
