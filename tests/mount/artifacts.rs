@@ -262,6 +262,8 @@ fn unmounting_while_writing_loses_nothing() {
                 // It ends when the directory is no longer there, or somebody else's.
                 while fs::write(artifacts.join(format!("{round}-{written}")), format!("content {written}")).is_ok() {
                     written += 1;
+                    // While it has a file open, the vault cannot be unmounted.
+                    thread::sleep(std::time::Duration::from_millis(2));
                 }
                 written
             }
