@@ -32,8 +32,12 @@ impl Mountable {
     }
 
     fn in_foreground(&self) -> Child {
+        self.in_foreground_saying(Stdio::piped())
+    }
+
+    fn in_foreground_saying(&self, stderr: Stdio) -> Child {
         let mut command = self.bed.command(["mount", "mnt", "--read-only", "--foreground"]);
-        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let child = command.stdout(Stdio::piped()).stderr(stderr).spawn().unwrap();
         Self::wait_until(|| self.shows_the_memory());
         child
     }
@@ -178,16 +182,17 @@ fn signals_unmount_cleanly() {
 #[test]
 fn a_mount_in_use_stays_until_it_is_let_go() {
     let Some(vault) = Mountable::new() else { return };
-    let child = vault.in_foreground();
+    let said = vault.bed.path("said");
+    let child = vault.in_foreground_saying(std::fs::File::create(&said).unwrap().into());
     let used = std::fs::File::open(vault.bed.path("mnt/README.txt")).unwrap();
     vault.bed.fails(["umount", "mnt"], 17, &["is in use by", &std::process::id().to_string()]);
     signal(&child, Signal::INT);
-    std::thread::sleep(Duration::from_millis(300));
+    Mountable::wait_until(|| std::fs::read_to_string(&said).unwrap().contains("is in use by"));
     assert!(vault.shows_the_memory());
     drop(used);
     signal(&child, Signal::INT);
     let done = Done::from(child.wait_with_output().unwrap());
-    assert!(done.code == 0 && done.stderr.contains("is in use by"), "{done:?}");
+    assert_eq!(done.code, 0, "{}", std::fs::read_to_string(&said).unwrap());
 }
 
 #[test]

@@ -173,7 +173,7 @@ fn an_unfinished_text_goes_on_until_it_is_closed_for_good() {
     let other = path_of("mem_only_touched_01", Tier::LongTerm);
     mount.sh(&format!("touch {other}"));
     until("the end", || !mount.path(&other).exists());
-    assert!(mount.read(".vault/last-error").contains("closed without a text"));
+    until("the reason", || mount.read(".vault/last-error").contains("closed without a text"));
     assert_eq!(mount.sh("ls memories/long_term"), format!("SHA256SUMS\n{ID}.json\n"));
     assert_eq!(mount.vault.state(), state);
 }
