@@ -19,25 +19,6 @@ static const char *const FILES[] = {
 enum { FILE_COUNT = sizeof FILES / sizeof *FILES, MOST_ENTRIES = 200, BLOCK = 512, MOST_ARCHIVE = 1 << 20 };
 
 static mdna_vault *vault;
-static uint64_t first;
-
-static void close_vault(void) {
-    mdna_vault_close(vault);
-}
-
-static void prepare(void) {
-    if (vault != NULL && fuzz_sequence(vault) < first + MOST_ENTRIES) {
-        return;
-    }
-    const char *path = fuzz_path("vault");
-    bool opened = vault != NULL;
-    mdna_vault_close(vault);
-    fuzz_remove(path);
-    vault = fuzz_vault(path);
-    CHECK(opened || atexit(close_vault) == 0);
-    OK(mdna_memory_add(vault, MEMORY, NULL));
-    first = fuzz_sequence(vault);
-}
 
 /* Calls `part` for each part of a store: the name of its file, and its text. */
 static void parts(const uint8_t *data, size_t size, void (*part)(const char *name, const uint8_t *text, size_t size)) {
@@ -190,7 +171,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     default:
         return 0;
     }
-    prepare();
+    vault = fuzz_vault_of_few(MOST_ENTRIES);
     uint64_t before = fuzz_sequence(vault);
     if (!REPORTS(import(what, big, &text), &text)) {
         CHECK(fuzz_sequence(vault) == before);

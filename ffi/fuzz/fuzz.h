@@ -175,4 +175,28 @@ static inline unsigned fuzz_drain(mdna_cursor *cursor) {
     "\"tags\":[\"tea\"]},\"source\":{\"session_id\":\"" SESSION "\",\"agent_id\":\"" AGENT "\",\"user_id\":\"" USER           \
     "\",\"timestamp\":\"2026-11-22T18:52:00Z\"}}"
 
+/* The vault of a fuzzer that changes one. */
+static mdna_vault *fuzz_changing;
+
+static inline void fuzz_close(void) {
+    mdna_vault_close(fuzz_changing);
+}
+
+/* A vault in which there is a memory, and which is made anew once so many entries have come to it. */
+static inline mdna_vault *fuzz_vault_of_few(uint64_t entries) {
+    static uint64_t first = 0;
+    if (fuzz_changing != NULL && fuzz_sequence(fuzz_changing) < first + entries) {
+        return fuzz_changing;
+    }
+    const char *path = fuzz_path("vault");
+    bool opened = fuzz_changing != NULL;
+    mdna_vault_close(fuzz_changing);
+    fuzz_remove(path);
+    fuzz_changing = fuzz_vault(path);
+    CHECK(opened || atexit(fuzz_close) == 0);
+    OK(mdna_memory_add(fuzz_changing, MEMORY, NULL));
+    first = fuzz_sequence(fuzz_changing);
+    return fuzz_changing;
+}
+
 #endif

@@ -10,26 +10,6 @@ static const char *const COLLECTIONS[] = {"identities", "sessions",    "memories
 enum { COLLECTION_COUNT = sizeof COLLECTIONS / sizeof *COLLECTIONS, MOST_ENTRIES = 64 };
 
 static mdna_vault *vault;
-static uint64_t first;
-
-static void close_vault(void) {
-    mdna_vault_close(vault);
-}
-
-/* A vault with few entries, in which there is a memory. */
-static void prepare(void) {
-    if (vault != NULL && fuzz_sequence(vault) < first + MOST_ENTRIES) {
-        return;
-    }
-    const char *path = fuzz_path("vault");
-    bool opened = vault != NULL;
-    mdna_vault_close(vault);
-    fuzz_remove(path);
-    vault = fuzz_vault(path);
-    CHECK(opened || atexit(close_vault) == 0);
-    OK(mdna_memory_add(vault, MEMORY, NULL));
-    first = fuzz_sequence(vault);
-}
 
 static mdna_status update(const char *json, mdna_string *out) {
     return mdna_memory_update(vault, "mem_0123456789ab", json, out);
@@ -129,7 +109,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     unsigned where = (uint8_t)(data[0] - 'a') % (COLLECTION_COUNT + OTHER_COUNT);
     char *json = fuzz_text(data + 1, size - 1);
     mdna_string text = UNTOUCHED;
-    prepare();
+    vault = fuzz_vault_of_few(MOST_ENTRIES);
     if (GIVES(mdna_json_canonical((const char *)data + 1, size - 1, &text), &text)) {
         fuzz_canonical(&text);
         mdna_string_free(&text);
