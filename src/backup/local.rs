@@ -4,23 +4,20 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use rustix::fs::{Advice, CWD, OFlags, RenameFlags, fcntl_setfl, renameat_with};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
 use crate::record::id::{IdSource, SystemIds};
+use crate::storage::{Aligned, FileAccess, Opening, SystemFiles};
 
 use super::destination::{Destination, Folder, missing};
 use super::error::{BackupError, Result};
 
 const TEMPORARY: &str = "tmp";
-/// What is written past the page cache is written in parts of this size: 2 MiB.
-const PART: usize = 2 << 20;
-/// And has to lie at such an address, and to go to such a place in a file.
-const ALIGNMENT: usize = 4 << 10;
 
 /// A folder of this machine.
 pub struct LocalFolder {
@@ -45,19 +42,14 @@ impl LocalFolder {
         let mut number = [0; 8];
         SystemIds.fill(&mut number).map_err(io::Error::other)?;
         let temporary = temporary_dir.join(format!("{:016x}", u64::from_be_bytes(number)));
-        let create = || fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary);
         let parent = path.parent().unwrap_or(Path::new("."));
-        let file = match create() {
+        let written = match write_new(&temporary, content) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 make_dir(&temporary_dir)?;
-                create()?
+                write_new(&temporary, content)
             }
-            other => other?,
+            other => other,
         };
-        let written = write_past_cache(&file, content).and_then(|()| file.sync_all());
-        // The rest of it, or all if there is no way past the cache. Without this others only have less memory.
-        let _ = rustix::fs::fadvise(&file, 0, None, Advice::DontNeed);
-        drop(file);
         let renamed = written.and_then(|()| match rename(&temporary, path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 make_dir(parent)?;
@@ -74,28 +66,17 @@ impl LocalFolder {
     }
 }
 
-/// Writes the content of an empty file: the large parts of it past the page cache, if the file system has a way. Copying them into fresh
-/// pages takes up to a third of the time of a backup, and pushes out of memory what others read.
-fn write_past_cache(file: &File, content: &[u8]) -> io::Result<()> {
-    let mut rest = content;
-    let mut room = if content.len() < PART { Vec::new() } else { vec![0; PART + ALIGNMENT] };
-    let start = room.as_ptr().align_offset(ALIGNMENT);
-    if let Some(aligned) = room.get_mut(start..start.saturating_add(PART))
-        && fcntl_setfl(file, OFlags::DIRECT).is_ok()
-    {
-        while let Some((part, behind)) = rest.split_at_checked(PART) {
-            aligned.copy_from_slice(part);
-            let written = file.write_all_at(aligned, (content.len() - rest.len()) as u64);
-            match written {
-                Ok(()) => rest = behind,
-                // It wants to be asked in another way: the cache can do it.
-                Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => break,
-                Err(error) => return Err(error),
-            }
-        }
-        fcntl_setfl(file, OFlags::empty())?;
+/// Writes a new file, which is on disk when this returns.
+fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
+    let file = SystemFiles.open(path, Opening::Fill)?;
+    let (mut part, mut rest, mut end) = (Aligned::default(), content, 0);
+    while !rest.is_empty() {
+        rest = part.fill(rest);
+        file.write_at(&part, end)?;
+        end += part.len() as u64;
+        part.clear();
     }
-    file.write_all_at(rest, (content.len() - rest.len()) as u64)
+    file.sync()
 }
 
 /// Makes a folder that is private to its user, and those above it; its name is on disk when this returns.
@@ -234,18 +215,6 @@ mod tests {
         let folder = LocalFolder::new(dir.path());
         for (thread, n) in (0..4).flat_map(|thread| (0..50).map(move |n| (thread, n))) {
             assert_eq!(folder.read(Folder::Packs, &name(thread, n)).unwrap().len(), 1 << (8 + thread));
-        }
-    }
-
-    /// Wherever the parts end that are written past the cache.
-    #[test]
-    fn large_files_are_what_was_written() {
-        let dir = tempfile::tempdir().unwrap();
-        let folder = LocalFolder::new(dir.path());
-        for len in [0, 1, PART - 1, PART, PART + 1, 2 * PART + ALIGNMENT, 3 * PART + 777] {
-            let content: Vec<u8> = (0..len as u64).map(|n| (n * n / 7).to_le_bytes()[1]).collect();
-            folder.write(Folder::Packs, "large", &content).unwrap();
-            assert!(folder.read(Folder::Packs, "large").unwrap() == content, "{len} bytes");
         }
     }
 }

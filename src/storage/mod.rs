@@ -10,6 +10,7 @@ mod codec;
 mod error;
 mod file_rows;
 mod files;
+mod filler;
 mod gate;
 mod holder;
 mod inline;
@@ -29,7 +30,7 @@ use std::sync::Arc;
 
 use crate::record::{Checksum, Kind, Timestamp};
 
-pub use access::{DataFile, FileAccess, Opening, SystemFiles};
+pub use access::{Aligned, DataFile, FileAccess, Opening, SystemFiles};
 pub use artifacts::{
     ChunkId, Dentry, FileRows, INLINE_BYTES, Ino, MAX_FILE_ROWS, MAX_PIECES, Piece, SLOT_BYTES, Space, WINDOW_SLOTS,
     WriteBack, file_root, window_root,

@@ -108,6 +108,11 @@ pub(super) struct Segments {
     state: Mutex<State>,
 }
 
+/// Where the segments of a vault lie.
+pub(super) fn segments_dir(vault: &Path) -> PathBuf {
+    vault.join("segments")
+}
+
 /// The name of a segment's file.
 pub(super) fn segment_name(number: u32) -> String {
     format!("{number:08}.seg")
@@ -118,7 +123,8 @@ fn segment_number(name: &str) -> Option<u32> {
     (segment_name(number) == name).then_some(number)
 }
 
-fn header(id: ChunkId, len: u32, sha256: &Checksum) -> [u8; HEADER_BYTES as usize] {
+/// What comes before the bytes of a chunk.
+pub(super) fn header(id: ChunkId, len: u32, sha256: &Checksum) -> [u8; HEADER_BYTES as usize] {
     let mut bytes = [0; HEADER_BYTES as usize];
     let parts: [&[u8]; 4] = [MAGIC, &id.to_le_bytes(), &len.to_le_bytes(), &sha256.0];
     for (to, from) in bytes.iter_mut().zip(parts.into_iter().flatten()) {
@@ -134,7 +140,7 @@ fn low_half(id: u64) -> u32 {
 impl Segments {
     /// The segments below the vault's directory. `newest_chunk` is the highest number that a row names.
     pub(super) fn open(vault: &Path, files: Arc<dyn FileAccess>, newest_chunk: Option<ChunkId>) -> Result<Self> {
-        let dir = vault.join("segments");
+        let dir = segments_dir(vault);
         let mut state = State { next: 1, ..State::default() };
         match files.names(&dir) {
             Ok(names) => {
@@ -297,15 +303,6 @@ impl Segments {
     pub(super) fn sync_segments(&self, numbers: impl Iterator<Item = u32>) -> Result<()> {
         let numbers: HashSet<u32> = numbers.collect();
         numbers.into_iter().try_for_each(|number| self.sync_to(number, None))
-    }
-
-    /// Brings a segment to disk that is full and that nobody reads soon.
-    pub(super) fn set_aside(&self, number: u32) -> Result<()> {
-        self.sync_to(number, None)?;
-        if let Some(appended) = self.state().appended.remove(&number) {
-            appended.file.let_go();
-        }
-        Ok(())
     }
 
     fn sync_to(&self, number: u32, least: Option<u64>) -> Result<()> {

@@ -17,7 +17,6 @@ mod replay;
 mod rows;
 mod select;
 mod sweep;
-mod syncer;
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};

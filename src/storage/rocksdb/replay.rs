@@ -15,17 +15,16 @@ use super::super::checked::{CheckedChunks, CheckedLog};
 use super::super::codec::key as record_key;
 use super::super::file_rows::{self, Stored, key};
 use super::super::files::{self, HeadFile, Marker};
+use super::super::filler::Filler;
 use super::super::inline::{FIRST_IN_SEGMENT, Small};
 use super::super::lock::LockFile;
 use super::super::merkle::Tree;
 use super::super::rows::SlotRow;
-use super::super::segments::Segments;
 use super::super::types::Sequence;
 use super::super::{Result, StorageError};
 use super::open::{OpenOptions, database_options, open_database};
 use super::prune::HORIZON_KEY;
 use super::rebuild::derive;
-use super::syncer::Syncer;
 use super::{Cf, Database};
 
 /// Memory for what is written and not yet in files: nobody reads meanwhile.
@@ -51,7 +50,6 @@ pub struct ReplayOf {
 /// A vault that is being made again. Its content and its log are written side by side, by a thread each if need be.
 pub struct Replay {
     database: Database,
-    segments: Arc<Segments>,
     dir: PathBuf,
     files: Arc<dyn FileAccess>,
     created: Timestamp,
@@ -62,12 +60,9 @@ pub struct Replay {
 /// What the files of a vault hold: first all chunks, then the slots.
 pub struct ContentReplay<'a> {
     rows: Rows<'a>,
-    segments: &'a Arc<Segments>,
     /// Rows of chunks are not in the database yet.
     chunks_wait: bool,
-    /// The segment that is being filled.
-    filling: Option<u32>,
-    syncer: Option<Syncer>,
+    segments: Filler,
 }
 
 /// The log of a vault, and what is derived from it.
@@ -99,7 +94,6 @@ impl Replay {
         database_options.set_db_write_buffer_size(MEMTABLE_BYTES);
         Ok(Self {
             database: open_database(&files::database_dir(dir), &database_options, true)?,
-            segments: Arc::new(Segments::open(dir, Arc::clone(&options.files), None)?),
             dir: dir.to_owned(),
             files: Arc::clone(&options.files),
             created: options.clock.now(),
@@ -112,8 +106,8 @@ impl Replay {
     #[must_use]
     pub fn parts(&self) -> (ContentReplay<'_>, LogReplay<'_>) {
         let rows = || Rows { database: &self.database, batch: WriteBatch::default() };
-        let content =
-            ContentReplay { rows: rows(), segments: &self.segments, chunks_wait: false, filling: None, syncer: None };
+        let segments = Filler::new(&self.dir, Arc::clone(&self.files));
+        let content = ContentReplay { rows: rows(), chunks_wait: false, segments };
         (content, LogReplay { rows: rows(), of: &self.of, tree: Tree::default() })
     }
 
@@ -152,23 +146,12 @@ impl ContentReplay<'_> {
             let stored = if row.id < FIRST_IN_SEGMENT {
                 Stored::Here(Small { sha256: row.sha256, bytes: content.into() })
             } else {
-                let place = self.segments.copy(row.id, content, row.sha256)?;
-                self.fill(Some(place.segment))?;
-                Stored::At(place)
+                Stored::At(self.segments.append(row.id, content, row.sha256)?)
             };
             self.chunks_wait = true;
             self.rows.put(Cf::Chunks, &key::chunk(row.id), &file_rows::encode_chunk(&stored))?;
         }
         Ok(())
-    }
-
-    /// Goes on with this segment, or none. The one before goes to disk.
-    fn fill(&mut self, segment: Option<u32>) -> Result<()> {
-        if self.filling == segment {
-            return Ok(());
-        }
-        let Some(full) = std::mem::replace(&mut self.filling, segment) else { return Ok(()) };
-        self.syncer.get_or_insert_with(|| Syncer::new(Arc::clone(self.segments))).sync(full)
     }
 
     /// What stands in a slot.
@@ -198,8 +181,7 @@ impl ContentReplay<'_> {
     /// Those of writing.
     pub fn finish(mut self) -> Result<()> {
         self.rows.write()?;
-        self.fill(None)?;
-        self.syncer.take().map_or(Ok(()), Syncer::finish)
+        self.segments.finish()
     }
 }
 
