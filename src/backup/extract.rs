@@ -184,8 +184,15 @@ impl Extract<'_> {
             let dir = self.dir.join(kind.collection());
             let path = dir.join(format!("{}.json", entry.id));
             if version.deleted {
-                files -= 1;
-                return fs::remove_file(&path).map_err(|error| failed(&path, error));
+                return match fs::remove_file(&path) {
+                    // The versions before were pruned, so none of them was written.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                    removed => {
+                        removed.map_err(|error| failed(&path, error))?;
+                        files -= 1;
+                        Ok(())
+                    }
+                };
             }
             let corrupt =
                 |error: json::JsonError| BackupError::corrupt(format!("{kind} {}", entry.id), error.to_string());

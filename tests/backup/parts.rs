@@ -10,7 +10,7 @@ use mirrordna::backup::archive::SealedFile;
 use mirrordna::backup::{BackupError, Cost, Extracted, Part, Repository, Silent, VerifyOptions};
 use mirrordna::interchange::{self, ImportOptions};
 use mirrordna::record::Kind;
-use mirrordna::storage::{Durability, record_file};
+use mirrordna::storage::{Durability, PrunePolicy, record_file};
 use mirrordna::vault::{Filter, Tier};
 use mirrordna::{Vault, VaultOptions};
 
@@ -42,6 +42,22 @@ fn a_collection_or_a_record_comes_back_as_files() {
     let missing = extract(&fixture, &gone.id, "none").unwrap_err();
     assert!(matches!(missing, BackupError::NotFound { .. }), "{missing}");
     assert!(!fixture.path("none").exists());
+}
+
+/// After a prune of the vault the log still has the deletion of a record whose versions are gone.
+#[test]
+fn what_was_pruned_before_its_deletion_is_left_out() {
+    let fixture = Fixture::new();
+    let session = sample::session(&fixture.vault);
+    let gone = sample::memory(&fixture.vault, &session, Tier::LongTerm, "gone".into());
+    fixture.vault.delete(Kind::Memory, &gone.id).unwrap();
+    fixture.vault.prune(PrunePolicy { keep: Some(1), ..PrunePolicy::default() }).unwrap();
+    fixture.create();
+    let extracted = extract(&fixture, "memories", "memories").unwrap();
+    assert_eq!(extracted.files, fixture.vault.list(Kind::Memory, &Filter::default()).unwrap().count() as u64);
+    assert_eq!(files(&fixture.path("memories")).len() as u64, extracted.files);
+    assert!(matches!(extract(&fixture, &gone.id, "none"), Err(BackupError::NotFound { .. })));
+    assert!(!fixture.path("none.restoring").exists());
 }
 
 /// Artifacts come back with content, mode, links and directories.
