@@ -8,6 +8,7 @@ use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::record::id::check_storable;
 use crate::record::inode::{ROOT_INO, is_name, parse_ino};
 use crate::record::{Checksum, FileType, Inode, Kind, Value, json, object};
 use crate::storage::{
@@ -181,6 +182,9 @@ impl Extract<'_> {
             if !wanted(entry) {
                 return Ok(());
             }
+            // Whoever made the backup may have written anything here, and it becomes a path.
+            check_storable(kind, &entry.id)
+                .map_err(|error| BackupError::corrupt(format!("{kind} {}", entry.id), error.to_string()))?;
             let dir = self.dir.join(kind.collection());
             let path = dir.join(format!("{}.json", entry.id));
             if version.deleted {
@@ -218,7 +222,7 @@ impl Extract<'_> {
             }
             Ok(())
         })?;
-        let Some(paths) = paths_below(&known, path) else { return Ok((0, 0)) };
+        let Some(paths) = paths_below(&known, path)? else { return Ok((0, 0)) };
         drop(known);
         let mut inodes: HashMap<Ino, Inode> = HashMap::new();
         self.versions(&mut meter, |entry, kind, version| {
@@ -233,7 +237,7 @@ impl Extract<'_> {
         Ok(done)
     }
 
-    /// Directories, empty files and links.
+    /// Directories, empty files and links. Nothing is made where anything is: what is below would go wherever that leads.
     fn make(&self, paths: &BTreeMap<Ino, Vec<PathBuf>>, inodes: &HashMap<Ino, Inode>) -> Result<(u64, u64)> {
         let (mut files, mut left_out) = (0, 0);
         // Whoever is nearer to the root comes first.
@@ -244,10 +248,12 @@ impl Extract<'_> {
         for (path, ino) in all {
             let path = self.dir.join(path);
             let made = match (inodes.get(&ino).map(|inode| (inode.file_type, &inode.target)), first.get(&ino)) {
+                // It is the root directory, for which this one stands.
+                (None | Some((FileType::Directory, _)), _) if path == self.dir => Ok(()),
                 // The root directory is there before it is stored.
-                (None | Some((FileType::Directory, _)), _) => fs::create_dir_all(&path),
+                (None | Some((FileType::Directory, _)), _) => fs::create_dir(&path),
                 (Some((FileType::Regular, _)), Some(first)) => fs::hard_link(first, &path),
-                (Some((FileType::Regular, _)), None) => File::create(&path).map(drop),
+                (Some((FileType::Regular, _)), None) => File::create_new(&path).map(drop),
                 (Some((FileType::Symlink, Some(target))), _) => symlink(std::ffi::OsStr::from_bytes(target), &path),
                 _ => {
                     left_out += 1;
@@ -337,7 +343,7 @@ impl Extract<'_> {
                     file.set_modified(time(inode.mtime))?;
                     file.sync_all()?;
                     // Set-id bits are for the owner, who is not restored.
-                    fs::set_permissions(&path, Permissions::from_mode(inode.mode & 0o777))?;
+                    file.set_permissions(Permissions::from_mode(inode.mode & 0o777))?;
                 }
                 Ok(())
             };
@@ -363,17 +369,40 @@ fn read_inode(version: &Version) -> Result<Inode> {
     Inode::from_value(&record).map_err(corrupt)
 }
 
-/// Everything at and below a path, with the paths from where it is put; none when there is nothing.
-fn paths_below(known: &HashMap<Ino, Known>, path: &[u8]) -> Option<BTreeMap<Ino, Vec<PathBuf>>> {
-    let mut children: HashMap<Ino, Vec<(&[u8], Ino)>> = HashMap::new();
+/// The names in each directory, and what they lead to.
+type Names<'a> = HashMap<Ino, Vec<(&'a [u8], Ino)>>;
+
+/// The names in a directory. A name that leads to two inodes is of no vault, and may be meant to put one behind the other.
+fn names_in<'a>(names: &Names<'a>, dir: Ino) -> Result<BTreeMap<&'a [u8], Ino>> {
+    let mut found = BTreeMap::new();
+    for (name, ino) in names.get(&dir).into_iter().flatten() {
+        if let Some(other) = found.insert(*name, *ino) {
+            let (first, second) = (other.min(*ino), other.max(*ino));
+            return Err(BackupError::corrupt(
+                format!("the name {:?} in directory {dir}", String::from_utf8_lossy(name)),
+                format!("it is of the inodes {first} and {second}"),
+            ));
+        }
+    }
+    Ok(found)
+}
+
+/// Everything at and below a path, with the paths from where it is put; none when there is nothing. Whatever has something below it
+/// is a directory, and has each name once.
+fn paths_below(known: &HashMap<Ino, Known>, path: &[u8]) -> Result<Option<BTreeMap<Ino, Vec<PathBuf>>>> {
+    if known.get(&ROOT_INO).is_some_and(|root| !root.is_dir) {
+        return Err(BackupError::corrupt("the root directory of artifacts", "it is something else than a directory"));
+    }
+    let mut names: Names<'_> = HashMap::new();
     for (ino, inode) in known {
         for (parent, name) in inode.names.iter().filter(|(_, name)| is_name(name)) {
-            children.entry(*parent).or_default().push((name, *ino));
+            names.entry(*parent).or_default().push((name, *ino));
         }
     }
     let mut top = (ROOT_INO, PathBuf::new());
     for component in path.split(|byte| *byte == b'/').filter(|component| !component.is_empty()) {
-        let (name, ino) = children.get(&top.0)?.iter().find(|(name, _)| *name == component)?;
+        let below = names_in(&names, top.0)?;
+        let Some((name, ino)) = below.get_key_value(component) else { return Ok(None) };
         top = (*ino, PathBuf::from(std::ffi::OsStr::from_bytes(name)));
     }
     let mut found: BTreeMap<Ino, Vec<PathBuf>> = BTreeMap::new();
@@ -382,12 +411,12 @@ fn paths_below(known: &HashMap<Ino, Known>, path: &[u8]) -> Option<BTreeMap<Ino,
     while let Some((ino, path)) = open.pop() {
         let is_dir = ino == ROOT_INO || known.get(&ino).is_some_and(|inode| inode.is_dir);
         if is_dir && entered.insert(ino) {
-            let below = children.get(&ino).into_iter().flatten();
-            open.extend(below.map(|(name, child)| (*child, path.join(std::ffi::OsStr::from_bytes(name)))));
+            let below = names_in(&names, ino)?;
+            open.extend(below.into_iter().map(|(name, child)| (child, path.join(std::ffi::OsStr::from_bytes(name)))));
         }
         found.entry(ino).or_default().push(path);
     }
-    Some(found)
+    Ok(Some(found))
 }
 
 /// Reads ranges of a stream in order, and only the blobs that have some of them.

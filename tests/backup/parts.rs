@@ -9,7 +9,7 @@ use mirrordna::artifacts::{Caller, NewNode, ROOT, WriteOptions};
 use mirrordna::backup::archive::SealedFile;
 use mirrordna::backup::{BackupError, Cost, Extracted, Part, Repository, Silent, VerifyOptions};
 use mirrordna::interchange::{self, ImportOptions};
-use mirrordna::record::Kind;
+use mirrordna::record::{Checksum, FileType, Inode, Kind, json};
 use mirrordna::storage::{Durability, PrunePolicy, record_file};
 use mirrordna::vault::{Filter, Tier};
 use mirrordna::{Vault, VaultOptions};
@@ -58,6 +58,90 @@ fn what_was_pruned_before_its_deletion_is_left_out() {
     assert_eq!(files(&fixture.path("memories")).len() as u64, extracted.files);
     assert!(matches!(extract(&fixture, &gone.id, "none"), Err(BackupError::NotFound { .. })));
     assert!(!fixture.path("none.restoring").exists());
+}
+
+/// The number of an inode, what it is, and its names, each in a directory.
+type Forged<'a> = (u64, FileType, &'a [(u64, &'a str)]);
+
+/// Puts artifacts into a vault as nobody could through it: only the inodes, whatever they say.
+fn forge(fixture: &Fixture, inodes: &[Forged<'_>], target: &Path) {
+    let inode = |(ino, file_type, names): &Forged<'_>| {
+        let inode = Inode {
+            ino: *ino,
+            file_type: *file_type,
+            mode: 0o755,
+            uid: 0,
+            gid: 0,
+            rdev: 0,
+            size: 0,
+            allocated: 0,
+            entries: 0,
+            subdirectories: 0,
+            atime: 0,
+            mtime: 0,
+            ctime: 0,
+            btime: 0,
+            names: names.iter().map(|(dir, name)| (*dir, name.as_bytes().to_vec())).collect(),
+            xattrs: [].into(),
+            target: (*file_type == FileType::Symlink).then(|| target.as_os_str().as_encoded_bytes().to_vec()),
+            root: Checksum::of(b""),
+        };
+        (ino.to_string(), inode.to_value())
+    };
+    let records: Vec<_> = inodes.iter().map(inode).collect();
+    sample::import(&fixture.vault, Kind::Artifact, &records, true);
+}
+
+/// Extracting a part of a forged backup is refused, leaves nothing, and names what is wrong.
+fn assert_refused(fixture: &Fixture, part: &str, named: &[&str]) {
+    let error = extract(fixture, part, "out").unwrap_err();
+    let text = error.to_string();
+    assert!(matches!(error, BackupError::Corrupt { .. }) && named.iter().all(|name| text.contains(name)), "{text}");
+    assert!(!fixture.path("out").exists() && !fixture.path("out.restoring").exists());
+}
+
+/// A backup that somebody else made may say anything; its artifacts stay below the directory that they are restored to.
+#[test]
+fn forged_artifacts_do_not_leave_the_directory() {
+    use FileType::{Directory, Regular, Symlink};
+    let cases: &[(&[Forged<'_>], &[&str])] = &[
+        // A link and a directory with one name: what is in the directory would go through the link.
+        (
+            &[(100, Symlink, &[(1, "d")]), (101, Directory, &[(1, "d")]), (102, Regular, &[(101, "f")])],
+            &["100", "101", "\"d\""],
+        ),
+        // A link and a file with one name, which the file has twice.
+        (&[(100, Symlink, &[(1, "f")]), (101, Regular, &[(1, "e"), (1, "f")])], &["100", "101", "\"f\""]),
+        // A root directory that is a link, and lies in a directory.
+        (&[(1, Symlink, &[(100, "r")]), (100, Directory, &[(1, "d")]), (101, Regular, &[(1, "f")])], &["root"]),
+    ];
+    for (inodes, named) in cases {
+        let fixture = Fixture::empty();
+        let outside = fixture.path("outside");
+        fs::create_dir(&outside).unwrap();
+        forge(&fixture, inodes, &outside);
+        fixture.create();
+        assert_refused(&fixture, "artifacts", named);
+        assert_refused(&fixture, "artifacts/d", named);
+        assert_eq!(files(&outside), []);
+    }
+}
+
+/// Ids that are no names of files do not lead out of the directory either.
+#[test]
+fn forged_ids_do_not_leave_the_directory() {
+    let scratch = scratch();
+    let absolute = scratch.path().join("absolute").to_str().unwrap().to_owned();
+    for id in ["../../../relative", &absolute, "a/b"] {
+        let fixture = Fixture::empty();
+        let record = json::parse(br#"{"content":"forged"}"#).unwrap();
+        sample::import(&fixture.vault, Kind::Memory, &[(id.to_owned(), record)], true);
+        fixture.create();
+        assert_refused(&fixture, "memories", &[id]);
+        assert_refused(&fixture, id, &[id]);
+        assert!(!fixture.path("relative.json").exists());
+        assert_eq!(files(scratch.path()), []);
+    }
 }
 
 /// Artifacts come back with content, mode, links and directories.
