@@ -189,7 +189,7 @@ impl Repository {
             report.bytes += u64::from(examined.size);
             let subject = Folder::Packs.shown(name);
             if !examined.whole {
-                let problem = "its content is not the one that its name stands for".to_owned();
+                let problem = "its content is not what was stored".to_owned();
                 report.faults.push(Fault { subject: subject.clone(), problem });
             }
             let Some(pack) = Name::parse(name) else { return Ok(()) };
@@ -256,22 +256,20 @@ impl Repository {
         let header = pack::read_header(self.sealer(), &pack);
         let size = u32::try_from(pack.len()).unwrap_or(u32::MAX);
         let blobs = header.as_deref().or(known).unwrap_or_default();
-        let mut salvaged = Vec::new();
-        let mut whole = right && header.is_some();
-        for entry in blobs {
+        let sealed = |entry: &Entry| {
             let from = usize::try_from(entry.offset).unwrap_or(usize::MAX);
             let to = from.saturating_add(usize::try_from(entry.len).unwrap_or(usize::MAX));
-            let sealed = pack.get(from..to).unwrap_or_default();
-            let sound = match entry.kind {
-                Kind::Padding => self.sealer().open(Kind::Padding, &Name::NONE, sealed.to_vec()).is_some(),
-                kind => self.open_blob(kind, &entry.name, sealed.to_vec()).is_some(),
-            };
-            if !sound {
-                whole = false;
-            } else if !right && entry.kind != Kind::Padding {
-                salvaged.push((*entry, sealed.to_vec()));
-            }
-        }
+            pack.get(from..to).unwrap_or_default().to_vec()
+        };
+        let is_sound = |entry: &&Entry| match entry.kind {
+            Kind::Padding => self.sealer().open(Kind::Padding, &Name::NONE, sealed(entry)).is_some(),
+            kind => self.open_blob(kind, &entry.name, sealed(entry)).is_some(),
+        };
+        let sound: Vec<&Entry> = blobs.iter().filter(is_sound).collect();
+        // The name may be right and what is in it not: the pack was damaged before it got its name.
+        let whole = right && header.is_some() && sound.len() == blobs.len();
+        let salvaged = sound.into_iter().filter(|entry| !whole && entry.kind != Kind::Padding);
+        let salvaged = salvaged.map(|entry| (*entry, sealed(entry))).collect();
         Ok(Examined { header, whole, salvaged, size })
     }
 }
@@ -289,4 +287,43 @@ fn choose(packs: &[(String, u64)], sample: Option<u8>) -> Result<Vec<(String, u6
         chosen.push(left.swap_remove(usize::try_from(at).unwrap_or(0)));
     }
     Ok(chosen)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::local::LocalFolder;
+    use super::super::pack::Pack;
+    use super::super::slot::{Cost, Secret};
+    use super::*;
+
+    /// What is sound is saved of a pack whose name is that of its damaged content, whatever of it is damaged.
+    #[test]
+    fn what_is_sound_is_salvaged_of_a_pack_with_the_right_name() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let folder = Arc::new(LocalFolder::new(dir.path()));
+        let repository = Repository::init(folder, &Secret::None, "", Cost::LEAST).unwrap();
+        let mut pack = Pack::default();
+        for content in [b"one", b"two"] {
+            let name = repository.keys().name_of(Kind::Data, content);
+            pack.add(Kind::Data, name, &repository.sealer().blob(Kind::Data, &name, content).unwrap());
+        }
+        let written = pack.close(repository.sealer()).unwrap();
+        let second = usize::try_from(written.entries[1].offset).unwrap();
+        let header = written.bytes.len() - 5;
+        let salvaged = |flipped: Option<usize>| {
+            let mut bytes = written.bytes.clone();
+            if let Some(at) = flipped {
+                bytes[at] ^= 1;
+            }
+            let name = Name::of_file(&bytes).to_string();
+            repository.destination().write(Folder::Packs, &name, &bytes).unwrap();
+            let examined = repository.examine(&name, Some(&written.entries)).unwrap();
+            (examined.whole, examined.salvaged.into_iter().map(|(entry, _)| entry).collect::<Vec<_>>())
+        };
+        assert_eq!(salvaged(None), (true, vec![]));
+        assert_eq!(salvaged(Some(second)), (false, vec![written.entries[0]]));
+        assert_eq!(salvaged(Some(header)), (false, written.entries.clone()));
+    }
 }

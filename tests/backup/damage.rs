@@ -216,6 +216,25 @@ fn what_is_whole_is_told_and_saved() {
     assert!(verify().backups.iter().all(|(_, problem)| problem.is_none()), "the next backup stored what was lost");
 }
 
+/// A pack may have the name that its content asks for and still be damaged: whoever wrote it had bad memory. What is sound in it
+/// is saved, too.
+#[test]
+fn what_is_sound_in_a_pack_with_the_right_name_is_saved() {
+    let fixture = Fixture::new();
+    fixture.create();
+    let (pack, _) = files(&fixture.path("repository/packs")).into_iter().max_by_key(|(_, len)| *len).unwrap();
+    let mut bytes = fs::read(&pack).unwrap();
+    bytes[1_000] ^= 1;
+    fs::write(pack.with_file_name(Checksum::of(&bytes).to_string()), &bytes).unwrap();
+    fs::remove_file(&pack).unwrap();
+    let repaired = fixture.repository.repair(&mut Silent).unwrap();
+    assert_eq!(repaired.removed.len(), 1, "{repaired:?}");
+    assert!(repaired.salvaged > 1, "{repaired:?}");
+    let created = fixture.create();
+    assert!(created.stored.new_blobs > 0);
+    fixture.restore_sound("latest", "restored", created.root);
+}
+
 /// What lies in a pack that is gone is stored again by the next backup.
 #[test]
 fn a_lost_pack_is_made_up_for() {
