@@ -37,8 +37,10 @@ impl Repository {
     pub fn repair(&self, progress: &mut dyn Progress) -> Result<Repaired> {
         let _lock = Lock::take(self, Work::Removes)?;
         let mut repaired = Repaired::default();
-        let listed = self.destination().list(Folder::Packs)?;
+        // In this order: a backup that ends meanwhile writes packs first and then the index file that names them, so whatever index
+        // files are superseded below, their packs are looked at.
         let old = self.index_files()?;
+        let listed = self.destination().list(Folder::Packs)?;
         let mut meter = Meter::new(progress, Phase::Verifying, listed.iter().map(|(_, len)| *len).sum(), STOPPED);
         let known = |name: &str| -> Option<&[Entry]> {
             let name = Name::parse(name)?;
