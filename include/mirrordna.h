@@ -360,6 +360,10 @@ enum mdna_status
      */
     MDNA_PRUNED_MEANWHILE = 109,
     /**
+     * The lock on a repository did not last while a backup was made or taken over; it does not count.
+     */
+    MDNA_LOCK_LAPSED = 110,
+    /**
      * There is nothing to mount on.
      */
     MDNA_MOUNTPOINT_MISSING = 120,
@@ -920,8 +924,9 @@ typedef struct mdna_record_info {
  * Follows work that takes a while: of `total` steps `done` are done in the part of the work that `phase` names, a
  * static text such as `"importing"`. It is called often and on the thread that called the library, so it should be
  * quick. Returning 0 lets the work go on; anything else stops it, and then it ends with `MDNA_CANCELLED`; functions
- * whose work cannot be stopped say so. It must not start other work of this kind on the same vault, and must not leave
- * by `longjmp()` or a C++ exception.
+ * whose work cannot be stopped say so. It must not start other work of this kind on the same vault, nor change the
+ * vault: while a snapshot is restored all writers wait for the end of it, and it would wait for itself. And it must not
+ * leave by `longjmp()` or a C++ exception.
  */
 typedef int (*mdna_progress_fn)(void *user_data, const char *phase, uint64_t done, uint64_t total);
 

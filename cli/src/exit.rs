@@ -170,6 +170,7 @@ fn backup(error: &BackupError) -> Exit {
         | BackupError::NoSecret { .. }
         | BackupError::RolledBack { .. }
         | BackupError::Pruned
+        | BackupError::Lapsed { .. }
         | BackupError::Locked { .. } => Exit::Backup,
         BackupError::NotFound { .. } => Exit::NotFound,
         BackupError::Occupied { .. } => Exit::Conflict,

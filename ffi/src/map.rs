@@ -1,6 +1,7 @@
 //! Which error has which status: one table for every error of the library, without a wildcard, so that a new error does
 //! not compile until it has a status.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use mirrordna::artifacts::FsError;
@@ -61,7 +62,7 @@ fn vault(error: &mirrordna::Error) -> Mapped {
         Error::State { id, .. } => about(MDNA_WRONG_STATE, id),
         Error::Pruned { .. } => (MDNA_PRUNED, None),
         Error::Argument { .. } => (MDNA_INVALID_ARGUMENT, None),
-        Error::Io { path, .. } => at(MDNA_IO, path),
+        Error::Io { path, source } => at(input_output(source), path),
         Error::Interrupted { .. } => (MDNA_CANCELLED, None),
     }
 }
@@ -109,6 +110,14 @@ fn crypto(error: &CryptoError) -> Mapped {
     }
 }
 
+fn input_output(error: &std::io::Error) -> mdna_status {
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => MDNA_NO_SPACE,
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => MDNA_PERMISSION,
+        _ => MDNA_IO,
+    }
+}
+
 fn backup(error: &BackupError) -> Mapped {
     match error {
         BackupError::NotARepository { location } => about(MDNA_NOT_A_REPOSITORY, location),
@@ -126,8 +135,9 @@ fn backup(error: &BackupError) -> Mapped {
         BackupError::Ambiguous { name, .. } => about(MDNA_AMBIGUOUS, name),
         BackupError::Pruned => (MDNA_PRUNED_MEANWHILE, None),
         BackupError::Locked { location, .. } => about(MDNA_LOCKED, location),
+        BackupError::Lapsed { location } => about(MDNA_LOCK_LAPSED, location),
         BackupError::Argument { .. } => (MDNA_INVALID_ARGUMENT, None),
-        BackupError::Io { location, .. } => about(MDNA_IO, location),
+        BackupError::Io { location, source } => about(input_output(source), location),
         BackupError::Vault(error) => vault(error),
         BackupError::Randomness(_) => (MDNA_NO_RANDOMNESS, None),
         BackupError::Interrupted { .. } => (MDNA_CANCELLED, None),

@@ -9,8 +9,9 @@ use mirrordna::interchange;
 /// Follows work that takes a while: of `total` steps `done` are done in the part of the work that `phase` names, a
 /// static text such as `"importing"`. It is called often and on the thread that called the library, so it should be
 /// quick. Returning 0 lets the work go on; anything else stops it, and then it ends with `MDNA_CANCELLED`; functions
-/// whose work cannot be stopped say so. It must not start other work of this kind on the same vault, and must not leave
-/// by `longjmp()` or a C++ exception.
+/// whose work cannot be stopped say so. It must not start other work of this kind on the same vault, nor change the
+/// vault: while a snapshot is restored all writers wait for the end of it, and it would wait for itself. And it must not
+/// leave by `longjmp()` or a C++ exception.
 pub type mdna_progress_fn =
     Option<unsafe extern "C" fn(user_data: *mut c_void, phase: *const c_char, done: u64, total: u64) -> c_int>;
 

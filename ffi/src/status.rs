@@ -122,6 +122,8 @@ pub enum mdna_status {
     MDNA_AMBIGUOUS = 108,
     /// The vault kept being pruned while it was read.
     MDNA_PRUNED_MEANWHILE = 109,
+    /// The lock on a repository did not last while a backup was made or taken over; it does not count.
+    MDNA_LOCK_LAPSED = 110,
 
     /// There is nothing to mount on.
     MDNA_MOUNTPOINT_MISSING = 120,
@@ -243,6 +245,7 @@ impl mdna_status {
         MDNA_ROLLED_BACK,
         MDNA_AMBIGUOUS,
         MDNA_PRUNED_MEANWHILE,
+        MDNA_LOCK_LAPSED,
         MDNA_MOUNTPOINT_MISSING,
         MDNA_MOUNTPOINT_NOT_A_DIRECTORY,
         MDNA_MOUNTPOINT_NOT_EMPTY,
@@ -336,6 +339,7 @@ impl mdna_status {
             MDNA_ROLLED_BACK => (c"MDNA_ROLLED_BACK", c"Find out why it is older; if that is meant, accept it."),
             MDNA_AMBIGUOUS => (c"MDNA_AMBIGUOUS", c"Give more of the name."),
             MDNA_PRUNED_MEANWHILE => (c"MDNA_PRUNED_MEANWHILE", c"Make the backup when nobody prunes."),
+            MDNA_LOCK_LAPSED => (c"MDNA_LOCK_LAPSED", c"Do it again; compare clocks if it comes back."),
             MDNA_MOUNTPOINT_MISSING => (c"MDNA_MOUNTPOINT_MISSING", c"Create the directory, or mount elsewhere."),
             MDNA_MOUNTPOINT_NOT_A_DIRECTORY => (c"MDNA_MOUNTPOINT_NOT_A_DIRECTORY", c"Mount on an empty directory."),
             MDNA_MOUNTPOINT_NOT_EMPTY => (c"MDNA_MOUNTPOINT_NOT_EMPTY", c"Mount on an empty directory."),

@@ -111,6 +111,7 @@ impl Repository {
             chunks,
             streams,
         };
+        lock.confirm()?;
         let name = self.write(Folder::Backups, Kind::Manifest, &manifest.encode())?;
         if let Some(dir) = vault.dir() {
             expected::write(dir, self.id(), expected, Expected { generation, backup: name })?;

@@ -137,6 +137,15 @@ pub enum BackupError {
         /// Who.
         holder: String,
     },
+    /// The lock did not keep others away all the time.
+    #[error(
+        "the lock on {location} did not last: this machine slept, was cut off for two hours, or a clock is wrong. What was stored may \
+         have been removed meanwhile, so it does not count; do it again"
+    )]
+    Lapsed {
+        /// The repository.
+        location: String,
+    },
     /// An argument cannot be used.
     #[error("{what}: {reason}")]
     Argument {

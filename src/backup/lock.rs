@@ -43,6 +43,8 @@ pub(super) struct Held {
     renewed: Timestamp,
     work: String,
     host: String,
+    /// Where the number of the process means something; empty when it is not known.
+    numbering: String,
     process: u32,
 }
 
@@ -53,6 +55,7 @@ impl Held {
             ("renewed", self.renewed.to_string().into()),
             ("work", self.work.as_str().into()),
             ("host", self.host.as_str().into()),
+            ("numbering", self.numbering.as_str().into()),
             ("process", u64::from(self.process).into()),
         ]))
     }
@@ -65,14 +68,20 @@ impl Held {
             renewed: Timestamp::parse(value.str_at("renewed")?)?,
             work: text("work")?,
             host: text("host")?,
+            // Older programs do not say.
+            numbering: text("numbering").unwrap_or_default(),
             process: value.get("process").and_then(Value::as_i64)?.try_into().ok()?,
         })
     }
 
+    fn age(&self, now: Timestamp) -> i64 {
+        now.as_micros().saturating_sub(self.renewed.as_micros())
+    }
+
     /// It is neither old, nor of a process of this machine that is gone, nor one that this process could not remove.
     fn counts(&self, name: &Name, now: Timestamp) -> bool {
-        let age = now.as_micros().saturating_sub(self.renewed.as_micros());
-        let here = self.host == host();
+        let age = self.age(now);
+        let here = !self.numbering.is_empty() && self.numbering == numbering();
         let gone = here && !Path::new(&format!("/proc/{}", self.process)).exists();
         let left = here && self.process == std::process::id() && !held_here().contains(name);
         age < COUNTS && !gone && !left
@@ -85,6 +94,14 @@ impl Held {
 
 fn host() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim().to_owned()).unwrap_or_default()
+}
+
+/// What tells processes with one number apart: two machines or containers may have one name, and two containers of one machine
+/// have numbers of their own.
+fn numbering() -> String {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let namespace = std::fs::read_link("/proc/self/ns/pid").unwrap_or_default();
+    if boot.is_empty() { boot } else { format!("{} {}", boot.trim(), namespace.display()) }
 }
 
 /// The locks that this process holds.
@@ -106,8 +123,8 @@ impl Lock {
     /// [`BackupError::Locked`] when somebody else removes things, too.
     pub(super) fn take(repository: &Repository, work: Work) -> Result<Self> {
         let now = repository.now();
-        let held =
-            Held { since: now, renewed: now, work: work.name().to_owned(), host: host(), process: std::process::id() };
+        let (work_name, host, numbering) = (work.name().to_owned(), host(), numbering());
+        let held = Held { since: now, renewed: now, work: work_name, host, numbering, process: std::process::id() };
         let name = repository.write(Folder::Locks, Kind::Lock, &held.encode())?;
         held_here().insert(name);
         let lock = Self { repository: repository.clone(), state: Mutex::new((name, held)) };
@@ -121,18 +138,40 @@ impl Lock {
     }
 
     /// To be called now and then while the work goes on.
+    ///
+    /// # Errors
+    /// As [`Lock::confirm`], and those of reading and writing.
     pub(super) fn renew(&self) -> Result<()> {
         let now = self.repository.now();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if now.as_micros().saturating_sub(state.1.renewed.as_micros()) < RENEWED {
+        if state.1.age(now) < RENEWED {
             return Ok(());
         }
+        self.confirm_as(&state, now)?;
         state.1.renewed = now;
         let name = self.repository.write(Folder::Locks, Kind::Lock, &state.1.encode())?;
         held_here().insert(name);
         let old = std::mem::replace(&mut state.0, name);
         held_here().remove(&old);
         self.repository.destination().remove(Folder::Locks, &old.to_string())
+    }
+
+    /// Makes sure that the lock has counted for everybody all the time: what was stored or relied on is still there.
+    ///
+    /// # Errors
+    /// [`BackupError::Lapsed`] when it has not: this machine slept, say, or somebody's clock is wrong.
+    pub(super) fn confirm(&self) -> Result<()> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        self.confirm_as(&state, self.repository.now())
+    }
+
+    fn confirm_as(&self, (name, held): &(Name, Held), now: Timestamp) -> Result<()> {
+        let listed = || self.repository.destination().list(Folder::Locks);
+        let name = name.to_string();
+        if held.age(now) < COUNTS && listed()?.iter().any(|(listed, _)| *listed == name) {
+            return Ok(());
+        }
+        Err(BackupError::Lapsed { location: self.repository.location() })
     }
 
     pub(super) fn name(&self) -> Name {

@@ -40,7 +40,7 @@ impl Repository {
         let destination: Arc<dyn Destination> = Arc::clone(&writer) as _;
         let export = || {
             let to = Self::init(destination, secret, "", cost)?;
-            let backup = self.copy_to(&manifest, &index, &to, Index::default(), progress)?;
+            let backup = self.copy_to(&manifest, &index, (&to, Index::default(), None), progress)?;
             writer.finish()?;
             Ok(backup)
         };
@@ -71,19 +71,18 @@ impl Repository {
             }
             let (known, faults) = self.index()?;
             faults.iter().for_each(Fault::warn);
-            taken.push(from.copy_to(&manifest, &index, self, known, progress)?);
-            lock.renew()?;
+            taken.push(from.copy_to(&manifest, &index, (self, known, Some(&lock)), progress)?);
         }
         Ok(taken)
     }
 
-    /// Copies a backup into another repository, which cuts and names its blobs by its own key.
+    /// Copies a backup into another repository, which cuts and names its blobs by its own key; under a lock there, unless nobody else
+    /// can know of it.
     fn copy_to(
         &self,
         manifest: &Manifest,
         index: &Arc<Index>,
-        to: &Self,
-        known: Index,
+        (to, known, lock): (&Self, Index, Option<&Lock>),
         progress: &mut dyn Progress,
     ) -> Result<Backup> {
         let total = manifest.streams.all().iter().map(|stream| stream.bytes).sum();
@@ -95,6 +94,7 @@ impl Repository {
                 while let Some(blob) = from.next_blob()? {
                     take(&blob)?;
                     meter.add(blob.len() as u64)?;
+                    lock.map_or(Ok(()), Lock::renew)?;
                 }
                 Ok(())
             })
@@ -110,6 +110,7 @@ impl Repository {
         let generations = there.iter().map(|(_, other)| other.generation);
         let newest = generations.chain(notes.iter().map(|(_, note)| note.generation)).max().unwrap_or(0);
         let copied = Manifest { generation: newest + 1, parents: tips(&there), streams, ..manifest.clone() };
+        lock.map_or(Ok(()), Lock::confirm)?;
         let name = to.write(Folder::Backups, Kind::Manifest, &copied.encode())?;
         Ok(Backup::of(&name, &copied))
     }
