@@ -116,9 +116,7 @@ impl Expected {
                 self.generation
             ));
         }
-        // A note of long ago may have been forgotten.
-        let forgotten = notes.iter().any(|(_, note)| note.deleted.len() >= super::manifest::REMEMBERED);
-        (!there && !deleted && !forgotten).then(|| format!("backup {short} is gone, and nobody deleted it"))
+        (!there && !deleted).then(|| format!("backup {short} is gone, and nobody deleted it"))
     }
 }
 

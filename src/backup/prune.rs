@@ -6,10 +6,10 @@ use crate::record::{Timestamp, Value, object};
 
 use super::destination::Folder;
 use super::error::{BackupError, Result};
-use super::index::{self, Index, Indexed};
+use super::index::{Index, Indexed};
 use super::keys::Name;
 use super::lock::{self, Lock, Work};
-use super::manifest::Mark;
+use super::manifest::{self, Manifest, Mark};
 use super::progress::{Meter, Phase, Progress};
 use super::repository::{Fault, Loaded, Repository};
 use super::seal::Kind;
@@ -24,8 +24,6 @@ const SMALL: u32 = 4 << 20;
 const SMALL_LEFT: usize = 16;
 /// So many index files are left alone.
 const INDEX_FILES_LEFT: usize = 16;
-/// Packs that one index file names at most.
-const PACKS_A_FILE: usize = 4_096;
 /// By so much a lock must be younger than a mark to know of it: a minute, in microseconds.
 const MARGIN: i64 = 60 * 1_000_000;
 const STOPPED: &str = "nothing was removed";
@@ -122,13 +120,15 @@ impl Repository {
         let manifests = sound(self.manifests()?)?;
         let marks = sound(self.marks()?)?;
         let index_files = sound(self.index_files()?)?;
-        let mut index = Index::with_marked(marks.iter().flat_map(|(_, mark)| mark.packs.iter().copied()).collect());
-        index_files.iter().flat_map(|(_, packs)| packs).for_each(|pack| index.add(pack));
-        let mut walk = Walk::new(self, &index);
-        for (_, manifest) in &manifests {
-            walk.backup(manifest, &|_| Ok(()))?;
+        // What a backup needs that is gone nobody knows, and it may be brought back.
+        if let Some(lost) = manifest::lost(&manifests, &sound(self.notes()?)?).first() {
+            let subject = Folder::Backups.shown(&lost.to_string());
+            return Err(BackupError::corrupt(
+                subject,
+                "it is gone, and nobody deleted it. Bring it back, or give it up with `mirrordna backup verify --repair`",
+            ));
         }
-        let needed = walk.met();
+        // After the index files: what they name was there before.
         let packs: HashMap<Name, u64> = self
             .destination()
             .list(Folder::Packs)?
@@ -138,10 +138,9 @@ impl Repository {
         let until = self.now().plus_micros(-i64::try_from(options.grace.saturating_mul(1_000_000)).unwrap_or(i64::MAX));
         // Clocks differ, and a mark is written a moment after its time.
         let until = oldest.map_or(until, |oldest| until.min(oldest.plus_micros(-MARGIN)));
-        let locations = needed.keys().filter_map(|name| index.find(name));
-        if let Some(gone) = locations.map(|location| location.pack).find(|pack| !packs.contains_key(pack)) {
-            return Err(BackupError::Missing { what: Folder::Packs.shown(&gone.to_string()) });
-        }
+        let indexed = index_files.iter().flat_map(|(_, packs)| packs);
+        let index = Index::of(indexed, &marks, |pack| packs.get(&pack.pack) == Some(&u64::from(pack.size)));
+        let needed = self.needed(&index, manifests.iter().map(|(_, manifest)| manifest))?;
         let plan = plan(&index, &index_files, &marks, &needed, &packs, until);
         if !options.dry_run {
             self.carry_out(&plan, &index, &index_files, &packs, &lock, progress)?;
@@ -149,6 +148,33 @@ impl Repository {
             lock::remove_old_locks(self)?;
         }
         Ok(plan.counts)
+    }
+
+    /// What backups need, all of which is there.
+    ///
+    /// # Errors
+    /// [`BackupError::Missing`] and [`BackupError::Corrupt`] when it is not, and those of reading.
+    pub(super) fn needed<'a>(
+        &self,
+        index: &Index,
+        manifests: impl Iterator<Item = &'a Manifest>,
+    ) -> Result<HashMap<Name, Kind>> {
+        let mut walk = Walk::new(self, index);
+        for manifest in manifests {
+            walk.backup(manifest, &|_| Ok(()))?;
+        }
+        let needed = walk.met();
+        let mut locations = needed.keys().filter_map(|name| index.find(name));
+        match locations.find(|location| index.is_broken(&location.pack)) {
+            None => Ok(needed),
+            Some(location) => {
+                let pack = Folder::Packs.shown(&location.pack.to_string());
+                Err(BackupError::corrupt(
+                    pack,
+                    "it is missing or has another length than it should, and backups need it",
+                ))
+            }
+        }
     }
 
     fn carry_out(
@@ -182,7 +208,8 @@ impl Repository {
             let mark = Mark { time: self.now(), packs: plan.mark.clone() };
             self.write(Folder::Marks, Kind::Mark, &mark.encode())?;
         }
-        let removed: HashSet<Name> = plan.remove.iter().copied().collect();
+        let gone = index.packs().iter().map(|(name, _)| *name).filter(|name| !packs.contains_key(name));
+        let removed: HashSet<Name> = plan.remove.iter().copied().chain(gone).collect();
         if plan.join || !removed.is_empty() {
             self.join_index(index_files, &removed)?;
         }
@@ -204,10 +231,7 @@ impl Repository {
         let mut seen = HashSet::new();
         let all = files.iter().flat_map(|(_, packs)| packs);
         let left: Vec<&Indexed> = all.filter(|pack| !removed.contains(&pack.pack) && seen.insert(pack.pack)).collect();
-        let mut written = HashSet::new();
-        for part in left.chunks(PACKS_A_FILE) {
-            written.insert(self.write(Folder::Index, Kind::Index, &index::encode(part.iter().copied()))?);
-        }
+        let written: HashSet<Name> = self.write_index(left)?.into_iter().collect();
         for (name, _) in files.iter().filter(|(name, _)| !written.contains(name)) {
             self.destination().remove(Folder::Index, &name.to_string())?;
         }
@@ -245,8 +269,7 @@ fn plan(
         }
     }
     plan.marks(marks, &uses, packs, until);
-    let lasting: Vec<&Indexed> =
-        indexed.iter().copied().filter(|pack| !index.is_marked(&pack.pack) && packs.contains_key(&pack.pack)).collect();
+    let lasting: Vec<&Indexed> = indexed.iter().copied().filter(|pack| index.lasts(&pack.pack)).collect();
     let small = lasting.iter().filter(|pack| pack.size < SMALL).count() > SMALL_LEFT;
     for pack in lasting {
         let (bytes, blobs) = uses.remove(&pack.pack).unwrap_or_default();
@@ -261,10 +284,11 @@ fn plan(
             plan.counts.kept_bytes += u64::from(pack.size);
         }
     }
-    // Packs that nobody names are left by backups that were killed, or of one that is under way, which the mark gives time.
+    // Packs that nobody names are left by backups that were killed, or of one that is under way, which the mark gives time. Of broken
+    // ones nothing is needed.
     let marked: HashSet<Name> = marks.iter().flat_map(|(_, mark)| mark.packs.iter().copied()).collect();
     for (pack, size) in packs {
-        if !index.contains_pack(pack) && !marked.contains(pack) {
+        if (!index.contains_pack(pack) || index.is_broken(pack)) && !marked.contains(pack) {
             plan.go(*pack, *size);
         }
     }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use super::destination::Folder;
 use super::error::Result;
-use super::index::{self, Index, Indexed};
+use super::index::{Index, Indexed};
 use super::keys::Name;
 use super::lock::{Lock, Work};
 use super::manifest::lost;
@@ -16,8 +16,6 @@ use super::seal::Kind;
 use super::store::Store;
 
 const STOPPED: &str = "nothing was removed";
-/// Packs that one index file names at most.
-const PACKS_A_FILE: usize = 4_096;
 
 /// What a repair did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,10 +62,7 @@ impl Repository {
             Ok(())
         })?;
         store.finish()?;
-        let mut written = HashSet::new();
-        for part in sound.chunks(PACKS_A_FILE) {
-            written.insert(self.write(Folder::Index, Kind::Index, &index::encode(part))?);
-        }
+        let written: HashSet<Name> = self.write_index(&sound)?.into_iter().collect();
         // From here on everything is where it stays, and only what is of no use goes.
         let superseded = old.items.iter().filter(|(name, _)| !written.contains(name)).map(|(name, _)| name.to_string());
         for name in superseded {

@@ -173,6 +173,11 @@ impl Repository {
         Ok(name)
     }
 
+    /// Writes as many index files as these packs need, and returns their names.
+    pub(super) fn write_index<'a>(&self, packs: impl IntoIterator<Item = &'a Indexed>) -> Result<Vec<Name>> {
+        index::encode(packs).iter().map(|content| self.write(Folder::Index, Kind::Index, content)).collect()
+    }
+
     /// Reads and opens a file.
     pub(super) fn read(&self, folder: Folder, kind: Kind, name: &str) -> Result<Vec<u8>> {
         let corrupt = |detail: &str| BackupError::corrupt(folder.shown(name), detail);
@@ -242,18 +247,14 @@ impl Repository {
         self.load(Folder::Index, Kind::Index, index::decode)
     }
 
-    /// All that the index files say, and what is wrong with them. Nothing is looked for in packs that are gone, cut or marked when it
-    /// lies somewhere else, too, and nothing new relies on them.
+    /// All that the index files say, and what is wrong with them.
     pub(super) fn index(&self) -> Result<(Index, Vec<Fault>)> {
         let Loaded { items: marks, faults: mut all } = self.marks()?;
         let Loaded { items, faults } = self.index_files()?;
         all.extend(faults);
         let there: HashSet<(String, u64)> = self.destination().list(Folder::Packs)?.into_iter().collect();
-        let packs = || items.iter().flat_map(|(_, packs)| packs);
-        let lost = packs().filter(|pack| !there.contains(&(pack.pack.to_string(), pack.size.into())));
-        let not_lasting = lost.map(|pack| pack.pack).chain(marks.into_iter().flat_map(|(_, mark)| mark.packs));
-        let mut index = Index::with_marked(not_lasting.collect());
-        packs().for_each(|pack| index.add(pack));
+        let packs = items.iter().flat_map(|(_, packs)| packs);
+        let index = Index::of(packs, &marks, |pack| there.contains(&(pack.pack.to_string(), pack.size.into())));
         Ok((index, all))
     }
 

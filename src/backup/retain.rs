@@ -86,10 +86,12 @@ impl Repository {
         self.remove(&manifests.items, &names, dry_run)
     }
 
-    /// Deletes the backups that a policy does not keep. Those of each vault are looked at by themselves.
+    /// Deletes the backups that a policy does not keep. Those of each vault are looked at by themselves. When what would be kept is
+    /// not whole nothing is deleted: what is older may be.
     ///
     /// # Errors
-    /// [`BackupError::Argument`] for a policy that keeps nothing, and those of reading and writing.
+    /// [`BackupError::Argument`] for a policy that keeps nothing, [`BackupError::Missing`] and [`BackupError::Corrupt`] when
+    /// something is not there that the others need, and those of reading and writing.
     pub fn forget(&self, policy: &Retention, dry_run: bool) -> Result<Vec<Backup>> {
         if policy.is_empty() {
             return Err(BackupError::argument("the policy", "it would keep no backup at all"));
@@ -105,6 +107,10 @@ impl Repository {
             let times: Vec<_> = backups.iter().map(|(_, manifest)| manifest.created).collect();
             let kept = policy.keep(&times);
             names.extend(backups.iter().zip(kept).filter(|(_, keep)| !keep).map(|((name, _), _)| *name));
+        }
+        if !names.is_empty() {
+            let kept = manifests.iter().filter(|(name, _)| !names.contains(name)).map(|(_, manifest)| manifest);
+            self.needed(&self.index()?.0, kept)?;
         }
         self.remove(&manifests, &names, dry_run)
     }

@@ -157,6 +157,10 @@ impl Sealer {
         mut object: Vec<u8>,
         padded: impl Fn(usize) -> usize,
     ) -> Result<Vec<u8>> {
+        if content > MAX_CONTENT {
+            // It could be sealed, and never be opened.
+            return Err(super::BackupError::argument("content", format!("{content} bytes are too large to be sealed")));
+        }
         let stored = object.len().saturating_sub(BEFORE);
         let len = padded(object.len() + TAG).max(object.len() + TAG);
         object.reserve_exact(len - object.len());
@@ -247,6 +251,7 @@ mod tests {
             assert_eq!(object.len(), step(object.len()));
             assert_eq!(sealer.open(Kind::Index, &Name::NONE, object).unwrap(), content);
         }
+        assert!(sealer.file(Kind::Index, &vec![0; MAX_CONTENT + 1]).is_err(), "nobody could open it");
         assert_eq!(sealer.padding(OVERHEAD).unwrap().len(), OVERHEAD);
         assert_eq!(sealer.padding(12_345).unwrap().len(), 12_345);
         assert_eq!([step(1), step(1024), step(1025), step(9_000)], [1024, 1024, 1088, 9_216]);

@@ -151,21 +151,17 @@ impl<'r> Store<'r> {
     }
 
     fn write_index(&self, packs: Vec<Indexed>) -> Result<()> {
-        let content = index::encode(&packs);
-        let name = if self.pretends {
-            Name::of_file(&content)
-        } else {
-            self.repository.write(Folder::Index, Kind::Index, &content)?
-        };
+        let files = if self.pretends { Vec::new() } else { self.repository.write_index(&packs)? };
+        let written = index::encode(&packs).iter().map(|content| super::seal::step(content.len()) as u64).sum::<u64>();
         let mut state = self.state();
-        state.stored.written += super::seal::step(content.len()) as u64;
-        state.index_files.push(name);
+        state.stored.written += written;
+        state.index_files.extend(files);
         state.packs.extend(packs);
         Ok(())
     }
 
-    /// Writes what is left, so that an index file names all packs, and makes sure that all packs are there that what was stored
-    /// relies on. Returns the packs that were written, too.
+    /// Writes what is left, so that index files name all packs, and makes sure that all packs are there that what was stored
+    /// relies on, its own, too. Returns the packs that were written.
     pub(super) fn finish(self) -> Result<(Stored, Vec<Indexed>)> {
         let last = std::mem::take(&mut self.state().pack);
         if !last.is_empty() {
@@ -177,17 +173,19 @@ impl<'r> Store<'r> {
         }
         self.join_index_files()?;
         let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-        if !self.pretends && !state.relied.is_empty() {
+        let own = state.packs.iter().map(|pack| &pack.pack);
+        let mut relied = state.relied.iter().chain(own).peekable();
+        if !self.pretends && relied.peek().is_some() {
             let there = self.repository.destination().list(Folder::Packs)?;
             let there: HashSet<&str> = there.iter().map(|(name, _)| name.as_str()).collect();
-            if let Some(gone) = state.relied.iter().find(|pack| !there.contains(pack.to_string().as_str())) {
+            if let Some(gone) = relied.find(|pack| !there.contains(pack.to_string().as_str())) {
                 return Err(BackupError::Missing { what: Folder::Packs.shown(&gone.to_string()) });
             }
         }
         Ok((state.stored, state.packs))
     }
 
-    /// The index files that were written on the way become one.
+    /// The index files that were written on the way become few.
     fn join_index_files(&self) -> Result<()> {
         let (files, packs) = {
             let mut state = self.state();

@@ -1,8 +1,11 @@
 //! Deleting and pruning: what nobody needs goes, in two phases, and nothing else.
 
 use std::fs;
+use std::ops::ControlFlow;
 
-use mirrordna::backup::{BackupError, Created, PruneOptions, RepositoryPruned, Retention, Silent, VerifyOptions};
+use mirrordna::backup::{
+    BackupError, CreateOptions, Created, Phase, PruneOptions, RepositoryPruned, Retention, Silent, VerifyOptions,
+};
 
 use crate::support::{Fixture, bytes_of, files, noise};
 
@@ -125,6 +128,116 @@ fn nothing_is_removed_while_a_backup_cannot_be_read() {
     let refused = fixture.repository.prune(&PruneOptions { dry_run: false, grace: 0 }, &mut Silent);
     assert!(matches!(refused, Err(BackupError::Corrupt { .. })));
     assert_eq!(files(&fixture.path("repository/packs")), before);
+}
+
+/// Cuts every pack of a repository to nothing, as a power cut may, and stores everything again.
+#[test]
+fn a_pack_that_is_not_whole_is_not_what_stays() {
+    // Which of two index files is read first is chance.
+    for seed in 0..6 {
+        let fixture = Fixture::empty();
+        fixture.write("file", 0, &noise(300_000, seed));
+        fixture.create();
+        for (pack, _) in files(&fixture.path("repository/packs")) {
+            fs::write(pack, b"").unwrap();
+        }
+        let again = fixture.create();
+        prune(&fixture, 3_600);
+        fixture.restore_sound(&again.name.clone().unwrap(), "while_marked", again.root);
+        prune(&fixture, 0);
+        fixture.restore_sound(&again.name.unwrap(), "restored", again.root);
+        assert!(files(&fixture.path("repository/packs")).iter().all(|(_, len)| *len > 0));
+    }
+}
+
+/// A pack that is gone, of which everything is somewhere else, keeps no prune from its work.
+#[test]
+fn a_pack_that_nobody_needs_may_be_gone() {
+    let fixture = Fixture::empty();
+    fixture.write("file", 0, &noise(300_000, 1));
+    fixture.create();
+    for (pack, _) in files(&fixture.path("repository/packs")) {
+        fs::remove_file(pack).unwrap();
+    }
+    let again = fixture.create();
+    prune(&fixture, 0);
+    prune(&fixture, 0);
+    assert_sound(&fixture);
+    fixture.restore_sound(&again.name.unwrap(), "restored", again.root);
+}
+
+/// The newest backup has lost a pack: older ones that are whole do not go for its sake.
+#[test]
+fn a_policy_deletes_nothing_when_what_it_keeps_is_not_whole() {
+    let fixture = Fixture::new();
+    let whole = fixture.create();
+    let before = files(&fixture.path("repository/packs"));
+    fixture.write("changing.bin", 0, &noise(1 << 20, 5));
+    fixture.create();
+    let added = files(&fixture.path("repository/packs")).into_iter().find(|pack| !before.contains(pack)).unwrap();
+    for cut in [true, false] {
+        if cut {
+            fs::write(&added.0, b"").unwrap();
+        } else {
+            fs::remove_file(&added.0).unwrap();
+        }
+        for dry_run in [true, false] {
+            let refused = fixture.repository.forget(&Retention { last: 1, ..Retention::default() }, dry_run);
+            let error = refused.unwrap_err();
+            assert!(matches!(error, BackupError::Corrupt { .. } | BackupError::Missing { .. }), "{error}");
+        }
+        assert_eq!(fixture.repository.backups().unwrap().0.len(), 2);
+    }
+    fixture.restore_sound(&whole.name.unwrap(), "restored", whole.root);
+}
+
+/// A manifest is gone and nobody deleted it: what its backup needs stays until somebody gives it up.
+#[test]
+fn nothing_is_removed_while_a_backup_is_gone() {
+    let fixture = Fixture::new();
+    let created = three(&fixture);
+    let manifest = fixture.path("repository/backups").join(created[1].name.as_deref().unwrap());
+    let bytes = fs::read(&manifest).unwrap();
+    fs::remove_file(&manifest).unwrap();
+    let refused = fixture.repository.prune(&PruneOptions { dry_run: false, grace: 0 }, &mut Silent);
+    assert!(matches!(refused, Err(BackupError::Corrupt { .. })), "{refused:?}");
+    assert!(!fixture.path("repository/marks").exists(), "nothing is marked");
+    fs::write(&manifest, bytes).unwrap();
+    prune(&fixture, 0);
+    assert_sound(&fixture);
+    fs::remove_file(&manifest).unwrap();
+    fixture.repository.repair(&mut Silent).unwrap();
+    prune(&fixture, 0);
+    prune(&fixture, 0);
+    assert_sound(&fixture);
+}
+
+/// A prune of another machine takes the lock of a backup for one of long ago, or its packs for what nobody needs: no backup comes of
+/// it.
+#[test]
+fn a_backup_whose_lock_did_not_last_does_not_count() {
+    let fixture = Fixture::new();
+    let before = fixture.create();
+    for (n, folder) in ["locks", "packs"].into_iter().enumerate() {
+        fixture.write("changing.bin", 0, &noise(24 << 20, 7 + n as u64));
+        let old = files(&fixture.path("repository/packs"));
+        let mut took = |_: Phase, _: u64, _: u64| {
+            let all = files(&fixture.path("repository").join(folder));
+            for (file, _) in all.iter().filter(|file| !old.contains(file)) {
+                fs::remove_file(file).unwrap();
+            }
+            ControlFlow::Continue(())
+        };
+        let refused = fixture.repository.create(&fixture.vault, &CreateOptions::default(), &mut took).unwrap_err();
+        match folder {
+            "locks" => assert!(matches!(refused, BackupError::Lapsed { .. }), "{refused}"),
+            _ => assert!(matches!(refused, BackupError::Missing { .. }), "{refused}"),
+        }
+        assert_eq!(fixture.repository.backups().unwrap().0.len(), 1);
+    }
+    fixture.restore_sound("latest", "restored", before.root);
+    let again = fixture.create();
+    fixture.restore_sound("latest", "again", again.root);
 }
 
 /// A policy keeps what it says, and never nothing by mistake.
