@@ -152,6 +152,10 @@ impl Slot {
         if secret.kind() != SlotKind::Open && secret.bytes().is_empty() {
             return Err(BackupError::argument(secret.kind().name(), "it is empty"));
         }
+        if secret.kind() != SlotKind::Open && !cost.is_sane() {
+            let reason = "at most 2 GiB of memory, 64 passes, 64 lanes, and 8 GiB times passes: with more it would never be opened again";
+            return Err(BackupError::argument("the cost of a key slot", reason));
+        }
         let mut id = [0; 8];
         let mut salt = [0; 16];
         let mut nonce = [0; NONCE];
@@ -312,6 +316,21 @@ mod tests {
         }
         assert!(Slot::read(&name, RepositoryId([8; 16]), &file).is_err());
         assert!(Slot::read("0000000000000000", HERE, &file).is_err());
+    }
+
+    #[test]
+    fn a_slot_that_would_never_open_is_not_made() {
+        let key = MasterKey::from_bytes([7; 32]);
+        let seal = |secret: &Secret, cost| Slot::seal(&key, HERE, secret, "", cost, Timestamp::from_micros(0));
+        for cost in [
+            Cost { memory: (2 << 20) + 1, ..Cost::LEAST },
+            Cost { passes: 65, ..Cost::LEAST },
+            Cost { lanes: 65, ..Cost::LEAST },
+            Cost { memory: 1 << 20, passes: 10, lanes: 4 },
+        ] {
+            assert!(matches!(seal(&passphrase("right"), cost), Err(BackupError::Argument { .. })));
+        }
+        assert!(seal(&passphrase("right"), Cost::LEAST).is_ok());
     }
 
     #[test]

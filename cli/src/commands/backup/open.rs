@@ -103,7 +103,7 @@ impl Place {
             return passphrase_command(command).map(|text| Some(Secret::Passphrase(text)));
         }
         let variable = std::env::var(VARIABLE).ok().filter(|text| !text.is_empty());
-        Ok(variable.map(|text| Secret::Passphrase(Zeroizing::new(text))))
+        variable.map(|text| first_line(Zeroizing::new(text), VARIABLE).map(Secret::Passphrase)).transpose()
     }
 }
 
