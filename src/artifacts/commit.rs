@@ -39,6 +39,13 @@ enum Scope {
     One(Ino),
 }
 
+/// How much of what waits is in a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    Whole,
+    SomeIsLeft,
+}
+
 /// A file whose content is staged.
 struct StagedFile {
     ino: Ino,
@@ -127,9 +134,15 @@ impl Artifacts {
 
     /// To be called with the committer's lock held.
     fn commit_now(&self, scope: Scope, durability: Durability) -> Result<()> {
+        while self.commit_part(scope, durability)? == Progress::SomeIsLeft {}
+        Ok(())
+    }
+
+    /// As [`Artifacts::commit_now`], of as much content as should be in one commit.
+    fn commit_part(&self, scope: Scope, durability: Durability) -> Result<Progress> {
         let shared = if scope == Scope::All { std::mem::take(&mut *lock(&self.shared_chunks)) } else { Vec::new() };
-        let (staged, failure) = self.stage(scope, durability);
-        let all = scope == Scope::All && failure.is_none();
+        let (staged, progress, failure) = self.stage(scope, durability);
+        let all = scope == Scope::All && progress == Progress::Whole && failure.is_none();
         let (batch, rows) = self.take(&staged, all);
         let committed = self.store(&batch, &rows, durability);
         let success = committed.as_ref().ok().copied();
@@ -146,11 +159,12 @@ impl Artifacts {
             self.free.store(space.free, Ordering::Relaxed);
         }
         committed?;
-        failure.map_or(Ok(()), Err)
+        failure.map_or(Ok(progress), Err)
     }
 
-    /// Writes content and gets it ready to be committed. A file of which that fails waits on, and the failure is told.
-    fn stage(&self, scope: Scope, durability: Durability) -> (Vec<StagedFile>, Option<FsError>) {
+    /// Writes content and gets it ready to be committed, as much as should be at once. A file of which that fails waits on, and the
+    /// failure is told.
+    fn stage(&self, scope: Scope, durability: Durability) -> (Vec<StagedFile>, Progress, Option<FsError>) {
         let syncing = Syncing(self);
         // One sync serves for much content as well as for little.
         let little = self.budget.buffered.load(Ordering::Relaxed) <= INLINE_TOTAL;
@@ -162,7 +176,8 @@ impl Artifacts {
             nodes.filter_map(|node| Some((node.inode.ino, Arc::clone(node.content.as_ref()?)))).collect()
         };
         let (mut staged, mut failure, mut count) = (Vec::with_capacity(waiting.len()), None, 0);
-        for (ino, content) in waiting {
+        let mut waiting = waiting.into_iter().peekable();
+        while let Some((ino, content)) = waiting.next() {
             let mut state = content.peek();
             match state.stage(chunks) {
                 Ok(Staged { data, rows }) => {
@@ -185,12 +200,11 @@ impl Artifacts {
                     }
                 }
             }
-            if count > MAX_ROWS {
-                self.background.wake();
-                break;
+            if count > MAX_ROWS && waiting.peek().is_some() {
+                return (staged, Progress::SomeIsLeft, failure);
             }
         }
-        (staged, failure)
+        (staged, Progress::Whole, failure)
     }
 
     /// Takes all inodes and names that wait.

@@ -55,6 +55,8 @@ pub use types::{
 const COMMIT_SOON: Waiting = Waiting { bytes: 32 << 20, inodes: 4_000, slots: 10_000 };
 /// With this much, nothing new is taken before it is committed.
 const COMMIT_NOW: Waiting = Waiting { bytes: 64 << 20, inodes: 8_000, slots: 40_000 };
+/// After so many commits that ended meanwhile, what is read from the storage is read between two of them.
+const TRIES_BESIDE_COMMITS: u32 = 2;
 /// Room on the disk that files do not get, so that the vault itself can go on.
 const RESERVED_BYTES: u64 = 32 << 20;
 /// What an inode that waits takes on the disk at most, about: its record, its version before, its names, twice.
@@ -180,9 +182,10 @@ impl Artifacts {
     }
 
     /// Does work under the namespace's lock, again and again until nothing is missing that must be read from the storage.
-    /// The work must change nothing before it has all that it needs.
+    /// The work must change nothing before it has all that it needs. To be called without the lock of the committer or of any content.
     fn run<T>(&self, mut work: impl FnMut(&mut Namespace) -> Step<T>) -> Result<T> {
         let mut namespace = self.namespace();
+        let mut in_vain = 0;
         loop {
             let need = match work(&mut namespace) {
                 Ok(answer) => {
@@ -193,14 +196,19 @@ impl Artifacts {
                 Err(Stop::Error(error)) => return Err(error),
                 Err(Stop::Need(need)) => need,
             };
-            let changes = namespace.changes;
             drop(namespace);
+            // Whoever commits all the time would keep others from ever reading what still holds.
+            let committing = (in_vain >= TRIES_BESIDE_COMMITS).then(|| lock(&self.committer));
+            let changes = self.namespace().changes;
             let found = self.load(need)?;
             namespace = self.namespace();
             // What was read before a commit ended may be older than what has been forgotten since.
             if namespace.changes == changes {
                 found.teach(&mut namespace);
+            } else {
+                in_vain += 1;
             }
+            drop(committing);
         }
     }
 

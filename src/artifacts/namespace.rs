@@ -20,6 +20,8 @@ const KEPT_NODES: usize = 104_000;
 /// Of how many files it stays in memory where their content lies. That takes more room than their inodes, and the kernel keeps
 /// what was read and written lately.
 const KEPT_CONTENTS: usize = 8_192;
+/// So many numbers of inodes that went may be in the clock beside as many as there are inodes.
+const SPENT_NUMBERS: usize = 1_024;
 /// How many names of directories stay in memory in the same way.
 const KEPT_NAMES: usize = 400_000;
 /// `st_size` of each directory.
@@ -349,9 +351,20 @@ impl Namespace {
         }
     }
 
+    /// Takes numbers out of the clock of which the inode went in another way, once they are the most of it: files that come and go would
+    /// leave one each. Hardly ever, and then of all of them.
+    fn trim_clock(&mut self) {
+        if self.clock.len() > 2 * self.nodes.len() + SPENT_NUMBERS {
+            let mut seen = HashSet::with_capacity(self.nodes.len());
+            self.clock.retain(|ino| self.nodes.contains_key(ino) && seen.insert(*ino));
+            self.clock.shrink_to_fit();
+        }
+    }
+
     /// Forgets what has not been used lately when there is too much of it. Looks at a little each time.
     pub(super) fn trim(&mut self) {
         self.trim_contents();
+        self.trim_clock();
         let mut looks = 16;
         while looks > 0 && (self.nodes.len() > KEPT_NODES || self.kept_names > KEPT_NAMES) {
             looks -= 1;
@@ -401,5 +414,39 @@ impl Namespace {
             }
             Some(_) => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::load::new_inode;
+    use super::*;
+
+    /// Files that are made and go again, and those that are forgotten and come back, leave nothing behind.
+    #[test]
+    fn the_clock_has_no_more_numbers_than_twice_the_inodes() {
+        let mut namespace = Namespace::new(2);
+        let inode = |ino: Ino| Inode { names: Vec::new(), ..new_inode(ino, FileType::Regular, 0) };
+        for ino in 2..20_000 {
+            namespace.add(inode(ino));
+            namespace.released(ino);
+            namespace.dirty.clear();
+            namespace.learn(inode(1_000_000), true);
+            assert!(namespace.forget_clean(1_000_000));
+            namespace.trim();
+        }
+        assert!(namespace.nodes.is_empty());
+        assert!(namespace.clock.len() <= SPENT_NUMBERS + 2, "{}", namespace.clock.len());
+        for ino in 2..100 {
+            namespace.learn(inode(ino), true);
+        }
+        for _ in 0..SPENT_NUMBERS {
+            namespace.learn(inode(7), true);
+            assert!(namespace.forget_clean(7));
+        }
+        namespace.learn(inode(7), true);
+        namespace.trim();
+        let kept: HashSet<Ino> = namespace.clock.iter().copied().collect();
+        assert!((2..100).all(|ino| kept.contains(&ino)), "those that are there are looked at");
     }
 }

@@ -5,7 +5,8 @@
 use std::fs;
 use std::path::Path;
 
-use mirrordna::artifacts::{NewNode, ROOT, RenameFlags, SetAttributes};
+use mirrordna::artifacts::{Allocate, NewNode, ROOT, RenameFlags, SetAttributes};
+use mirrordna::storage::Durability;
 use mirrordna::{Vault, VaultOptions};
 
 use crate::support::{Fixture, SLOT, code, scratch};
@@ -29,6 +30,30 @@ fn crashed(fixture: &Fixture) -> Fixture {
     let vault = Vault::open(&dir.path().join("vault"), &VaultOptions::default()).unwrap();
     let files = vault.artifacts().unwrap();
     Fixture { dir, vault, files }
+}
+
+/// More changes of content than go into one commit are all committed when that is what was asked for.
+#[test]
+fn a_sync_of_everything_leaves_nothing_out() {
+    let fixture = Fixture::new();
+    // A byte in each of 30,000 slots.
+    let slots = 30_000;
+    let files: Vec<_> = (0..4).map(|n| fixture.file(&format!("file{n}"))).collect();
+    for file in &files {
+        for slot in 0..slots {
+            fixture.write(*file, slot * SLOT, b"x");
+        }
+        fixture.commit();
+    }
+    for file in &files {
+        fixture.files.allocate(*file, Allocate::PunchHole, 0, slots * SLOT).unwrap();
+    }
+    fixture.files.commit(Durability::Sync).unwrap();
+    let after = crashed(&fixture);
+    for (n, file) in files.iter().enumerate() {
+        let found = after.find(ROOT, &format!("file{n}")).unwrap();
+        assert_eq!((found.ino, found.blocks), (*file, 0));
+    }
 }
 
 #[test]
