@@ -482,6 +482,18 @@ impl Records {
     }
 }
 
+impl Mounted {
+    /// Stores what was written so far. Who still uses the mount goes on, but this program may end with nobody left to store it.
+    fn store(&self) {
+        let phase = self.phase.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Phase::Serving(serving) = &*phase
+            && let Err(error) = serving.files.artifacts.commit(Durability::Sync)
+        {
+            tracing::error!(target: "mirrordna::mount", mountpoint = %self.mountpoint.display(), %error, "what was written is not stored");
+        }
+    }
+}
+
 impl Drop for Mounted {
     fn drop(&mut self) {
         match self.unmount() {
@@ -491,6 +503,7 @@ impl Drop for Mounted {
                 if let Err(error) = detach(&path) {
                     tracing::error!(target: "mirrordna::mount", %error, "cannot be unmounted");
                 }
+                self.store();
             }
             Err(error) => tracing::error!(target: "mirrordna::mount", %error, "cannot be unmounted"),
         }
