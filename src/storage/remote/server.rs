@@ -281,8 +281,14 @@ impl Connection<'_> {
             Request::Check { pins } => {
                 let mut findings = Findings::new(&self.voice);
                 storage.check(&pins, &mut findings)?;
-                let _ = findings.finish();
-                Ok(Answer::Done)
+                // A check of which not all was told found nothing that counts.
+                match findings.finish() {
+                    Ok(()) => Ok(Answer::Done),
+                    Err(error) => Err(StorageError::Io {
+                        path: "the socket of the vault".into(),
+                        source: std::io::Error::other(format!("what was found could not be told: {error}")),
+                    }),
+                }
             }
             Request::Lease { number, at } => {
                 if self.leases.len() >= MAX_LEASES {

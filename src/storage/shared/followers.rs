@@ -104,6 +104,13 @@ impl Followers {
         }
     }
 
+    /// This process keeps the storage after all: see [`Followers::leave_owner`].
+    pub(super) fn stay_owner(&self, storage: &RocksStorage) {
+        for (at, lease) in lock(&self.leases).held.values_mut() {
+            *lease = Some(storage.lease(*at));
+        }
+    }
+
     /// Everybody here follows another owner. `enter` lets the calls in. False when that owner is gone already.
     pub(super) fn follow_client(&self, client: &Client, enter: impl FnOnce()) -> bool {
         let leases = lock(&self.leases);

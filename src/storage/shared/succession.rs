@@ -339,6 +339,7 @@ impl Core {
         let State::Owner(owner) = self.become_state(State::Between(None)) else { return Ok(()) };
         drop(storage);
         if !waited(&|| Arc::strong_count(&owner.storage) == 1) {
+            self.followers.stay_owner(&owner.storage);
             self.become_state(State::Owner(Owner { writing, ..owner }));
             return Err("a long look at all of it is under way".to_owned());
         }
