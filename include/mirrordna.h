@@ -995,7 +995,9 @@ typedef struct mdna_secret {
 } mdna_secret;
 
 /**
- * What opening a key slot costs with Argon2id: to who opens it, and to who guesses.
+ * What opening a key slot costs with Argon2id: to who opens it, and to who guesses. At most 2 GiB of memory, 64 passes and
+ * 64 lanes, and memory times passes at most 8 GiB; a slot that asks for more is not made (`MDNA_INVALID_ARGUMENT`), since
+ * nothing would open it.
  */
 typedef struct mdna_key_cost {
     /**
@@ -2176,8 +2178,8 @@ mdna_status mdna_repository_describe(struct mdna_repository *repository, struct 
  * (null after a dry run), `sequence`, `root`, `bytes`, `read`, `new_blobs`, `new_bytes`, `known_blobs`, `written`, to
  * be freed with `mdna_string_free()`, and may be NULL.
  *
- * Fails with `MDNA_ROLLED_BACK`, `MDNA_LOCKED`, `MDNA_CANCELLED`, `MDNA_NO_SPACE` and `MDNA_IO`. After a failure there
- * is no backup more, and what was stored is made use of by the next one.
+ * Fails with `MDNA_ROLLED_BACK`, `MDNA_LOCKED`, `MDNA_LOCK_LAPSED` when the machine slept too long meanwhile,
+ * `MDNA_CANCELLED`, `MDNA_NO_SPACE`, `MDNA_PERMISSION` and `MDNA_IO`. After a failure there is no backup more, and what was stored is made use of by the next one.
  */
 mdna_status mdna_backup_create(struct mdna_repository *repository,
                                struct mdna_vault *vault,

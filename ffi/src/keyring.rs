@@ -37,7 +37,9 @@ pub struct mdna_secret {
     pub len: usize,
 }
 
-/// What opening a key slot costs with Argon2id: to who opens it, and to who guesses.
+/// What opening a key slot costs with Argon2id: to who opens it, and to who guesses. At most 2 GiB of memory, 64 passes and
+/// 64 lanes, and memory times passes at most 8 GiB; a slot that asks for more is not made (`MDNA_INVALID_ARGUMENT`), since
+/// nothing would open it.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct mdna_key_cost {

@@ -426,25 +426,26 @@ mod tests {
     #[test]
     fn the_clock_has_no_more_numbers_than_twice_the_inodes() {
         let mut namespace = Namespace::new(2);
-        let inode = |ino: Ino| Inode { names: Vec::new(), ..new_inode(ino, FileType::Regular, 0) };
+        let inode = |ino: Ino| new_inode(ino, FileType::Regular, 0);
+        let named = |ino: Ino| Inode { names: vec![(ROOT, ino.to_string().into_bytes())], ..inode(ino) };
         for ino in 2..20_000 {
             namespace.add(inode(ino));
             namespace.released(ino);
             namespace.dirty.clear();
-            namespace.learn(inode(1_000_000), true);
+            namespace.learn(named(1_000_000), true);
             assert!(namespace.forget_clean(1_000_000));
             namespace.trim();
         }
         assert!(namespace.nodes.is_empty());
         assert!(namespace.clock.len() <= SPENT_NUMBERS + 2, "{}", namespace.clock.len());
         for ino in 2..100 {
-            namespace.learn(inode(ino), true);
+            namespace.learn(named(ino), true);
         }
         for _ in 0..SPENT_NUMBERS {
-            namespace.learn(inode(7), true);
+            namespace.learn(named(7), true);
             assert!(namespace.forget_clean(7));
         }
-        namespace.learn(inode(7), true);
+        namespace.learn(named(7), true);
         namespace.trim();
         let kept: HashSet<Ino> = namespace.clock.iter().copied().collect();
         assert!((2..100).all(|ino| kept.contains(&ino)), "those that are there are looked at");

@@ -2,10 +2,15 @@
 
 use std::sync::{Arc, Mutex};
 
-use mirrordna::artifacts::{Artifacts, FileType, Invalidation, NewNode, ROOT, RenameFlags, WriteOptions};
+use mirrordna::artifacts::{
+    Artifacts, Attributes, FileType, Invalidation, ListEntry, NewNode, ROOT, RenameFlags, WriteOptions,
+};
+use mirrordna::record::Kind;
 use mirrordna::record::id::SystemIds;
 use mirrordna::record::time::SystemClock;
-use mirrordna::storage::{NOW, OpenOptions, RocksStorage, Storage};
+use mirrordna::storage::{
+    Action, Change, Commit, Durability, Expect, FileRows, NOW, OpenOptions, Origin, RocksStorage, Storage,
+};
 use mirrordna::{Vault, VaultOptions};
 
 use crate::support::{Fixture, ME, code, scratch};
@@ -21,6 +26,29 @@ fn rename(
     flags: RenameFlags,
 ) -> mirrordna::artifacts::Result<()> {
     files.rename(from.0, from.1.as_bytes(), to.0, to.1.as_bytes(), flags)
+}
+
+/// A name that leads nowhere, as damage may leave one, keeps nobody from listing the others.
+#[test]
+fn a_name_without_an_inode_does_not_stop_a_listing() {
+    let fixture = Fixture::new();
+    let dir = fixture.dir("dir");
+    let made = ["a", "m", "z"].map(|name| fixture.make(dir, name, &NewNode::file(0o644)).unwrap().ino);
+    fixture.commit();
+    let (action, expect) = (Action::Delete, Expect::Any);
+    let changes = vec![Change { kind: Kind::Artifact, id: made[1].to_string(), action, expect, event: None }];
+    let (seen, files, actor) = (Vec::new(), FileRows::default(), String::new());
+    let (origin, durability) = (Origin::Direct, Durability::Buffered);
+    fixture.vault.storage().commit(Commit { seen, changes, files, actor, origin, token: None, durability }).unwrap();
+    let mut listed = Vec::new();
+    let mut take = |entry: &ListEntry<'_>, _: &Attributes| {
+        listed.push(String::from_utf8_lossy(entry.name).into_owned());
+        true
+    };
+    let fixture = fixture.reopen();
+    fixture.files.list_with_attributes(dir, 0, &mut take).unwrap();
+    listed.sort();
+    assert_eq!(listed, ["a", "z"]);
 }
 
 #[test]
