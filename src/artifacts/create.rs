@@ -6,7 +6,6 @@ use crate::storage::{Dentry, Ino};
 
 use super::Artifacts;
 use super::error::{FsError, Result};
-use super::load::new_inode;
 use super::namespace::{ChangedIn, Namespace};
 use super::types::{Attributes, Caller, MAX_LINKS, Nanos, NewNode, ROOT};
 
@@ -186,7 +185,7 @@ fn check_target(new: &NewNode<'_>) -> Result<()> {
 
 /// The inode of something new in a directory that is in memory.
 fn new_node(namespace: &Namespace, parent: Ino, new: &NewNode<'_>, caller: &Caller, now: Nanos) -> Inode {
-    let mut inode = new_inode(namespace.next_ino, new.file_type, now);
+    let mut inode = Inode::new(namespace.next_ino, new.file_type, now);
     let mask = if new.file_type == FileType::Symlink { 0 } else { caller.umask };
     inode.mode = new.mode & ALL_MODE_BITS & !mask;
     inode.uid = caller.uid;

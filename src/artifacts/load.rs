@@ -96,31 +96,7 @@ pub(super) fn new_root(now: Nanos) -> Inode {
         uid: rustix::process::geteuid().as_raw(),
         gid: rustix::process::getegid().as_raw(),
         mode: 0o700,
-        ..new_inode(ROOT, FileType::Directory, now)
-    }
-}
-
-/// An inode that says nothing but its number, its type and when it was made.
-pub(super) fn new_inode(ino: Ino, file_type: FileType, now: Nanos) -> Inode {
-    Inode {
-        ino,
-        file_type,
-        mode: 0,
-        uid: 0,
-        gid: 0,
-        rdev: 0,
-        size: 0,
-        allocated: 0,
-        entries: 0,
-        subdirectories: 0,
-        atime: now,
-        mtime: now,
-        ctime: now,
-        btime: now,
-        names: Vec::new(),
-        xattrs: std::collections::BTreeMap::new(),
-        target: None,
-        root: Checksum::of(&[]),
+        ..Inode::new(ROOT, FileType::Directory, now)
     }
 }
 

@@ -419,14 +419,13 @@ impl Namespace {
 
 #[cfg(test)]
 mod tests {
-    use super::super::load::new_inode;
     use super::*;
 
     /// Files that are made and go again, and those that are forgotten and come back, leave nothing behind.
     #[test]
     fn the_clock_has_no_more_numbers_than_twice_the_inodes() {
         let mut namespace = Namespace::new(2);
-        let inode = |ino: Ino| new_inode(ino, FileType::Regular, 0);
+        let inode = |ino: Ino| Inode::new(ino, FileType::Regular, 0);
         let named = |ino: Ino| Inode { names: vec![(ROOT, ino.to_string().into_bytes())], ..inode(ino) };
         for ino in 2..20_000 {
             namespace.add(inode(ino));

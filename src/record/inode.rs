@@ -133,6 +133,31 @@ pub struct Inode {
 }
 
 impl Inode {
+    /// One that says nothing but its number, what it is and when it was made: it is empty, and has no name.
+    #[must_use]
+    pub fn new(ino: u64, file_type: FileType, now: i128) -> Self {
+        Self {
+            ino,
+            file_type,
+            mode: 0,
+            uid: 0,
+            gid: 0,
+            rdev: 0,
+            size: 0,
+            allocated: 0,
+            entries: 0,
+            subdirectories: 0,
+            atime: now,
+            mtime: now,
+            ctime: now,
+            btime: now,
+            names: Vec::new(),
+            xattrs: BTreeMap::new(),
+            target: None,
+            root: Checksum::of(&[]),
+        }
+    }
+
     /// It has no name any more and is there only because somebody has it open.
     #[must_use]
     pub fn is_orphan(&self) -> bool {

@@ -9,7 +9,7 @@ use mirrordna::artifacts::{Caller, NewNode, ROOT, WriteOptions};
 use mirrordna::backup::archive::SealedFile;
 use mirrordna::backup::{BackupError, Cost, Extracted, Part, Repository, Silent, VerifyOptions};
 use mirrordna::interchange::{self, ImportOptions};
-use mirrordna::record::{Checksum, FileType, Inode, Kind, json};
+use mirrordna::record::{FileType, Inode, Kind, json};
 use mirrordna::storage::{Durability, PrunePolicy, record_file};
 use mirrordna::vault::{Filter, Tier};
 use mirrordna::{Vault, VaultOptions};
@@ -67,24 +67,10 @@ type Forged<'a> = (u64, FileType, &'a [(u64, &'a str)]);
 fn forge(fixture: &Fixture, inodes: &[Forged<'_>], target: &Path) {
     let inode = |(ino, file_type, names): &Forged<'_>| {
         let inode = Inode {
-            ino: *ino,
-            file_type: *file_type,
             mode: 0o755,
-            uid: 0,
-            gid: 0,
-            rdev: 0,
-            size: 0,
-            allocated: 0,
-            entries: 0,
-            subdirectories: 0,
-            atime: 0,
-            mtime: 0,
-            ctime: 0,
-            btime: 0,
             names: names.iter().map(|(dir, name)| (*dir, name.as_bytes().to_vec())).collect(),
-            xattrs: [].into(),
             target: (*file_type == FileType::Symlink).then(|| target.as_os_str().as_encoded_bytes().to_vec()),
-            root: Checksum::of(b""),
+            ..Inode::new(*ino, *file_type, 0)
         };
         (ino.to_string(), inode.to_value())
     };

@@ -71,24 +71,13 @@ impl Files {
 
     pub(crate) fn make(&mut self, ino: Ino, file_type: FileType, parent: Ino, name: &[u8]) {
         let inode = Inode {
-            ino,
-            file_type,
             mode: 0o644,
-            uid: 0,
-            gid: 0,
-            rdev: 0,
-            size: 0,
-            allocated: 0,
-            entries: 0,
-            subdirectories: 0,
             atime: 1,
             mtime: 2,
             ctime: 3,
             btime: 4,
-            names: Vec::new(),
-            xattrs: BTreeMap::new(),
-            target: None,
             root: root_of(&BTreeMap::new()),
+            ..Inode::new(ino, file_type, 0)
         };
         self.by_ino.insert(ino, File { inode, slots: BTreeMap::new() });
         self.changed.insert(ino, true);
