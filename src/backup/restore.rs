@@ -298,13 +298,17 @@ impl Place {
         self.beside.join(INSIDE)
     }
 
-    /// Gives it its name.
+    /// Gives it its name. When it cannot have it, it is removed.
     pub(super) fn accept(self) -> Result<()> {
-        let failed = |source| BackupError::Io { location: self.to.display().to_string(), source };
+        let location = self.to.display().to_string();
+        let failed = |source| BackupError::Io { location, source };
         let inside = self.vault();
-        File::open(&inside).and_then(|dir| dir.sync_all()).map_err(failed)?;
         // An empty directory in its place is replaced.
-        fs::rename(&inside, &self.to).map_err(failed)?;
+        let named = File::open(&inside).and_then(|dir| dir.sync_all()).and_then(|()| fs::rename(&inside, &self.to));
+        if let Err(error) = named {
+            self.discard();
+            return Err(failed(error));
+        }
         let _ = fs::remove_dir_all(&self.beside);
         let parent = self.to.parent().unwrap_or(Path::new("/"));
         File::open(parent).and_then(|dir| dir.sync_all()).map_err(failed)
@@ -321,4 +325,29 @@ impl Place {
 /// The name of a backup, as messages show it.
 pub(super) fn short(name: &Name) -> String {
     name.to_string().chars().take(super::select::SHORT).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Somebody put something where the vault was to go while it was made.
+    #[test]
+    fn what_cannot_have_its_name_is_removed() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let to = dir.path().join("vault");
+        let place = Place::prepare(&to).unwrap();
+        fs::create_dir(place.vault()).unwrap();
+        fs::create_dir(&to).unwrap();
+        fs::write(to.join("file"), b"of somebody").unwrap();
+        assert!(place.accept().unwrap_err().to_string().contains("vault"));
+        let left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["vault"]);
+        assert_eq!(fs::read(to.join("file")).unwrap(), b"of somebody");
+        fs::remove_file(to.join("file")).unwrap();
+        let place = Place::prepare(&to).unwrap();
+        fs::create_dir(place.vault()).unwrap();
+        place.accept().unwrap();
+        assert!(!dir.path().join("vault.restoring").exists());
+    }
 }

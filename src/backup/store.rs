@@ -151,8 +151,13 @@ impl<'r> Store<'r> {
     }
 
     fn write_index(&self, packs: Vec<Indexed>) -> Result<()> {
-        let files = if self.pretends { Vec::new() } else { self.repository.write_index(&packs)? };
-        let written = index::encode(&packs).iter().map(|content| super::seal::step(content.len()) as u64).sum::<u64>();
+        let (mut files, mut written) = (Vec::new(), 0);
+        for content in index::encode(&packs) {
+            written += super::seal::step(content.len()) as u64;
+            if !self.pretends {
+                files.push(self.repository.write(Folder::Index, Kind::Index, &content)?);
+            }
+        }
         let mut state = self.state();
         state.stored.written += written;
         state.index_files.extend(files);
