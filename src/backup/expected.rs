@@ -144,6 +144,16 @@ mod tests {
         assert_eq!(now(), Some(expected(2)));
     }
 
+    /// However many backups were deleted, one that nobody deleted is missed.
+    #[test]
+    fn a_backup_that_is_gone_is_missed_after_many_deletions() {
+        let name = |n: u64| Name::of_file(&n.to_le_bytes());
+        let note = (name(0), Note { generation: 9, deleted: (1..=2_000).map(name).collect() });
+        let lacking = |backup| Expected { generation: 5, backup }.lacking(&[], std::slice::from_ref(&note));
+        assert_eq!(lacking(name(7)), None);
+        assert!(lacking(name(3_000)).unwrap().contains("nobody deleted it"));
+    }
+
     /// A directory that cannot be locked does not keep a backup from ending.
     #[test]
     fn having_no_lock_is_no_failure() {

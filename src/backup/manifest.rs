@@ -9,7 +9,7 @@ use super::keys::Name;
 
 const FORMAT: u64 = 1;
 /// Deletions that notes remember; who looks for an older backup is not told that it was deleted.
-pub(super) const REMEMBERED: usize = 1_000;
+const REMEMBERED: usize = 1_000;
 
 /// The blobs of a stream, or lists of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

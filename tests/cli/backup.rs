@@ -83,9 +83,12 @@ fn failures_have_their_exit_codes() {
 fn secrets_come_from_where_nobody_sees_them() {
     let bed = bed();
     bed.ok(["backup", "list", "--repo", "repository", "--passphrase-command", "cat passphrase"]);
-    let mut command = bed.command(["backup", "list"]);
-    command.env("MIRRORDNA_PASSPHRASE", "right").env("MIRRORDNA_REPOSITORY", "repository");
-    assert!(command.output().unwrap().status.success());
+    // As it is typed, or as a file of secrets holds it.
+    for passphrase in ["right", "right\n"] {
+        let mut command = bed.command(["backup", "list"]);
+        command.env("MIRRORDNA_PASSPHRASE", passphrase).env("MIRRORDNA_REPOSITORY", "repository");
+        assert!(command.output().unwrap().status.success());
+    }
     bed.ok(with(&["key", "add", "--new-key-file", "key", "--label", "recovery"]));
     let key = ["backup", "key", "list", "--repo", "repository", "--key-file", "key"];
     assert!(bed.ok(key).contains("recovery"));
