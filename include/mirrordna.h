@@ -2179,7 +2179,8 @@ mdna_status mdna_repository_describe(struct mdna_repository *repository, struct 
  * be freed with `mdna_string_free()`, and may be NULL.
  *
  * Fails with `MDNA_ROLLED_BACK`, `MDNA_LOCKED`, `MDNA_LOCK_LAPSED` when the machine slept too long meanwhile,
- * `MDNA_CANCELLED`, `MDNA_NO_SPACE`, `MDNA_PERMISSION` and `MDNA_IO`. After a failure there is no backup more, and what was stored is made use of by the next one.
+ * `MDNA_CANCELLED`, `MDNA_NO_SPACE`, `MDNA_PERMISSION` and `MDNA_IO`. After a failure there is no backup more, and what
+ * was stored is made use of by the next one.
  */
 mdna_status mdna_backup_create(struct mdna_repository *repository,
                                struct mdna_vault *vault,

@@ -282,13 +282,9 @@ impl Connection<'_> {
                 let mut findings = Findings::new(&self.voice);
                 storage.check(&pins, &mut findings)?;
                 // A check of which not all was told found nothing that counts.
-                match findings.finish() {
-                    Ok(()) => Ok(Answer::Done),
-                    Err(error) => Err(StorageError::Io {
-                        path: "the socket of the vault".into(),
-                        source: std::io::Error::other(format!("what was found could not be told: {error}")),
-                    }),
-                }
+                let untold = |error| io::Error::other(format!("what was found could not be told: {error}"));
+                let told = findings.finish().map_err(|error| StorageError::from_io(storage.dir(), untold(error)));
+                told.map(|()| Answer::Done)
             }
             Request::Lease { number, at } => {
                 if self.leases.len() >= MAX_LEASES {
