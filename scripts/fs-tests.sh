@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Runs the POSIX conformance tests (pjdfstest) and the file system exerciser (fsx) on artifacts/ of a new, mounted vault, over
 # two connections and over one.
-# Arguments: how many operations fsx does (1000000), the seed of the first of its runs (1). FS_TESTS_DIR says where the
+# Arguments: how many operations fsx does (1000000), the seed of the first of its runs (1). It does them in runs of 50,000,
+# each with the next seed: fsx 0.3.2 unmaps a page too little after most mapped operations, and with tens of thousands of such
+# remains the kernel needs milliseconds for each truncation, and in the end maps no more. FS_TESTS_DIR says where the
 # vault is made (a temporary directory), FS_TESTS_TOOLS where the two programs are installed. Root, since pjdfstest
 # changes users.
 set -euo pipefail
@@ -39,8 +41,13 @@ for way in two one; do
     grep -E 'FAILED|skipped *$|^Summary' "$dir/pjdfstest.log" || true
 
     echo "== fsx, $operations operations from seed $seed"
-    (cd "$dir" && "$FS_TESTS_TOOLS/bin/fsx" -q -f "$OLDPWD/tests/mount/fsx.toml" -S "$seed" -N "$operations" -P "$dir" \
-        "$files/fsx") || failed=1
+    for ((done = 0, run = seed; done < operations; done += 50000, run++)); do
+        count=$((operations - done < 50000 ? operations - done : 50000))
+        # It tells of success each time: only what differs is worth reading.
+        "$FS_TESTS_TOOLS/bin/fsx" -q -f tests/mount/fsx.toml -S "$run" -N "$count" -P "$dir" "$files/fsx" \
+            >"$dir/fsx.log" 2>&1 || { cat "$dir/fsx.log"; echo "fsx failed from seed $run"; failed=1; break; }
+    done
+    [[ $done -lt $operations ]] || echo "$operations operations without a difference"
     # The source of the mount names the process that serves it.
     server=$(findmnt --noheadings --output SOURCE --target "$files" | sed 's/^mirrordna:\([0-9]*\).*/\1/')
     awk '/VmHWM/ {printf "the process of the mount had at most %d MB\n", $2 / 1024}' "/proc/$server/status"

@@ -99,6 +99,7 @@ fn vault(error: &Error) -> Exit {
     match error {
         Error::Record(error) => record(error),
         Error::Storage(error) => storage(error),
+        Error::HalfRestored { source } => vault(source),
         Error::Crypto(error) => crypto(*error),
         Error::Randomness(_) => Exit::Storage,
         Error::UnknownCollection { .. } | Error::Argument { .. } => Exit::Usage,

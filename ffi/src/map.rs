@@ -53,6 +53,7 @@ fn vault(error: &mirrordna::Error) -> Mapped {
     match error {
         Error::Record(error) => record(error),
         Error::Storage(error) => storage(error),
+        Error::HalfRestored { source } => vault(source),
         Error::Crypto(error) => crypto(error),
         Error::Randomness(_) => (MDNA_NO_RANDOMNESS, None),
         Error::UnknownCollection { name } => about(MDNA_UNKNOWN_COLLECTION, name),

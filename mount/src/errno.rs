@@ -19,6 +19,7 @@ pub(crate) fn errno(error: &Error) -> Errno {
         | Error::State { .. }
         | Error::Argument { .. } => Errno::EINVAL,
         Error::Storage(error) => storage(error),
+        Error::HalfRestored { source } => errno(source),
         Error::Randomness(_) => Errno::EAGAIN,
         Error::UnknownCollection { .. } | Error::Pruned { .. } => Errno::ENOENT,
         Error::Immutable { .. } => Errno::EPERM,

@@ -77,7 +77,7 @@ impl Artifacts {
     /// [`FsError::Stale`], and those of the storage.
     pub fn set_attributes(&self, ino: Ino, set: &SetAttributes) -> Result<Attributes> {
         let _entered = self.enter();
-        self.relieve();
+        self.relieve()?;
         let Some(size) = set.size else {
             let now = self.now();
             return self.run(|namespace| {

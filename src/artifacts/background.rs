@@ -123,6 +123,10 @@ impl Artifacts {
         let selection = Selection { archived: Some(true), ..Selection::all(crate::record::Kind::Artifact) };
         let mut after = None;
         loop {
+            {
+                let _entered = self.enter();
+                self.relieve()?;
+            }
             let page = self.storage.select(&selection, after, PAGE)?;
             let Some(last) = page.last() else { return Ok(()) };
             after = Some(last.into());

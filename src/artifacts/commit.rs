@@ -27,9 +27,7 @@ use super::{Artifacts, Ordering, lock};
 const LITTLE_BYTES: usize = 4 << 20;
 /// With more than this in memory, what is synced goes into segments all the same.
 const INLINE_TOTAL: usize = 256 << 10;
-/// Inodes, bytes and rows of one commit of the storage, well below what it takes.
-const MAX_CHANGES: usize = 9_500;
-const MAX_BYTES: usize = 32 << 20;
+/// With more rows than this, the content of further files waits for the next commit.
 const MAX_ROWS: usize = 80_000;
 
 /// Whose content is committed. Names and attributes always are.
@@ -154,6 +152,7 @@ impl Artifacts {
             matches!(committed, Err(FsError::NoSpace)) || matches!(failure, Some(FsError::NoSpace)),
             Ordering::Relaxed,
         );
+        self.failing.store(committed.is_err() || failure.is_some(), Ordering::Relaxed);
         self.discard(shared, all && success.is_some());
         if let Ok(space) = self.storage.space() {
             self.free.store(space.free, Ordering::Relaxed);
@@ -212,7 +211,7 @@ impl Artifacts {
         let data: HashMap<Ino, StoredData> = staged.iter().map(|file| (file.ino, file.data)).collect();
         let mut rows: Rows<'s> = staged.iter().map(|file| (file.ino, file.rows.as_slice())).collect();
         let mut namespace = self.namespace();
-        let dirty = std::mem::take(&mut namespace.dirty);
+        let dirty = namespace.take_dirty();
         let mut inodes = Vec::with_capacity(dirty.len());
         for ino in dirty {
             let Some(node) = namespace.nodes.get_mut(&ino) else {
@@ -234,7 +233,7 @@ impl Artifacts {
                 namespace.in_flight.insert(ino);
             }
             if waits {
-                namespace.dirty.insert(ino);
+                namespace.mark_dirty(ino);
             }
         }
         rows.retain(|ino, _| namespace.nodes.contains_key(ino));
@@ -244,58 +243,41 @@ impl Artifacts {
             (now != *before).then(|| (*parent, name.to_vec(), now))
         });
         let dentries = dentries.collect();
-        self.dirty_inodes.store(namespace.dirty.len(), Ordering::Relaxed);
+        self.count_waiting(&namespace);
         let lease = if all { namespace.lease.take() } else { None };
-        // Those that are deleted come last: should one commit not do, nothing is gone before what takes its place is there.
-        inodes.sort_by_key(|taken| taken.inode.is_none());
         (Batch { inodes, names, dentries, lease }, rows)
     }
 
-    /// Commits a batch; as several commits when it is very large.
+    /// Commits a batch, in one commit: that it is no larger than one may be is seen to before anything is changed.
     fn store(&self, batch: &Batch, rows: &Rows<'_>, durability: Durability) -> Result<Sequence> {
-        let mut last = self.namespace().committed;
-        let mut inodes = batch.inodes.as_slice();
-        let mut dentries = batch.dentries.clone();
-        while !inodes.is_empty() || !dentries.is_empty() {
-            let mut files = FileRows { dentries: std::mem::take(&mut dentries), extents: Vec::new() };
-            dentries = files.dentries.split_off(files.dentries.len().min(MAX_ROWS));
-            let (mut changes, mut bytes) = (Vec::new(), 0);
-            while let Some((taken, rest)) = inodes.split_first()
-                && changes.len() < MAX_CHANGES
-                && bytes < MAX_BYTES
-            {
-                let rows = rows.get(&taken.ino).copied().unwrap_or_default();
-                if !changes.is_empty() && files.dentries.len() + files.extents.len() + rows.len() > MAX_ROWS {
-                    break;
-                }
-                inodes = rest;
-                files.extents.extend(rows.iter().map(|(slot, pieces)| (taken.ino, *slot, pieces.clone())));
-                let action = match &taken.inode {
-                    Some(inode) => {
-                        let prepared = prepare_inode(inode).map_err(|error| StorageError::Limit {
-                            what: error.to_string(),
-                            limit: crate::record::MAX_RECORD_BYTES,
-                        })?;
-                        bytes += prepared.json.len();
-                        Action::Put(Box::new(prepared))
-                    }
-                    None => Action::Delete,
-                };
-                let id = taken.ino.to_string();
-                changes.push(Change { kind: Kind::Artifact, id, action, expect: Expect::Any, event: None });
+        if batch.inodes.is_empty() {
+            if durability == Durability::Sync {
+                self.sync_committed()?;
             }
-            let mut token = [0; 16];
-            SystemIds.fill(&mut token).map_err(StorageError::from)?;
-            *lock(&self.own) = Some(token);
-            let actor = self.actor.clone();
-            let (seen, origin) = (Vec::new(), Origin::Direct);
-            let commit = Commit { seen, changes, files, actor, origin, token: Some(token), durability };
-            last = self.storage.commit(commit)?.last;
+            return Ok(self.namespace().committed);
         }
-        if durability == Durability::Sync && last > self.storage.state().durable {
-            self.storage.sync()?;
+        let mut changes = Vec::with_capacity(batch.inodes.len());
+        let mut files = FileRows { dentries: batch.dentries.clone(), extents: Vec::new() };
+        for taken in &batch.inodes {
+            let rows = rows.get(&taken.ino).copied().unwrap_or_default();
+            files.extents.extend(rows.iter().map(|(slot, pieces)| (taken.ino, *slot, pieces.clone())));
+            let action = match &taken.inode {
+                Some(inode) => Action::Put(Box::new(prepare_inode(inode).map_err(|error| StorageError::Limit {
+                    what: error.to_string(),
+                    limit: crate::record::MAX_RECORD_BYTES,
+                })?)),
+                None => Action::Delete,
+            };
+            let id = taken.ino.to_string();
+            changes.push(Change { kind: Kind::Artifact, id, action, expect: Expect::Any, event: None });
         }
-        Ok(last)
+        let mut token = [0; 16];
+        SystemIds.fill(&mut token).map_err(StorageError::from)?;
+        *lock(&self.own) = Some(token);
+        let actor = self.actor.clone();
+        let (seen, origin) = (Vec::new(), Origin::Direct);
+        let commit = Commit { seen, changes, files, actor, origin, token: Some(token), durability };
+        Ok(self.storage.commit(commit)?.last)
     }
 
     /// Notes how a commit ended.
@@ -318,7 +300,7 @@ impl Artifacts {
             namespace.names.extend(batch.names);
             namespace.lease = batch.lease.or(namespace.lease.take());
         }
-        self.dirty_inodes.store(namespace.dirty.len(), Ordering::Relaxed);
+        self.count_waiting(&namespace);
     }
 
     /// Lets the storage use the room of chunks again that were written and are not needed any more.
@@ -359,7 +341,7 @@ impl Namespace {
                 node.changed = ChangedIn::Attributes;
                 node.stored = taken.stored;
                 node.data_changed |= taken.staged.is_some();
-                self.dirty.insert(ino);
+                self.mark_dirty(ino);
             }
             // It was deleted in the meantime, or is to be.
             None if taken.stored => {

@@ -155,6 +155,7 @@ impl Artifacts {
             node.inode.ctime = now;
             let attributes = node.attributes();
             namespace.touch(ino, ChangedIn::Attributes);
+            namespace.grew(name.len());
             namespace.reference(ino);
             Ok(attributes)
         })

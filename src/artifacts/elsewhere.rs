@@ -1,6 +1,7 @@
 //! What others do to the artifacts of the storage below: restores, and changes by other processes.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::{Arc, Weak};
 
 use crate::record::Kind;
@@ -71,14 +72,22 @@ impl WriteBack for Listener {
         Ok(())
     }
 
-    fn resume(&self) {
+    fn resume(&self, unfinished: Option<&StorageError>) {
         let Some(artifacts) = self.0.upgrade() else { return };
         let stopped = lock(&artifacts.stopped).take();
         if stopped.is_some() {
+            // After a restore that could not be finished they are not stopped any more, though nothing was changed here.
+            artifacts.gate.shut();
             let next = artifacts.storage.next_ino();
             let mut namespace = artifacts.namespace();
             namespace.next_ino = namespace.next_ino.max(next.unwrap_or_default());
             namespace.clear();
+            drop(namespace);
+            *lock(&artifacts.unfinished) = unfinished.map(|error| error.again(Path::new("artifacts")));
+            if unfinished.is_some() {
+                let at = artifacts.storage.state().sequence;
+                *lock(&artifacts.stopped) = Some(Stopped { at, inos: BTreeSet::new() });
+            }
         }
         if !artifacts.gate.open() {
             return;
@@ -92,6 +101,14 @@ impl WriteBack for Listener {
 }
 
 impl Artifacts {
+    /// Refuses changes while a restore is left half done.
+    pub(super) fn check_finished(&self) -> Result<(), StorageError> {
+        match &*lock(&self.unfinished) {
+            Some(why) => Err(why.again(Path::new("artifacts"))),
+            None => Ok(()),
+        }
+    }
+
     /// Forgets what somebody else has changed. Those who watch are told by the background thread: whoever commits has to
     /// go on, since the kernel may have somebody wait for a commit while it waits to be told.
     fn changed_elsewhere(&self, inos: &[Ino]) {

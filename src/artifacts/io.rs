@@ -48,8 +48,8 @@ impl Artifacts {
         node.inode.allocated = state.allocated();
         node.data_changed = true;
         let attributes = node.attributes();
-        namespace.dirty.insert(ino);
-        self.dirty_inodes.store(namespace.dirty.len(), super::Ordering::Relaxed);
+        namespace.mark_dirty(ino);
+        self.count_waiting(&namespace);
         Some(attributes)
     }
 
@@ -132,7 +132,9 @@ impl Artifacts {
             Allocate::PunchHole => (true, false),
             Allocate::ZeroRange { keep_size } => (true, !keep_size),
         };
-        if !zero {
+        if zero {
+            self.relieve()?;
+        } else {
             self.make_room(len)?;
         }
         let held = self.hold(ino)?;

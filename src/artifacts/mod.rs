@@ -35,7 +35,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::record::time::Clock;
-use crate::storage::{ChunkId, Durability, Space, Storage, StorageError, Subscriber, WriteBack};
+use crate::storage::{ChunkId, Durability, MAX_COMMIT_CHANGES, Space, Storage, StorageError, Subscriber, WriteBack};
 
 use background::Background;
 use content::Budget;
@@ -55,6 +55,10 @@ pub use types::{
 const COMMIT_SOON: Waiting = Waiting { bytes: 32 << 20, inodes: 4_000, slots: 10_000 };
 /// With this much, nothing new is taken before it is committed.
 const COMMIT_NOW: Waiting = Waiting { bytes: 64 << 20, inodes: 8_000, slots: 40_000 };
+/// With so many inodes that wait since they cannot be committed, nothing is changed any more. Those of a commit that fails and
+/// those that were changed beside it are then still few enough for one commit: in parts, others could see half of an operation.
+const MOST_INODES: usize = 12_000;
+const _: () = assert!(MOST_INODES + 2 * COMMIT_NOW.inodes < MAX_COMMIT_CHANGES);
 /// After so many commits that ended meanwhile, what is read from the storage is read between two of them.
 const TRIES_BESIDE_COMMITS: u32 = 2;
 /// Room on the disk that files do not get, so that the vault itself can go on.
@@ -77,12 +81,14 @@ pub struct Artifacts {
     gate: Gate,
     namespace: Mutex<Namespace>,
     budget: Arc<Budget>,
-    /// Inodes that wait to be committed.
+    /// Inodes that wait to be committed, of which a large one counts as several.
     dirty_inodes: AtomicUsize,
     /// Free room on the disk, about.
     free: AtomicU64,
     /// The last attempt to write failed for want of room.
     full: AtomicBool,
+    /// The last commit failed.
+    failing: AtomicBool,
     /// One commit at a time.
     committer: Mutex<()>,
     /// The token of the commit that is under way, by which it is known when the storage tells of it.
@@ -92,6 +98,8 @@ pub struct Artifacts {
     background: Background,
     /// There while a restore works.
     stopped: Mutex<Option<Stopped>>,
+    /// Why a restore could be neither finished nor undone: nothing can be changed before it is.
+    unfinished: Mutex<Option<StorageError>>,
     watchers: Mutex<Vec<Watcher>>,
     /// Kept alive for the storage, which refers to them weakly.
     listeners: OnceLock<(Arc<dyn Subscriber>, Arc<dyn WriteBack>)>,
@@ -119,11 +127,13 @@ impl Artifacts {
             dirty_inodes: AtomicUsize::new(0),
             free: AtomicU64::new(free),
             full: AtomicBool::new(false),
+            failing: AtomicBool::new(false),
             committer: Mutex::default(),
             own: Mutex::default(),
             shared_chunks: Mutex::default(),
             background: Background::default(),
             stopped: Mutex::default(),
+            unfinished: Mutex::default(),
             watchers: Mutex::default(),
             listeners: OnceLock::new(),
         });
@@ -189,7 +199,7 @@ impl Artifacts {
         loop {
             let need = match work(&mut namespace) {
                 Ok(answer) => {
-                    self.dirty_inodes.store(namespace.dirty.len(), Ordering::Relaxed);
+                    self.count_waiting(&namespace);
                     namespace.trim();
                     return Ok(answer);
                 }
@@ -213,13 +223,26 @@ impl Artifacts {
     }
 
     /// To be called before anything is changed that makes nothing larger: commits when too much waits. What cannot be
-    /// committed now does not keep anybody from removing something.
-    fn relieve(&self) {
-        if self.waits_more_than(&COMMIT_NOW)
-            && let Err(error) = self.commit_all(Durability::Buffered)
-        {
-            tracing::warn!(target: "mirrordna::artifacts", "artifacts wait, since they cannot be committed: {error}");
+    /// committed now does not keep anybody from removing something, up to a point.
+    fn relieve(&self) -> Result<()> {
+        self.check_finished()?;
+        let most = self.dirty_inodes.load(Ordering::Relaxed) >= MOST_INODES;
+        // What has just failed is tried again in the background, and here when there is no other way.
+        if !most && (self.failing.load(Ordering::Relaxed) || !self.waits_more_than(&COMMIT_NOW)) {
+            return Ok(());
         }
+        match self.commit_all(Durability::Buffered) {
+            Err(error) if most => Err(error),
+            Err(error) => {
+                tracing::warn!(target: "mirrordna::artifacts", "artifacts wait, since they cannot be committed: {error}");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    fn count_waiting(&self, namespace: &Namespace) {
+        self.dirty_inodes.store(namespace.waiting(), Ordering::Relaxed);
     }
 
     fn waits_more_than(&self, waiting: &Waiting) -> bool {
@@ -230,6 +253,7 @@ impl Artifacts {
 
     /// To be called before anything is added: commits when too much waits, and refuses when there is no room.
     fn make_room(&self, bytes: u64) -> Result<()> {
+        self.check_finished()?;
         if self.waits_more_than(&COMMIT_NOW) || self.full.load(Ordering::Relaxed) {
             self.commit_all(Durability::Buffered)?;
         } else if self.waits_more_than(&COMMIT_SOON) {

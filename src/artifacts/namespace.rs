@@ -24,6 +24,10 @@ const KEPT_CONTENTS: usize = 8_192;
 const SPENT_NUMBERS: usize = 1_024;
 /// How many names of directories stay in memory in the same way.
 const KEPT_NAMES: usize = 400_000;
+/// The record of an inode with so much beside what all have counts as one more.
+const COUNTED_BYTES: usize = 1 << 10;
+/// What the number of a directory takes in a record.
+const NUMBER_BYTES: usize = 32;
 /// `st_size` of each directory.
 const DIRECTORY_BYTES: u64 = 4_096;
 
@@ -171,6 +175,8 @@ pub(super) struct Namespace {
     pub(super) references: HashMap<Ino, u64>,
     /// Inodes that wait to be committed; those that are not in memory are to be deleted.
     pub(super) dirty: BTreeSet<Ino>,
+    /// What the records of these take beside what every record takes.
+    extra_bytes: usize,
     /// Names that were changed, and what the storage, or a commit that is under way, has for each of them.
     pub(super) names: HashMap<Name, Option<Dentry>>,
     /// Inodes of a commit that is under way, which must stay in memory.
@@ -264,8 +270,35 @@ impl Namespace {
     pub(super) fn touch(&mut self, ino: Ino, changed: ChangedIn) {
         if let Some(node) = self.nodes.get_mut(&ino) {
             node.changed = node.changed.max(changed);
-            self.dirty.insert(ino);
+            self.mark_dirty(ino);
         }
+    }
+
+    /// Adds an inode to those that wait to be committed.
+    pub(super) fn mark_dirty(&mut self, ino: Ino) {
+        if self.dirty.insert(ino)
+            && let Some(Node { inode, .. }) = self.nodes.get(&ino)
+        {
+            let names = inode.names.iter().skip(1).map(|(_, name)| name.len() + NUMBER_BYTES);
+            let xattrs = inode.xattrs.iter().map(|(name, value)| name.len() + value.len());
+            self.extra_bytes += names.chain(xattrs).sum::<usize>();
+        }
+    }
+
+    /// Counts what the record of an inode that waits has grown by.
+    pub(super) fn grew(&mut self, bytes: usize) {
+        self.extra_bytes += bytes;
+    }
+
+    /// Takes all that waits to be committed.
+    pub(super) fn take_dirty(&mut self) -> BTreeSet<Ino> {
+        self.extra_bytes = 0;
+        std::mem::take(&mut self.dirty)
+    }
+
+    /// How many inodes wait to be committed, of which a large one counts as several.
+    pub(super) fn waiting(&self) -> usize {
+        self.dirty.len() + self.extra_bytes / COUNTED_BYTES
     }
 
     /// The content of an ordinary file.

@@ -3,11 +3,11 @@
 use crate::record::FileType;
 use crate::storage::Ino;
 
-use super::Artifacts;
 use super::create::check_name;
 use super::error::{FsError, Result};
 use super::namespace::{ChangedIn, Namespace, Step};
 use super::types::{Nanos, ROOT};
+use super::{Artifacts, MOST_INODES};
 
 impl Artifacts {
     /// Takes a name of a file away. With its last name a file goes when nobody has a reference on it.
@@ -17,7 +17,7 @@ impl Artifacts {
     pub fn unlink(&self, parent: Ino, name: &[u8]) -> Result<()> {
         let _entered = self.enter();
         check_present(name)?;
-        self.relieve();
+        self.relieve()?;
         let now = self.now();
         self.run(|namespace| {
             let found = namespace.entry(parent, name)?.ok_or(FsError::NotFound)?;
@@ -41,7 +41,7 @@ impl Artifacts {
             b".." => return Err(FsError::NotEmpty),
             _ => check_present(name)?,
         }
-        self.relieve();
+        self.relieve()?;
         let now = self.now();
         self.run(|namespace| {
             let found = namespace.entry(parent, name)?.ok_or(FsError::NotFound)?;
@@ -64,8 +64,14 @@ impl Artifacts {
         *held = held.saturating_sub(count);
         if *held == 0 {
             namespace.references.remove(&ino);
-            namespace.released(ino);
+            if namespace.waiting() < MOST_INODES && self.check_finished().is_ok() {
+                namespace.released(ino);
+            } else {
+                // Nothing can be committed: it is found again as a file that nobody has open.
+                self.background.look_for_orphans();
+            }
             namespace.trim();
+            self.count_waiting(&namespace);
         }
     }
 }

@@ -66,6 +66,7 @@ impl Artifacts {
             inode.xattrs.insert(name.to_vec(), value.to_vec());
             inode.ctime = now;
             namespace.touch(ino, ChangedIn::Attributes);
+            namespace.grew(value.len());
             Ok(())
         })
     }
@@ -76,7 +77,7 @@ impl Artifacts {
     /// [`FsError::NoAttribute`], [`FsError::Stale`], and those of the storage.
     pub fn remove_xattr(&self, ino: Ino, name: &[u8]) -> Result<()> {
         let _entered = self.enter();
-        self.relieve();
+        self.relieve()?;
         let now = self.now();
         self.run(|namespace| {
             let inode = &mut namespace.node(ino)?.inode;

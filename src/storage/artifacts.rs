@@ -112,8 +112,9 @@ pub trait WriteBack: Send + Sync {
     fn stop(&self) -> Result<()>;
 
     /// Forgets what it knows, since it may have changed, and goes on. Also called when nothing was stopped. Must not fail
-    /// and must not wait for a commit.
-    fn resume(&self);
+    /// and must not wait for a commit. When the restore could be neither finished nor undone, that is why, and nothing may be
+    /// changed until this is called again.
+    fn resume(&self, unfinished: Option<&StorageError>);
 }
 
 /// The hash of a window of [`WINDOW_SLOTS`] slots: SHA-256 over each slot that is no hole, in order: slot (`u64`), number of

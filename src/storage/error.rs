@@ -171,7 +171,7 @@ impl StorageError {
 
     /// The same error for somebody else who met it. What nobody meets together becomes [`StorageError::Engine`].
     #[must_use]
-    pub(super) fn again(&self, dir: &Path) -> Self {
+    pub(crate) fn again(&self, dir: &Path) -> Self {
         match self {
             Self::NotAVault { path } => Self::NotAVault { path: path.clone() },
             Self::NoSpace { path } => Self::NoSpace { path: path.clone() },

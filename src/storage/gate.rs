@@ -2,23 +2,43 @@
 //!
 //! Many commits pass at once. A restore *claims* the gate: it waits until those that are under way have passed, and from
 //! then on only its own commits are made. When whoever claimed it dies in the middle, the gate is *reserved* until the
-//! work is finished, so that nobody builds on half of it.
+//! work is finished, so that nobody builds on half of it. While that fails, those who come are told why instead of waiting.
 
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::{Result, StorageError};
+
+/// The gate is kept closed for work that nobody is at.
+#[derive(Debug)]
+pub(super) enum Reserved {
+    /// Somebody is about to finish it.
+    Waiting,
+    /// It cannot be finished, for now.
+    Failing(StorageError),
+}
 
 #[derive(Debug, Default)]
 struct State {
     /// Commits that are passing.
     passing: usize,
     claims: usize,
-    reserved: bool,
+    reserved: Option<Reserved>,
     /// The storage is about to close: nobody waits any more.
     closing: bool,
 }
 
 impl State {
     fn is_open(&self) -> bool {
-        self.claims == 0 && !self.reserved
+        self.claims == 0 && self.reserved.is_none()
+    }
+
+    /// Why nobody passes, when it makes no sense to wait.
+    fn refusal(&self) -> Option<&StorageError> {
+        match &self.reserved {
+            Some(Reserved::Failing(error)) if self.claims == 0 => Some(error),
+            _ => None,
+        }
     }
 }
 
@@ -47,13 +67,20 @@ impl Gate {
     }
 
     /// Waits until the gate is open. None when it will not be any more, because the storage closes.
-    pub(super) fn pass(&self) -> Option<Pass<'_>> {
-        let mut state = self.wait(self.state(), |state| state.is_open() || state.closing);
+    ///
+    /// # Errors
+    /// Why work that was left half done cannot be finished, so that nothing else is done before. `dir` is the vault's.
+    pub(super) fn pass(&self, dir: &Path) -> Result<Option<Pass<'_>>> {
+        let is_settled = |state: &State| state.is_open() || state.closing || state.refusal().is_some();
+        let mut state = self.wait(self.state(), is_settled);
+        if let Some(error) = state.refusal() {
+            return Err(error.again(dir));
+        }
         if !state.is_open() {
-            return None;
+            return Ok(None);
         }
         state.passing += 1;
-        Some(Pass(self))
+        Ok(Some(Pass(self)))
     }
 
     /// Closes the gate and waits until the commits that are passing have passed.
@@ -64,8 +91,8 @@ impl Gate {
         Claim(Arc::clone(self))
     }
 
-    /// Keeps the gate closed when nobody claims it.
-    pub(super) fn reserve(&self, reserved: bool) {
+    /// Keeps the gate closed when nobody claims it, or no longer.
+    pub(super) fn reserve(&self, reserved: Option<Reserved>) {
         self.state().reserved = reserved;
         self.changed.notify_all();
     }
@@ -120,7 +147,7 @@ mod tests {
         let is_claimed = AtomicBool::new(false);
         let is_through = AtomicBool::new(false);
         std::thread::scope(|scope| {
-            let pass = gate.pass().unwrap();
+            let pass = gate.pass(Path::new("")).unwrap().unwrap();
             let claimer = scope.spawn(|| {
                 let claim = gate.claim();
                 is_claimed.store(true, Ordering::SeqCst);
@@ -133,7 +160,7 @@ mod tests {
             drop(pass);
             let claim = claimer.join().unwrap();
             let late = scope.spawn(|| {
-                let pass = gate.pass();
+                let pass = gate.pass(Path::new("")).unwrap();
                 is_through.store(true, Ordering::SeqCst);
                 pass.is_some()
             });
@@ -148,17 +175,36 @@ mod tests {
     #[test]
     fn a_reserved_gate_opens_when_it_is_given_back_and_a_closing_one_sends_away() {
         let gate = Arc::new(Gate::default());
-        gate.reserve(true);
+        let dir = Path::new("vault");
+        gate.reserve(Some(Reserved::Waiting));
         std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| gate.pass().is_some());
-            gate.reserve(false);
+            let waiting = scope.spawn(|| gate.pass(dir).unwrap().is_some());
+            gate.reserve(None);
             assert!(waiting.join().unwrap());
             let claim = gate.claim();
-            let waiting = scope.spawn(|| gate.pass().is_none());
+            let waiting = scope.spawn(|| gate.pass(dir).unwrap().is_none());
             gate.close();
             assert!(waiting.join().unwrap());
             drop(claim);
-            assert!(gate.pass().is_some(), "an open gate lets pass until the end");
+            assert!(gate.pass(dir).unwrap().is_some(), "an open gate lets pass until the end");
+        });
+    }
+
+    #[test]
+    fn who_comes_while_work_cannot_be_finished_is_told_why() {
+        let (gate, dir) = (Arc::new(Gate::default()), Path::new("vault"));
+        gate.reserve(Some(Reserved::Waiting));
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| gate.pass(dir).map(drop).unwrap_err());
+            gate.reserve(Some(Reserved::Failing(StorageError::NoSpace { path: dir.into() })));
+            assert!(matches!(waiting.join().unwrap(), StorageError::NoSpace { .. }));
+            assert!(gate.pass(dir).is_err());
+            // Somebody tries again: how that ends is worth waiting for.
+            let claim = gate.claim();
+            let waiting = scope.spawn(|| gate.pass(dir).unwrap().is_some());
+            gate.reserve(None);
+            drop(claim);
+            assert!(waiting.join().unwrap());
         });
     }
 }

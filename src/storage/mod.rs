@@ -56,7 +56,7 @@ pub(crate) mod wire {
 /// The newest version, whatever its sequence.
 pub const NOW: Sequence = Sequence::MAX;
 /// The most changes in one commit.
-pub const MAX_COMMIT_CHANGES: usize = 10_000;
+pub const MAX_COMMIT_CHANGES: usize = 32_768;
 /// The most records that one commit relies on.
 pub const MAX_COMMIT_SEEN: usize = 100_000;
 /// The most bytes of records in one commit: 64 MiB.
@@ -115,6 +115,10 @@ pub trait Job {
     /// # Errors
     /// As [`Storage::commit`].
     fn commit(&self, commit: Commit) -> Result<Committed>;
+
+    /// The work can be neither finished nor undone. Until it is, by whoever tries next, nobody else changes anything, and
+    /// all are told why.
+    fn leave_unfinished(&self, why: &StorageError);
 }
 
 /// A fault that a check found.

@@ -58,11 +58,24 @@ pub(super) struct Usage {
     pub(super) known: bool,
 }
 
+/// Under which number a chunk is appended.
+#[derive(Clone, Copy)]
+enum Number {
+    /// A new one, which waits for a commit.
+    New,
+    /// That of a chunk that waits for a commit, and moves.
+    Pending(ChunkId),
+    /// That of a chunk that has a row.
+    Stored(ChunkId),
+}
+
 /// A chunk that no commit has named yet.
 struct Pending {
     place: Place,
     /// How many appends to its segment were complete with this one.
     written: u64,
+    /// A sync failed and its content is not there any more, which was told.
+    lost: bool,
 }
 
 /// A segment that this process appended to.
@@ -176,19 +189,18 @@ impl Segments {
     /// Appends a new chunk.
     pub(super) fn append(&self, bytes: &[u8]) -> Result<(ChunkId, Checksum)> {
         let sha256 = Checksum::of(bytes);
-        let (id, _) = self.put(None, bytes, sha256)?;
+        let (id, _) = self.put(Number::New, bytes, sha256)?;
         Ok((id, sha256))
     }
 
     /// Appends a chunk again, so that the segment it lies in can go. Its new place counts when a row says so.
     pub(super) fn copy(&self, id: ChunkId, bytes: &[u8], sha256: Checksum) -> Result<Place> {
-        let (_, place) = self.put(Some(id), bytes, sha256)?;
+        let (_, place) = self.put(Number::Stored(id), bytes, sha256)?;
         self.state().verified.remove(&id);
         Ok(place)
     }
 
-    /// Appends under a number, or as a new chunk that waits for a commit.
-    fn put(&self, moved: Option<ChunkId>, bytes: &[u8], sha256: Checksum) -> Result<(ChunkId, Place)> {
+    fn put(&self, of: Number, bytes: &[u8], sha256: Checksum) -> Result<(ChunkId, Place)> {
         let len = u32::try_from(bytes.len()).ok().filter(|len| (1..=SLOT_BYTES).contains(len));
         let len = len.ok_or_else(|| StorageError::Limit {
             what: format!("a chunk of {} bytes", bytes.len()),
@@ -196,7 +208,10 @@ impl Segments {
         })?;
         let room = u64::from(HEADER_BYTES) + u64::from(len);
         let (number, offset, file) = self.reserve(room)?;
-        let id = moved.unwrap_or(u64::from(number) << 32 | offset);
+        let id = match of {
+            Number::New => u64::from(number) << 32 | offset,
+            Number::Pending(id) | Number::Stored(id) => id,
+        };
         let place = Place { segment: number, offset: low_half(offset), len, sha256 };
         let write = || {
             file.write_at(&header(id, len, &sha256), offset)?;
@@ -219,11 +234,20 @@ impl Segments {
             }
             return Err(self.failed(number)(error));
         }
+        let waits = match of {
+            Number::New => true,
+            // Unless somebody has discarded it meanwhile.
+            Number::Pending(id) => state.pending.contains_key(&id),
+            Number::Stored(_) => false,
+        };
         let usage = state.usage.entry(number).or_default();
         usage.size = usage.size.max(offset + room);
-        if moved.is_none() {
+        if waits {
             usage.pending += room;
-            state.pending.insert(id, Pending { place, written });
+            if let Some(before) = state.pending.insert(id, Pending { place, written, lost: false }) {
+                let usage = state.usage.entry(before.place.segment).or_default();
+                usage.pending = usage.pending.saturating_sub(before.place.bytes());
+            }
         }
         Ok((id, place))
     }
@@ -286,17 +310,71 @@ impl Segments {
         Ok(Active { number, file, end: 0 })
     }
 
-    /// Returns when chunks are on disk that no commit has named yet.
+    /// Returns when chunks are on disk that no commit has named yet. Those of a segment that cannot be synced are moved to
+    /// another one.
+    ///
+    /// # Errors
+    /// Those of the operating system, and once [`StorageError::Corrupt`] when the content of a chunk went with a sync that
+    /// failed. Such a chunk keeps nothing else from being committed later: whoever reads it is told again.
     pub(super) fn sync_pending(&self, chunks: impl Iterator<Item = ChunkId>) -> Result<()> {
+        let chunks: Vec<ChunkId> = chunks.collect();
+        match self.try_sync_pending(&chunks) {
+            Err(error) if self.rescue(&chunks)? == 0 => Err(error),
+            Err(_) => self.try_sync_pending(&chunks),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    fn try_sync_pending(&self, chunks: &[ChunkId]) -> Result<()> {
         let mut waiting: BTreeMap<u32, u64> = BTreeMap::new();
         {
             let state = self.state();
-            for pending in chunks.filter_map(|id| state.pending.get(&id)) {
+            for pending in chunks.iter().filter_map(|id| state.pending.get(id)).filter(|pending| !pending.lost) {
                 let written = waiting.entry(pending.place.segment).or_default();
                 *written = pending.written.max(*written);
             }
         }
         waiting.into_iter().try_for_each(|(number, written)| self.sync_to(number, Some(written)))
+    }
+
+    /// Appends those of some chunks anew of which the segment could not be synced, and says how many. After a sync that
+    /// failed, what was written is on disk, in memory alone, or nowhere: the checksum tells whether it is still there.
+    fn rescue(&self, chunks: &[ChunkId]) -> Result<usize> {
+        let mut endangered: Vec<(ChunkId, Place)> = {
+            let state = self.state();
+            let found = chunks.iter().filter_map(|id| Some((*id, state.pending.get(id)?)));
+            let found = found.filter(|(_, pending)| {
+                let segment = state.appended.get(&pending.place.segment);
+                !pending.lost && segment.is_some_and(|segment| segment.failed && segment.synced < pending.written)
+            });
+            found.map(|(id, pending)| (id, pending.place)).collect()
+        };
+        endangered.sort_unstable_by_key(|(id, _)| *id);
+        endangered.dedup_by_key(|(id, _)| *id);
+        let mut lost = None;
+        for (id, place) in &endangered {
+            match self.read(*id, place) {
+                Ok(bytes) => drop(self.put(Number::Pending(*id), &bytes, place.sha256)?),
+                Err(error @ StorageError::Corrupt { .. }) => {
+                    tracing::error!(target: "mirrordna::storage", "content is lost, since a sync failed: {error}");
+                    let mut state = self.state();
+                    state.verified.remove(id);
+                    if let Some(pending) = state.pending.get_mut(id) {
+                        pending.lost = true;
+                    }
+                    lost.get_or_insert(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if let Some(error) = lost {
+            return Err(error);
+        }
+        if !endangered.is_empty() {
+            let (dir, chunks) = (self.dir.display(), endangered.len());
+            tracing::warn!(target: "mirrordna::storage", %dir, chunks, "a sync failed; what it was for was written again");
+        }
+        Ok(endangered.len())
     }
 
     /// Returns when everything is on disk that was appended to these segments.

@@ -99,6 +99,15 @@ pub enum Error {
         /// What the operating system said.
         source: io::Error,
     },
+    /// A restore failed in the middle, and could not be undone.
+    #[error(
+        "the restore stopped in the middle and could not be undone: {source}; nothing else can be changed before that is \
+         done, which is tried every second, and when the vault is opened"
+    )]
+    HalfRestored {
+        /// Why it stopped.
+        source: Box<Self>,
+    },
     /// The work was stopped by its caller.
     #[error("interrupted; {done}")]
     Interrupted {

@@ -18,12 +18,15 @@ const BATCH: usize = 500;
 /// What a storage is to do about work that was interrupted, when this process owns it and nobody is at that work.
 pub(crate) fn recovery(options: &VaultOptions) -> Arc<Recovery> {
     let options = options.clone();
-    Arc::new(move |storage, job, intent| {
-        Vault::over(storage, &options).recover(job, intent).map_err(|error| match error {
-            Error::Storage(error) => error,
-            other => StorageError::Corrupt { what: "work that was interrupted".to_owned(), detail: other.to_string() },
-        })
-    })
+    Arc::new(move |storage, job, intent| Vault::over(storage, &options).recover(job, intent).map_err(into_storage))
+}
+
+/// What keeps work from being finished, in the words of the storage.
+fn into_storage(error: Error) -> StorageError {
+    match error {
+        Error::Storage(error) => error,
+        other => StorageError::Corrupt { what: "work that was interrupted".to_owned(), detail: other.to_string() },
+    }
 }
 
 impl Vault {
@@ -33,7 +36,17 @@ impl Vault {
         match *intent {
             Intent::Restore { target } => {
                 tracing::warn!(target: "mirrordna::vault", target, "finishing a restore that was interrupted");
-                self.bring_to(job, target, &mut |_, _| {})?;
+                match self.bring_to(job, target, &mut |_, _| {}) {
+                    Err(error @ Error::Storage(StorageError::Corrupt { .. })) => {
+                        let start = self.before_restore()?;
+                        if start == target {
+                            return Err(error);
+                        }
+                        tracing::error!(target: "mirrordna::vault", target, %error, "the restore cannot be finished: undoing it");
+                        self.undo_restore(job, start)?;
+                    }
+                    brought => drop(brought?),
+                }
             }
             Intent::Import { since } => {
                 tracing::warn!(target: "mirrordna::vault", since, "undoing an import that was interrupted");
@@ -57,7 +70,10 @@ impl Vault {
 
     /// Brings the present to a sequence, in bounded commits that are finished after a crash, while nothing else changes.
     /// Returns how many records were put back and how many deleted. `progress` is told how many of the records that may have
-    /// to change, which are all that changed since, were looked at.
+    /// to change, which are all that changed since, were looked at. What fails in the middle is undone.
+    ///
+    /// # Errors
+    /// [`Error::HalfRestored`] when it could not be undone either.
     pub(super) fn restore_to(
         &self,
         target: Sequence,
@@ -68,14 +84,54 @@ impl Vault {
         let job = self.begin_job()?;
         let _lease = self.storage().lease(target);
         // Before the gate is closed: whoever holds changes of artifacts back commits them now.
-        self.storage().set_intent(Some(&Intent::Restore { target }))?;
-        job.exclude()?;
-        let done = self.bring_to(&*job, target, progress)?;
-        self.storage().begin_epoch(reason, &self.actor)?;
-        self.storage().set_intent(None)?;
+        let begun = self.storage().set_intent(Some(&Intent::Restore { target }));
+        if let Err(error) = begun.and_then(|()| job.exclude()) {
+            // Nothing was changed yet. Without an answer to this either, the next owner finishes the restore.
+            let _ = self.storage().set_intent(None);
+            return Err(error.into());
+        }
+        let start = self.state().sequence;
+        let _undo_lease = self.storage().lease(start);
+        let mut restore = || {
+            let done = self.bring_to(&*job, target, progress)?;
+            self.storage().begin_epoch(reason, &self.actor)?;
+            self.storage().set_intent(None)?;
+            Ok(done)
+        };
+        let done = restore().map_err(|error: Error| match self.undo_restore(&*job, start) {
+            Ok(()) => error,
+            Err(undoing) => {
+                job.leave_unfinished(&into_storage(undoing));
+                Error::HalfRestored { source: Box::new(error) }
+            }
+        })?;
         drop((job, here));
         self.settle(self.state().sequence);
         Ok(done)
+    }
+
+    /// Brings back what was there before a restore that cannot be finished.
+    fn undo_restore(&self, job: &dyn Job, start: Sequence) -> Result<()> {
+        job.exclude()?;
+        // Should this be interrupted, that is what is finished.
+        self.storage().set_intent(Some(&Intent::Restore { target: start }))?;
+        self.bring_to(job, start, &mut |_, _| {})?;
+        Ok(self.storage().set_intent(None)?)
+    }
+
+    /// The sequence before a restore that was interrupted: nobody else has committed since it began.
+    fn before_restore(&self) -> Result<Sequence> {
+        let mut upto = self.state().sequence;
+        while upto > 0 {
+            let from = upto.saturating_sub(LOG_PAGE as u64) + 1;
+            let page = self.log(from, LOG_PAGE)?;
+            let mut entries = page.iter().rev().skip_while(|entry| entry.sequence > upto);
+            if let Some(entry) = entries.find(|entry| entry.origin != Origin::Restore) {
+                return Ok(entry.sequence);
+            }
+            upto = from - 1;
+        }
+        Ok(0)
     }
 
     fn bring_to(&self, job: &dyn Job, target: Sequence, progress: &mut dyn FnMut(u64, u64)) -> Result<(u64, u64)> {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use mirrordna::artifacts::{NewNode, ROOT, RenameFlags, WriteOptions};
+use mirrordna::artifacts::{Ino, NewNode, ROOT, RenameFlags, SetAttributes, WriteOptions, XattrMode};
 use mirrordna::record::id::SystemIds;
 use mirrordna::storage::{DataFile, Durability, FileAccess, OpenOptions, Opening, RocksStorage, Storage, SystemFiles};
 use mirrordna::{Vault, VaultOptions};
@@ -162,4 +162,123 @@ fn a_sync_that_failed_is_told_and_what_it_had_is_not_half_committed() {
     let mut bytes = vec![0; 20_000];
     past.read(past.lookup(ROOT, b"file").unwrap().ino, 0, &mut bytes).unwrap();
     assert!(bytes == long(b'o', 20_000));
+}
+
+/// Changes what lies on the disk behind the vault's back, in all segments.
+fn damage(fixture: &Fixture, wanted: &[u8], instead: u8) {
+    let mut found = 0;
+    for segment in std::fs::read_dir(fixture.path().join("segments")).unwrap() {
+        let path = segment.unwrap().path();
+        let mut bytes = std::fs::read(&path).unwrap();
+        for at in 0..bytes.len() {
+            if bytes[at..].starts_with(wanted) {
+                bytes[at..at + wanted.len()].fill(instead);
+                found += 1;
+            }
+        }
+        // In place: the vault has the file open.
+        let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&file, &bytes, 0).unwrap();
+    }
+    assert!(found > 0);
+}
+
+#[test]
+fn after_a_sync_that_failed_the_content_is_written_again() {
+    let (fixture, disk) = fixture(1 << 30);
+    let (file, other) = (fixture.file("file"), fixture.file("other"));
+    fixture.write(file, 0, &long(b'o', 20_000));
+    fixture.files.sync(file, false).unwrap();
+    fixture.write(file, 0, &long(b'n', 20_000));
+    fixture.write(other, 0, &long(b's', 270_000));
+    disk.fails.store(true, Ordering::Relaxed);
+    assert_eq!(code(fixture.files.sync(file, false)), "EIO");
+    assert_eq!(code(fixture.files.commit(Durability::Sync)), "EIO");
+    disk.fails.store(false, Ordering::Relaxed);
+    fixture.files.sync(file, false).unwrap();
+    fixture.verify();
+    // What the failed segments hold is not what is read.
+    let fixture = fixture.reopen();
+    assert!(fixture.all(file) == long(b'n', 20_000));
+    assert!(fixture.all(other) == long(b's', 270_000));
+    fixture.verify();
+}
+
+#[test]
+fn content_that_went_with_a_failed_sync_is_told_once_and_keeps_nothing_else_from_being_stored() {
+    let (fixture, disk) = fixture(1 << 30);
+    let (gone, kept) = (fixture.file("gone"), fixture.file("kept"));
+    fixture.write(gone, 0, &long(b'g', 20_000));
+    fixture.write(kept, 0, &long(b'k', 20_000));
+    disk.fails.store(true, Ordering::Relaxed);
+    assert_eq!(code(fixture.files.commit(Durability::Sync)), "EIO");
+    damage(&fixture, &long(b'g', 20_000), 0);
+    disk.fails.store(false, Ordering::Relaxed);
+    assert_eq!(code(fixture.files.commit(Durability::Sync)), "EIO");
+    fixture.files.commit(Durability::Sync).unwrap();
+    fixture.file("later");
+    fixture.files.commit(Durability::Sync).unwrap();
+    let fixture = fixture.reopen();
+    assert_eq!(fixture.list(ROOT), ["gone", "kept", "later"]);
+    assert!(fixture.all(kept) == long(b'k', 20_000));
+    assert_eq!(code(fixture.files.read(gone, 0, &mut [0; 100])), "EIO");
+}
+
+/// What cannot be committed grows only so large that one commit takes it, which others never see in parts.
+#[test]
+fn many_changes_of_a_disk_that_fails_stay_one_commit() {
+    let (fixture, disk) = fixture(1 << 30);
+    let names: Vec<String> = (0..13_000).map(|n| format!("{n}")).collect();
+    for name in &names {
+        fixture.file(name);
+    }
+    fixture.files.commit(Durability::Buffered).unwrap();
+    let bad = fixture.file("bad");
+    fixture.files.commit(Durability::Buffered).unwrap();
+    let before = fixture.vault.state().sequence;
+    disk.fails.store(true, Ordering::Relaxed);
+    fixture.write(bad, 0, &long(b'b', 20_000));
+    for name in &names[..500] {
+        fixture.files.unlink(ROOT, name.as_bytes()).unwrap();
+    }
+    let mode = SetAttributes { mode: Some(0o600), ..SetAttributes::default() };
+    let mut changed = 0;
+    let refused = loop {
+        let ino = fixture.find(ROOT, &names[500 + changed]).unwrap().ino;
+        match fixture.files.set_attributes(ino, &mode) {
+            Ok(_) => changed += 1,
+            Err(refused) => break refused,
+        }
+    };
+    assert_eq!((code::<()>(Err(refused)), changed > 11_000), ("EIO", true), "{changed}");
+    assert_eq!(code(fixture.files.unlink(ROOT, names[600].as_bytes())), "EIO");
+    assert_eq!(code(fixture.files.commit(Durability::Sync)), "EIO");
+    // Nobody sees half of it.
+    assert_eq!(fixture.vault.state().sequence, before);
+    let mut sink = crate::support::Faults::default();
+    fixture.vault.storage().check(&[], &mut sink).unwrap();
+    assert_eq!(sink.0, []);
+    disk.fails.store(false, Ordering::Relaxed);
+    fixture.verify();
+    let fixture = fixture.reopen();
+    assert_eq!(fixture.list(ROOT).len(), 12_501);
+    fixture.verify();
+}
+
+/// Attributes of many files are more than one commit takes.
+#[test]
+fn large_attributes_are_committed_in_time() {
+    let fixture = Fixture::new();
+    let files: Vec<Ino> = (0..40).map(|n| fixture.file(&n.to_string())).collect();
+    for (ino, n) in files.iter().flat_map(|ino| (0..15).map(move |n| (*ino, n))) {
+        let name = format!("user.{n}");
+        fixture.files.set_xattr(ino, name.as_bytes(), &vec![b'x'; 64 << 10], XattrMode::Any).unwrap();
+    }
+    let mode = SetAttributes { mode: Some(0o600), ..SetAttributes::default() };
+    for _ in 0..2 {
+        for ino in &files {
+            fixture.files.set_attributes(*ino, &mode).unwrap();
+        }
+    }
+    fixture.verify();
 }

@@ -109,7 +109,7 @@ impl Fixture {
 }
 
 #[derive(Default)]
-struct Faults(Vec<Fault>);
+pub(crate) struct Faults(pub(crate) Vec<Fault>);
 
 impl CheckSink for Faults {
     fn progress(&mut self, _: u64, _: u64) {}

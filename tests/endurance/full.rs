@@ -3,72 +3,24 @@
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Instant;
 
-use crate::place::{LONG, Place, clear, memory};
+use crate::disk::SmallDisk;
+use crate::place::{LONG, Place, memory};
 use crate::random::pattern;
 use crate::system::close;
 use crate::texts::memory_text;
 
-/// A small file system, gone with this.
-struct Disk(PathBuf);
-
-impl Disk {
-    fn new(place: &Path, megabytes: u32) -> Self {
-        fs::create_dir(place).unwrap();
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", &format!("size={megabytes}m"), "tmpfs"]).arg(place);
-        assert!(mount.status().unwrap().success(), "these tests need root, to mount a small file system");
-        Self(place.to_owned())
-    }
-
-    /// Takes all room that there is, but for so much.
-    fn fill(&self, leave: u64) -> io::Result<()> {
-        let mut filler = File::options().append(true).create(true).open(self.0.join("filler"))?;
-        loop {
-            let space = rustix::fs::statvfs(&self.0)?;
-            let free = space.f_bavail * space.f_bsize;
-            if free <= leave {
-                return Ok(());
-            }
-            let len = usize::try_from((free - leave).min(1 << 20)).unwrap();
-            match filler.write_all(&vec![1; len]) {
-                Err(error) if error.kind() == io::ErrorKind::StorageFull => return Ok(()),
-                other => other?,
-            }
-        }
-    }
-
-    /// Makes the disk larger.
-    fn grow(&self, megabytes: u32) {
-        let mut mount = Command::new("mount");
-        mount.args(["-o", &format!("remount,size={megabytes}m")]).arg(&self.0);
-        assert!(mount.status().unwrap().success());
-    }
-
-    /// Gives the room back.
-    fn relieve(&self) {
-        fs::remove_file(self.0.join("filler")).unwrap();
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        clear(&self.0);
-    }
-}
-
 /// A vault on a small disk. What is declared first is gone last.
 struct Small {
     place: Place,
-    disk: Disk,
+    disk: SmallDisk,
 }
 
 impl Small {
     fn new(megabytes: u32) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let disk = Disk::new(&dir.path().join("disk"), megabytes);
+        let disk = SmallDisk::mount(&dir.path().join("disk"), &format!("{megabytes}m")).unwrap();
         let place = Place::for_vault(disk.0.join("vault"), dir);
         place.ok(&["init"]);
         Self { place, disk }
@@ -138,9 +90,9 @@ fn who_fills_the_disk_is_told() {
         assert!(fs::read(small.artifact(&number.to_string())).unwrap() == bytes(number), "{number}");
     }
     // The command works on the vault that is mounted. What it moves together needs room before it gives some.
-    small.disk.grow(240);
+    small.disk.resize("240m");
     place.ok(&["prune", "--keep", "1"]);
-    small.disk.grow(160);
+    small.disk.resize("160m");
     write_file(&small.artifact("again"), &bytes(0)).unwrap();
     served.unmount();
     place.assert_clean();

@@ -7,6 +7,8 @@
 mod counts;
 mod crowd;
 mod cuts;
+#[path = "../support/disk.rs"]
+mod disk;
 mod full;
 mod halves;
 mod kills;

@@ -4,6 +4,8 @@ mod artifacts;
 mod concurrency;
 mod corruption;
 mod crash_points;
+#[path = "../support/disk.rs"]
+mod disk;
 mod file_model;
 #[path = "../support/files.rs"]
 mod files;

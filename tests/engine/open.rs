@@ -11,6 +11,7 @@ use mirrordna::storage::{
     Durability, Expect, FileAccess, NOW, OpenOptions, Operation, RocksStorage, Storage, StorageError, SystemFiles,
 };
 
+use super::disk::SmallDisk;
 use super::files::Files;
 use super::support::{assert_clean, commit, create, memory, open, options, put_memory, scratch, write};
 
@@ -320,40 +321,11 @@ fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// A small disk, gone when it is dropped.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    fn mount(at: &Path, size: &str) -> Option<Self> {
-        fs::create_dir_all(at).unwrap();
-        let status = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "mirrordna-test"])
-            .arg(at)
-            .status();
-        status.is_ok_and(|status| status.success()).then(|| Self(at.to_owned()))
-    }
-
-    fn resize(&self, size: &str) {
-        let options = format!("remount,size={size}");
-        assert!(Command::new("mount").args(["-o", &options]).arg(&self.0).status().unwrap().success());
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
-
 #[test]
 fn a_full_disk_loses_nothing_that_was_acknowledged() {
     let home = scratch();
     let at = home.path().join("disk");
-    let disk = if is_root() { SmallDisk::mount(&at, "8m") } else { None };
-    let Some(disk) = disk else {
-        eprintln!("skipped: a small disk can only be mounted by root");
-        return;
-    };
+    let Some(disk) = SmallDisk::mount(&at, "8m") else { return };
     let dir = at.join("vault");
     let storage = create(&dir);
     let text = |n: usize| format!("{n} {}", "not much compressible 3.14159 ".repeat(40));
@@ -406,10 +378,7 @@ fn a_full_disk_loses_nothing_that_was_acknowledged() {
 fn a_vault_that_stays_open_over_a_full_disk_stays_sound() {
     let home = scratch();
     let at = home.path().join("disk");
-    let Some(disk) = is_root().then(|| SmallDisk::mount(&at, "8m")).flatten() else {
-        eprintln!("skipped: a small disk can only be mounted by root");
-        return;
-    };
+    let Some(disk) = SmallDisk::mount(&at, "8m") else { return };
     let dir = at.join("vault");
     let storage = create(&dir);
     let mut sequence = 0;

@@ -4,9 +4,12 @@
 mod batches;
 mod callers;
 mod child;
+#[path = "../support/disk.rs"]
+mod disk;
 mod files;
 mod following;
 mod jobs;
 mod kills;
 mod owners;
 mod support;
+mod unfinished;

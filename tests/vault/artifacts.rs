@@ -124,7 +124,7 @@ impl WriteBack for Holder {
         Ok(())
     }
 
-    fn resume(&self) {
+    fn resume(&self, _: Option<&StorageError>) {
         self.resumed.fetch_add(1, Ordering::Relaxed);
     }
 }

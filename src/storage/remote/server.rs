@@ -346,7 +346,7 @@ impl Connection<'_> {
         }
         let committed = match &self.claim {
             Some(claim) => storage.commit_claiming(claim, commit)?,
-            None => match storage.gate().pass() {
+            None => match storage.gate().pass(storage.dir())? {
                 Some(pass) => storage.commit_past(&pass, commit)?,
                 None => return Ok(Answer::Moved),
             },

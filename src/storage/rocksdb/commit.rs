@@ -539,19 +539,26 @@ impl RocksStorage {
     }
 
     pub(super) fn write_intent(&self, intent: Option<&Intent>) -> Result<()> {
-        if matches!(intent, Some(Intent::Restore { .. })) {
+        let is_restore = |intent: Option<&Intent>| matches!(intent, Some(Intent::Restore { .. }));
+        // One that goes on with another target keeps them stopped.
+        let stops = is_restore(intent) && !is_restore(self.read_intent()?.as_ref());
+        if stops {
             self.stop_holders()?;
         }
         let written = self.write_intent_row(intent);
-        if intent.is_none() || written.is_err() {
-            self.resume_holders();
+        if stops && written.is_err() {
+            self.resume_holders(None);
+        }
+        if intent.is_none() && written.is_ok() {
+            self.gate().reserve(None);
+            self.resume_holders(None);
         }
         written
     }
 
-    fn resume_holders(&self) {
+    pub(super) fn resume_holders(&self, unfinished: Option<&StorageError>) {
         for holder in self.holders() {
-            holder.resume();
+            holder.resume(unfinished);
         }
     }
 
@@ -559,7 +566,7 @@ impl RocksStorage {
     fn stop_holders(&self) -> Result<()> {
         for holder in self.holders() {
             if let Err(error) = holder.stop() {
-                self.resume_holders();
+                self.resume_holders(None);
                 return Err(error);
             }
         }

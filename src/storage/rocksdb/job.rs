@@ -3,10 +3,10 @@
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use super::super::gate::{Claim, Gate, Pass};
+use super::super::gate::{Claim, Gate, Pass, Reserved};
 use super::super::lock::JobLock;
 use super::super::types::{Commit, Committed};
-use super::super::{Job, Result};
+use super::super::{Job, Result, StorageError};
 use super::{RocksStorage, lock};
 
 /// Longer than it takes a process to find a new owner.
@@ -27,6 +27,12 @@ impl RocksStorage {
     /// here.
     pub(in crate::storage) fn expect_leases(&self) {
         *lock(&self.prunes_from) = Some(Instant::now() + RECONNECTION);
+    }
+
+    /// Work cannot be finished, and not be undone either: until it is, others may look and not change anything.
+    pub(in crate::storage) fn stay_unfinished(&self, why: &StorageError) {
+        self.gate.reserve(Some(Reserved::Failing(why.again(&self.dir))));
+        self.resume_holders(Some(why));
     }
 
     pub(super) fn wait_for_leases(&self) {
@@ -76,5 +82,9 @@ impl Job for RocksJob<'_> {
             Some(claim) => self.storage.commit_claiming(claim, commit),
             None => super::Storage::commit(self.storage, commit),
         }
+    }
+
+    fn leave_unfinished(&self, why: &StorageError) {
+        self.storage.stay_unfinished(why);
     }
 }

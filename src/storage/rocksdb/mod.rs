@@ -284,7 +284,7 @@ impl Storage for RocksStorage {
     }
 
     fn commit(&self, commit: Commit) -> Result<Committed> {
-        match self.gate.pass() {
+        match self.gate.pass(&self.dir)? {
             Some(pass) => self.commit_past(&pass, commit),
             None => Err(StorageError::Engine { path: self.dir.clone(), message: "it is being closed".to_owned() }),
         }
@@ -465,7 +465,7 @@ impl Storage for RocksStorage {
                 tracing::error!(target: "mirrordna::storage", %error, "artifacts cannot be stopped while a restore goes on");
             }
             if !restoring() {
-                holder.resume();
+                holder.resume(None);
             }
         }
         Ok(())

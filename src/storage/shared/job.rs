@@ -4,8 +4,8 @@
 //! The gate that a restore closes belongs to the owner, so it is closed again at each new one; until that has happened, a
 //! new owner that finds the work unfinished keeps its gate closed by itself.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use crate::record::id::{IdSource, SystemIds};
 
@@ -14,7 +14,7 @@ use super::super::lock::JobLock;
 use super::super::remote::{CallError, Claimed, Client, made_before};
 use super::super::rocksdb::RocksStorage;
 use super::super::types::{Commit, Committed, Durability, Sequence};
-use super::super::{Job, Result, Storage};
+use super::super::{Job, Result, Storage, StorageError};
 use super::core::{Attempts, Call, Core, Entered, lock};
 
 /// Where the gate is closed: in this process, or at the owner that a client speaks to.
@@ -25,14 +25,14 @@ enum Closed {
 
 /// Work in many commits.
 pub(super) struct SharedJob<'a> {
-    core: &'a Core,
+    core: &'a Arc<Core>,
     excluding: AtomicBool,
     closed: Mutex<Option<Closed>>,
     _lock: JobLock,
 }
 
 impl<'a> SharedJob<'a> {
-    pub(super) fn begin(core: &'a Core) -> Result<Self> {
+    pub(super) fn begin(core: &'a Arc<Core>) -> Result<Self> {
         let options = &core.settings.options;
         let lock = JobLock::take(&core.dir, options.lock_timeout, options.clock.now())?;
         Ok(Self { core, excluding: AtomicBool::new(false), closed: Mutex::default(), _lock: lock })
@@ -80,6 +80,21 @@ impl Job for SharedJob<'_> {
 
     fn commit(&self, commit: Commit) -> Result<Committed> {
         self.core.commit(commit, Some(self).filter(|job| job.excluding.load(Ordering::Acquire)))
+    }
+
+    /// An owner elsewhere sees for itself, when the job ends, that the work is unfinished.
+    fn leave_unfinished(&self, why: &StorageError) {
+        if let Entered::Owner(storage, _) = self.core.enter(false) {
+            storage.stay_unfinished(why);
+        }
+    }
+}
+
+impl Drop for SharedJob<'_> {
+    fn drop(&mut self) {
+        if let Some(Closed::Here(claim)) = lock(&self.closed).take() {
+            self.core.left(Some(claim));
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::super::files::Marker;
-use super::super::gate::Claim;
+use super::super::gate::{Claim, Reserved};
 use super::super::lock::{JobLock, LockFile};
 use super::super::remote::{Client, Contact, Events, Host, News, Server, ask_for_hand_over, socket_exists};
 use super::super::rocksdb::{OpenOptions, RocksJob, RocksStorage};
@@ -27,6 +27,8 @@ const COURTESY: Duration = Duration::from_secs(1);
 const HAND_OVER: Duration = Duration::from_secs(2);
 /// How often it is looked whether the process is gone that left work half done.
 const WATCH: Duration = Duration::from_millis(50);
+/// How often it is tried in the end to finish what cannot be finished, on a full disk for example.
+const WATCH_FAILING: Duration = Duration::from_secs(1);
 
 /// What one look for an owner found.
 enum Found {
@@ -136,7 +138,8 @@ impl Core {
         let unfinished = self.recover(&storage)?;
         if unfinished.is_some() {
             // Somebody is at it. An import lets others go on; in the middle of a restore nobody builds on half of it.
-            storage.gate().reserve(matches!(unfinished, Some(Intent::Restore { .. })));
+            let is_restore = matches!(unfinished, Some(Intent::Restore { .. }));
+            storage.gate().reserve(is_restore.then_some(Reserved::Waiting));
         }
         self.followers.follow_owner(&storage, || {
             let writing = Some(Arc::new(()));
@@ -175,35 +178,52 @@ impl Core {
         Ok(None)
     }
 
-    /// Waits, in a thread, for the end of work that another process began: it finishes it, or dies, and then this process
-    /// finishes it.
+    /// Waits, in a thread, for the end of work that somebody began: they finish it, or give up or die, and then this process
+    /// finishes it. While that fails, it is tried again and again, and nothing else is changed.
     fn watch(self: &Arc<Self>) {
         if self.watching.swap(true, Ordering::AcqRel) {
             return;
         }
         let core = Arc::clone(self);
         let watch = move || {
+            let mut interval = WATCH;
             while let Some(storage) = core.reading().filter(|_| !core.is_closing()) {
                 match core.recover(&storage) {
-                    Ok(Some(_)) => {}
+                    Ok(Some(_)) => interval = WATCH,
                     Ok(None) => {
-                        storage.gate().reserve(false);
+                        storage.gate().reserve(None);
                         break;
                     }
                     Err(error) => {
-                        tracing::error!(target: "mirrordna::storage", %error, "what another process left half done cannot be finished; the next opening tries again");
-                        storage.gate().reserve(false);
-                        break;
+                        tracing::error!(target: "mirrordna::storage", %error, "what was left half done cannot be finished yet; nothing can be changed before it is");
+                        storage.stay_unfinished(&error);
+                        interval = (interval * 2).min(WATCH_FAILING);
                     }
                 }
                 drop(storage);
-                thread::sleep(WATCH);
+                thread::sleep(interval);
             }
             core.watching.store(false, Ordering::Release);
         };
         if let Err(error) = thread::Builder::new().name("mirrordna-watch".to_owned()).spawn(watch) {
             tracing::error!(target: "mirrordna::storage", %error, "no thread to finish what another process left half done");
             self.watching.store(false, Ordering::Release);
+        }
+    }
+
+    /// Somebody who worked on the vault in many commits does so no more, and gives back the gate if they had it closed. What
+    /// they left half done is finished here.
+    pub(super) fn left(self: &Arc<Self>, claim: Option<Claim>) {
+        let unfinished = self.reading().is_some_and(|storage| {
+            let unfinished = matches!(storage.intent(), Ok(Some(_)));
+            if unfinished && claim.is_some() {
+                storage.gate().reserve(Some(Reserved::Waiting));
+            }
+            unfinished
+        });
+        drop(claim);
+        if unfinished {
+            self.watch();
         }
     }
 
@@ -395,16 +415,6 @@ impl Host for Core {
     }
 
     fn gone(self: Arc<Self>, claim: Option<Claim>) {
-        let unfinished = self.reading().is_some_and(|storage| {
-            let unfinished = matches!(storage.intent(), Ok(Some(_)));
-            if unfinished && claim.is_some() {
-                storage.gate().reserve(true);
-            }
-            unfinished
-        });
-        drop(claim);
-        if unfinished {
-            self.watch();
-        }
+        self.left(claim);
     }
 }
