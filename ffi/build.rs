@@ -10,7 +10,7 @@ use std::{env, fs};
 /// Part of the name under which programs look for the shared library: it changes when the interface is broken.
 const ABI: &str = "0";
 /// The source files in the order in which the header has them.
-const SOURCES: [&str; 28] = [
+const SOURCES: [&str; 29] = [
     "status",
     "error",
     "version",
@@ -34,6 +34,7 @@ const SOURCES: [&str; 28] = [
     "verify",
     "interchange",
     "document",
+    "s3",
     "repository",
     "keyring",
     "files",

@@ -4,5 +4,6 @@
 #define MDNA_PRUNE_OPTIONS_INIT { MDNA_PRUNE_OPTIONS_VERSION, 0, 0, 0, 0 }
 #define MDNA_MOUNT_OPTIONS_INIT { MDNA_MOUNT_OPTIONS_VERSION, 0, 0, 0 }
 #define MDNA_RETENTION_INIT { MDNA_RETENTION_VERSION, 0, 0, 0, 0, 0, 0 }
+#define MDNA_S3_LIMITS_INIT { MDNA_S3_LIMITS_VERSION, 0, 0, 0, 0, 0 }
 /* A mdna_string that holds nothing, and may be freed. */
 #define MDNA_STRING_INIT { NULL, 0 }

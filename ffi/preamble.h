@@ -36,7 +36,8 @@
  *
  * exit(). Free handles before the process ends. One that is freed by a handler of atexit(), or by the destructor of a
  * static object, that was registered before the first vault was opened is left alone: it is too late to close the vault,
- * which is then found as after a crash, with all that was made durable.
+ * which is then found as after a crash, with all that was made durable. In such places mdna_last_error() may be NULL: what
+ * belongs to the thread is gone; the status is still returned.
  *
  * Bugs of the library. Should the library fail within itself, the call returns MDNA_INTERNAL and the handle that it was
  * made on can only be freed from then on (MDNA_POISONED); others go on.

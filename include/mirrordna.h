@@ -41,7 +41,8 @@
  *
  * exit(). Free handles before the process ends. One that is freed by a handler of atexit(), or by the destructor of a
  * static object, that was registered before the first vault was opened is left alone: it is too late to close the vault,
- * which is then found as after a crash, with all that was made durable.
+ * which is then found as after a crash, with all that was made durable. In such places mdna_last_error() may be NULL: what
+ * belongs to the thread is gone; the status is still returned.
  *
  * Bugs of the library. Should the library fail within itself, the call returns MDNA_INTERNAL and the handle that it was
  * made on can only be freed from then on (MDNA_POISONED); others go on.
@@ -61,6 +62,7 @@
 #define MDNA_PRUNE_OPTIONS_INIT { MDNA_PRUNE_OPTIONS_VERSION, 0, 0, 0, 0 }
 #define MDNA_MOUNT_OPTIONS_INIT { MDNA_MOUNT_OPTIONS_VERSION, 0, 0, 0 }
 #define MDNA_RETENTION_INIT { MDNA_RETENTION_VERSION, 0, 0, 0, 0, 0, 0 }
+#define MDNA_S3_LIMITS_INIT { MDNA_S3_LIMITS_VERSION, 0, 0, 0, 0, 0 }
 /* A mdna_string that holds nothing, and may be freed. */
 #define MDNA_STRING_INIT { NULL, 0 }
 
@@ -79,6 +81,11 @@
  * The version of `mdna_prune_options` in this header.
  */
 #define MDNA_PRUNE_OPTIONS_VERSION 1
+
+/**
+ * The version of `mdna_s3_limits` in this header.
+ */
+#define MDNA_S3_LIMITS_VERSION 1
 
 /**
  * The version of `mdna_retention` in this header.
@@ -124,6 +131,21 @@
  * The two names change places.
  */
 #define MDNA_RENAME_EXCHANGE 2
+
+/**
+ * As a user or a group: it stays.
+ */
+#define MDNA_KEEP_ID 4294967295
+
+/**
+ * As a time: the present.
+ */
+#define MDNA_TIME_NOW -9223372036854775807
+
+/**
+ * As a time: it stays.
+ */
+#define MDNA_TIME_KEEP -9223372036854775806
 
 /**
  * The version of `mdna_mount_options` in this header.
@@ -726,6 +748,12 @@ typedef struct mdna_mount mdna_mount;
 typedef struct mdna_repository mdna_repository;
 
 /**
+ * How buckets are reached. A repository that is made or opened with it keeps what it says then, but for
+ * `mdna_s3_settings_cancel()`. It is freed with `mdna_s3_settings_free()`, at any time.
+ */
+typedef struct mdna_s3_settings mdna_s3_settings;
+
+/**
  * An open vault. Any number of threads may use it at once. It is closed with `mdna_vault_close()`; views, cursors,
  * watches and mounts that were made from it keep the vault itself open until they are freed, too.
  */
@@ -977,6 +1005,37 @@ typedef struct mdna_change {
 typedef void (*mdna_watch_fn)(void *user_data, mdna_status status, const struct mdna_change *change);
 
 /**
+ * How long is waited for a bucket. Fill it with `MDNA_S3_LIMITS_INIT`, then change what is to be different; 0 is what
+ * is recommended.
+ */
+typedef struct mdna_s3_limits {
+    /**
+     * `MDNA_S3_LIMITS_VERSION`.
+     */
+    uint32_t version;
+    /**
+     * What a request may take, beside the time for what it carries, in milliseconds: 30,000.
+     */
+    uint32_t request_ms;
+    /**
+     * Bytes a second that a request carries at least; slower ones are given up: 32,768.
+     */
+    uint32_t rate;
+    /**
+     * How long something is tried again, from its first failure on, in milliseconds: 120,000.
+     */
+    uint32_t retries_ms;
+    /**
+     * The pause before the second attempt, in milliseconds; it doubles from one to the next: 200.
+     */
+    uint32_t pause_ms;
+    /**
+     * The longest pause, in milliseconds: 10,000.
+     */
+    uint32_t longest_pause_ms;
+} mdna_s3_limits;
+
+/**
  * What opens a repository. The library wipes its own copies; wiping this one is up to the caller.
  */
 typedef struct mdna_secret {
@@ -1181,6 +1240,16 @@ void mdna_string_free(struct mdna_string *string);
 mdna_status mdna_cursor_next(struct mdna_cursor *cursor, struct mdna_string *out_json);
 
 /**
+ * Where a listing of records stands, as text that means nothing to anybody else: a filter with it as `after` goes on
+ * behind the records that were read, in this process or another one. It is empty before the first one. Free it with
+ * `mdna_string_free()`.
+ *
+ * Fails with `MDNA_INVALID_ARGUMENT` for a cursor that no filter was given for: of versions, events, files and what a
+ * search found.
+ */
+mdna_status mdna_cursor_position(struct mdna_cursor *cursor, struct mdna_string *out_position);
+
+/**
  * Frees a cursor, whether it was read to its end or not. `cursor` may be NULL.
  */
 void mdna_cursor_free(struct mdna_cursor *cursor);
@@ -1348,8 +1417,8 @@ mdna_status mdna_record_describe(struct mdna_vault *vault,
  * The records of a collection that fit a filter. `filter_json` may be NULL, for all of them in order of the log; else
  * it is an object: `limit` (a number), `order` (`"log"`, `"newest"`: created last, or `"time"`: by the record's own
  * time, newest first), `archived` (true or false), `since` and `until` (RFC 3339; the record's own time is at or after
- * the one and before the other). Any other member is the path of a field, with dots between keys, and what must stand
- * there: `{"tier": "long_term", "metadata.tags": "work", "limit": 10}`. Free the cursor with `mdna_cursor_free()`.
+ * the one and before the other), `after` (what `mdna_cursor_position()` gave, with the same order). Any other member is
+ * the path of a field, with dots between keys, and what must stand there: `{"tier": "long_term", "metadata.tags": "work", "limit": 10}`. Free the cursor with `mdna_cursor_free()`.
  *
  * Fails with `MDNA_INVALID_ARGUMENT` for a filter that cannot be used.
  */
@@ -1437,6 +1506,14 @@ mdna_status mdna_claim_verify(const char *public_key,
                               const char *claim,
                               const char *signature,
                               bool *out_valid);
+
+/**
+ * Makes a new Ed25519 key. `out_private_key` gets it in base64, the only copy. Free it with `mdna_string_free()`, which
+ * wipes it.
+ *
+ * Fails with `MDNA_NO_RANDOMNESS`.
+ */
+mdna_status mdna_key_new(struct mdna_string *out_private_key);
 
 /**
  * The public key (base64) of a private one. Free it with `mdna_string_free()`.
@@ -2135,6 +2212,42 @@ mdna_status mdna_record_check(const char *collection, const char *record_json);
 mdna_status mdna_schema_text(const char *collection, struct mdna_string *out_json);
 
 /**
+ * Makes settings for buckets: those that the variables `AWS_*` of the process hold now (see `mdna_repository_init()`),
+ * or, with `from_environment` false, none. Free them with `mdna_s3_settings_free()`.
+ */
+mdna_status mdna_s3_settings_new(bool from_environment, struct mdna_s3_settings **out);
+
+/**
+ * Frees settings. Repositories that were opened with them go on. `settings` may be NULL.
+ */
+void mdna_s3_settings_free(struct mdna_s3_settings *settings);
+
+/**
+ * Sets what a variable says for repositories that are opened from now on: `name` is `"AWS_ACCESS_KEY_ID"` or another one
+ * of `mdna_repository_init()`. `value` may be NULL: then it says nothing.
+ *
+ * Fails with `MDNA_INVALID_ARGUMENT` for a name that does not begin with `AWS_`. What a value is good for is told when
+ * it is used.
+ */
+mdna_status mdna_s3_settings_set(struct mdna_s3_settings *settings,
+                                 const char *name,
+                                 const char *value);
+
+/**
+ * Sets how long repositories wait that are opened from now on.
+ *
+ * Fails with `MDNA_UNSUPPORTED_VERSION`.
+ */
+mdna_status mdna_s3_settings_limit(struct mdna_s3_settings *settings, const struct mdna_s3_limits *limits);
+
+/**
+ * Stops, within a moment, what is under way with repositories that were made or opened with these settings, or are
+ * about to be: it ends with `MDNA_CANCELLED`, also before progress is told. There is no way back: the next attempt
+ * needs new settings, and opens the repository again. Any thread may call it.
+ */
+mdna_status mdna_s3_settings_cancel(struct mdna_s3_settings *settings);
+
+/**
  * Makes a repository at `location` and opens it: a folder, which must be new or empty, or `"s3://BUCKET/PREFIX"`,
  * where there must be none. How the bucket is reached is read from the variables `AWS_*` of the process:
  * `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION`, and `AWS_ENDPOINT_URL` for a server
@@ -2152,6 +2265,19 @@ mdna_status mdna_repository_init(const char *location,
                                  struct mdna_repository **out);
 
 /**
+ * As `mdna_repository_init()`, with settings for a bucket instead of the variables of the process. `settings`, `secret`,
+ * `label` and `cost` may be NULL.
+ *
+ * Fails as `mdna_repository_init()`, and with `MDNA_CANCELLED`.
+ */
+mdna_status mdna_repository_init_with(const char *location,
+                                      struct mdna_s3_settings *settings,
+                                      const struct mdna_secret *secret,
+                                      const char *label,
+                                      const struct mdna_key_cost *cost,
+                                      struct mdna_repository **out);
+
+/**
  * Opens the repository at `location`: a folder, `"s3://BUCKET/PREFIX"` as for `mdna_repository_init()`, or a sealed
  * file to read from. `secret` may be NULL for one that hides nothing. Free the handle with `mdna_repository_close()`.
  *
@@ -2159,6 +2285,17 @@ mdna_status mdna_repository_init(const char *location,
  * `MDNA_NO_KEY_SLOT`, `MDNA_DAMAGED_KEY_SLOT`, `MDNA_HOSTILE_KEY_SLOT` and `MDNA_NEWER_FORMAT`.
  */
 mdna_status mdna_repository_open(const char *location, const struct mdna_secret *secret, struct mdna_repository **out);
+
+/**
+ * As `mdna_repository_open()`, with settings for a bucket instead of the variables of the process. `settings` and
+ * `secret` may be NULL.
+ *
+ * Fails as `mdna_repository_open()`, and with `MDNA_CANCELLED`.
+ */
+mdna_status mdna_repository_open_with(const char *location,
+                                      struct mdna_s3_settings *settings,
+                                      const struct mdna_secret *secret,
+                                      struct mdna_repository **out);
 
 /**
  * Closes a repository and wipes its keys from memory. `repository` may be NULL.
@@ -2378,6 +2515,13 @@ mdna_status mdna_key_change(struct mdna_repository *repository,
 mdna_status mdna_key_kinds(const char *location, struct mdna_string *out_json);
 
 /**
+ * As `mdna_key_kinds()`, with settings for a bucket instead of the variables of the process. `settings` may be NULL.
+ *
+ * Fails as `mdna_key_kinds()`, and with `MDNA_CANCELLED`.
+ */
+mdna_status mdna_key_kinds_with(const char *location, struct mdna_s3_settings *settings, struct mdna_string *out_json);
+
+/**
  * The content of a new key file. Free it with `mdna_string_free()`, which wipes it.
  *
  * Fails with `MDNA_NO_RANDOMNESS`.
@@ -2452,6 +2596,27 @@ mdna_status mdna_file_stat(struct mdna_file *file, struct mdna_file_info *out_in
  * Fails as `mdna_file_write()`.
  */
 mdna_status mdna_file_truncate(struct mdna_file *file, uint64_t size);
+
+/**
+ * Sets the permissions of an open file: the lowest 12 bits of `mode`.
+ *
+ * Fails with `MDNA_FILE_GONE`.
+ */
+mdna_status mdna_file_chmod(struct mdna_file *file, uint32_t mode);
+
+/**
+ * Sets the user and the group that own an open file; `MDNA_KEEP_ID` leaves one as it is.
+ *
+ * Fails with `MDNA_FILE_GONE`.
+ */
+mdna_status mdna_file_chown(struct mdna_file *file, uint32_t uid, uint32_t gid);
+
+/**
+ * Sets the times of an open file. See `mdna_files_utimes()`.
+ *
+ * Fails with `MDNA_FILE_GONE`.
+ */
+mdna_status mdna_file_utimes(struct mdna_file *file, int64_t atime_ns, int64_t mtime_ns);
 
 /**
  * Makes a file durable: its content, its attributes and its names; with `data_only` without what only concerns times.
@@ -2535,14 +2700,16 @@ mdna_status mdna_files_link(struct mdna_vault *vault, const char *from, const ch
 mdna_status mdna_files_chmod(struct mdna_vault *vault, const char *path, uint32_t mode);
 
 /**
- * Sets the owner of a file. Permissions are not checked: whoever has the vault open may do everything with it.
+ * Sets the user and the group that own a file; `MDNA_KEEP_ID` leaves one as it is. Permissions are not checked: whoever
+ * has the vault open may do everything with it.
  *
  * Fails with `MDNA_FILE_NOT_FOUND`.
  */
 mdna_status mdna_files_chown(struct mdna_vault *vault, const char *path, uint32_t uid, uint32_t gid);
 
 /**
- * Sets when a file was last read, and when its content last changed, in nanoseconds since 1970.
+ * Sets when a file was last read, and when its content last changed, in nanoseconds since 1970; `MDNA_TIME_NOW` is
+ * the present, and `MDNA_TIME_KEEP` leaves one as it is.
  *
  * Fails with `MDNA_FILE_NOT_FOUND`.
  */

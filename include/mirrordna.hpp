@@ -188,6 +188,11 @@ public:
         return ended ? std::nullopt : std::optional<std::string>(std::move(json));
     }
 
+    /// Where a listing of records stands, for the member `after` of a filter.
+    std::string position() const {
+        return detail::text([&](mdna_string *out) { return mdna_cursor_position(get(), out); });
+    }
+
     class iterator {
     public:
         using iterator_category = std::input_iterator_tag;
@@ -256,6 +261,9 @@ public:
         return info;
     }
     void truncate(std::uint64_t size) { detail::check(mdna_file_truncate(get(), size)); }
+    void chmod(std::uint32_t mode) { detail::check(mdna_file_chmod(get(), mode)); }
+    void chown(std::uint32_t uid, std::uint32_t gid) { detail::check(mdna_file_chown(get(), uid, gid)); }
+    void utimes(std::int64_t atime_ns, std::int64_t mtime_ns) { detail::check(mdna_file_utimes(get(), atime_ns, mtime_ns)); }
     void sync(bool data_only = false) { detail::check(mdna_file_sync(get(), data_only)); }
 
 private:
@@ -702,6 +710,25 @@ public:
 };
 
 /// An open backup repository, in a folder or at "s3://BUCKET/PREFIX". A missing secret (nullptr) is for one that hides nothing.
+/// How buckets are reached, for `Repository`.
+class S3Settings {
+public:
+    explicit S3Settings(bool from_environment = true)
+        : handle_(detail::made<mdna_s3_settings>(
+              [&](mdna_s3_settings **out) { return mdna_s3_settings_new(from_environment, out); })) {}
+    mdna_s3_settings *get() const noexcept { return handle_.get(); }
+
+    void set(std::string_view name, const OptionalText &value) {
+        detail::check(mdna_s3_settings_set(get(), detail::Text(name), detail::Text(value)));
+    }
+    void limit(const mdna_s3_limits &limits) { detail::check(mdna_s3_settings_limit(get(), &limits)); }
+    /// Stops what is under way, from any thread.
+    void cancel() const { detail::check(mdna_s3_settings_cancel(get())); }
+
+private:
+    detail::Handle<mdna_s3_settings, mdna_s3_settings_free> handle_;
+};
+
 class Repository {
 public:
     explicit Repository(mdna_repository *repository) noexcept : handle_(repository) {}
@@ -716,6 +743,21 @@ public:
     static Repository open(std::string_view location, const mdna_secret *secret) {
         return Repository(detail::made<mdna_repository>(
             [&](mdna_repository **out) { return mdna_repository_open(detail::Text(location), secret, out); }));
+    }
+    static Repository init(std::string_view location, const S3Settings &settings, const mdna_secret *secret,
+                           const OptionalText &label = std::nullopt, const mdna_key_cost *cost = nullptr) {
+        return Repository(detail::made<mdna_repository>([&](mdna_repository **out) {
+            return mdna_repository_init_with(detail::Text(location), settings.get(), secret, detail::Text(label), cost, out);
+        }));
+    }
+    static Repository open(std::string_view location, const S3Settings &settings, const mdna_secret *secret) {
+        return Repository(detail::made<mdna_repository>([&](mdna_repository **out) {
+            return mdna_repository_open_with(detail::Text(location), settings.get(), secret, out);
+        }));
+    }
+    static std::string kinds(std::string_view location, const S3Settings &settings) {
+        return detail::text(
+            [&](mdna_string *out) { return mdna_key_kinds_with(detail::Text(location), settings.get(), out); });
     }
     /// Which kinds of secrets open the repository at a location.
     static std::string kinds(std::string_view location) {
@@ -825,6 +867,11 @@ inline bool claim_verify(std::string_view public_key, std::string_view identity,
 }
 inline std::string key_public(std::string_view private_key) {
     return detail::text([&](mdna_string *out) { return mdna_key_public(detail::Text(private_key), out); });
+}
+
+/// A new private key, the only copy.
+inline std::string key_new() {
+    return detail::text([](mdna_string *out) { return mdna_key_new(out); });
 }
 
 inline std::string json_canonical(std::string_view json) {

@@ -1,38 +1,56 @@
 #!/usr/bin/env bash
 # Installs what C and C++ programs need below PREFIX (default: /usr/local): headers, the shared and the static library, mirrordna.pc
-# for pkg-config and a configuration for CMake. DESTDIR is put before it, as packagers like it. With MDNA_SHARED and MDNA_STATIC
-# libraries are taken that were built before; without, they are built. `cargo cinstall` (cargo-c) does the same but for CMake.
+# and mirrordna-static.pc for pkg-config and a configuration for CMake. LIBDIR says where the libraries go (lib; below PREFIX unless it
+# begins with a slash), and DESTDIR is put before all of it, as packagers like it. With MDNA_SHARED and MDNA_STATIC libraries are taken
+# that were built before; without, they are built.
 set -euo pipefail
+umask 022
 prefix=$(realpath --canonicalize-missing "${1:-/usr/local}")
+shared=${MDNA_SHARED:+$(realpath "$MDNA_SHARED")}
+static=${MDNA_STATIC:+$(realpath "$MDNA_STATIC")}
 cd "$(dirname "$0")/.."
-if [[ -z "${MDNA_SHARED:-}" ]]; then
+if [[ -z "$shared" ]]; then
     . scripts/env.sh
     cargo build --release
-    MDNA_SHARED=$CARGO_TARGET_DIR/release/libmirrordna_ffi.so
-    MDNA_STATIC=$CARGO_TARGET_DIR/release/libmirrordna_ffi.a
+    shared=$CARGO_TARGET_DIR/release/libmirrordna_ffi.so
+    static=$CARGO_TARGET_DIR/release/libmirrordna_ffi.a
 fi
 
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 abi=$(sed -n 's/^const ABI: &str = "\(.*\)";/\1/p' ffi/build.rs)
-to=${DESTDIR:-}$prefix
-install -d "$to/include" "$to/lib/pkgconfig" "$to/lib/cmake/mirrordna"
-install -m 644 include/mirrordna.h include/mirrordna.hpp "$to/include"
+libdir=${LIBDIR:-lib}
+[[ "$libdir" = /* ]] || libdir=$prefix/$libdir
+include=${DESTDIR:-}$prefix/include
+lib=${DESTDIR:-}$libdir
+install -d "$include" "$lib/pkgconfig" "$lib/cmake/mirrordna"
+install -m 644 include/mirrordna.h include/mirrordna.hpp "$include"
 
-# What is of no use to programs is left out: debug information of the library is 50 MB.
-install -m 755 "$MDNA_SHARED" "$to/lib/libmirrordna.so.$version"
-strip --strip-unneeded "$to/lib/libmirrordna.so.$version"
-ln -sf "libmirrordna.so.$version" "$to/lib/libmirrordna.so.$abi"
-ln -sf "libmirrordna.so.$abi" "$to/lib/libmirrordna.so"
-if [[ -n "${MDNA_STATIC:-}" ]]; then
-    install -m 644 "$MDNA_STATIC" "$to/lib/libmirrordna.a"
-    strip --strip-debug "$to/lib/libmirrordna.a"
+# What is of no use to programs is left out: debug information of the library is 50 MB. What is there is replaced at once, so that
+# programs that have it loaded go on.
+install -m 755 "$shared" "$lib/.libmirrordna.new"
+strip --strip-unneeded "$lib/.libmirrordna.new"
+mv -f "$lib/.libmirrordna.new" "$lib/libmirrordna.so.$version"
+ln -sfn "libmirrordna.so.$version" "$lib/libmirrordna.so.$abi"
+ln -sfn "libmirrordna.so.$abi" "$lib/libmirrordna.so"
+# One that is left of an older version would not fit the header.
+rm -f "$lib/libmirrordna.a" "$lib/pkgconfig/mirrordna-static.pc"
+files=(mirrordna.pc mirrordna-config.cmake mirrordna-config-version.cmake)
+if [[ -n "$static" ]]; then
+    install -m 644 "$static" "$lib/libmirrordna.a"
+    strip --strip-debug "$lib/libmirrordna.a"
+    files+=(mirrordna-static.pc)
 fi
 
-for file in mirrordna.pc mirrordna-config.cmake mirrordna-config-version.cmake; do
+for file in "${files[@]}"; do
     case $file in
-        *.pc) folder=lib/pkgconfig ;;
-        *) folder=lib/cmake/mirrordna ;;
+        *.pc) folder=pkgconfig ;;
+        *) folder=cmake/mirrordna ;;
     esac
-    sed "s|@PREFIX@|$prefix|g; s|@VERSION@|$version|g; s|@ABI@|$abi|g" "ffi/install/$file.in" >"$to/$folder/$file"
+    sed "s|@PREFIX@|$prefix|g; s|@LIBDIR@|$libdir|g; s|@VERSION@|$version|g; s|@ABI@|$abi|g" "ffi/install/$file.in" \
+        >"$lib/$folder/$file"
 done
-echo "installed libmirrordna $version below $to"
+# Programs find it when they start.
+if [[ -z "${DESTDIR:-}" && $(id -u) -eq 0 ]] && ldconfig -v -N 2>/dev/null | grep -q "^$libdir:"; then
+    ldconfig
+fi
+echo "installed libmirrordna $version below ${DESTDIR:-}$prefix"

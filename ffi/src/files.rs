@@ -89,6 +89,13 @@ pub const MDNA_RENAME_NO_REPLACE: u32 = 1;
 /// The two names change places.
 pub const MDNA_RENAME_EXCHANGE: u32 = 2;
 
+/// As a user or a group: it stays.
+pub const MDNA_KEEP_ID: u32 = 4_294_967_295;
+/// As a time: the present.
+pub const MDNA_TIME_NOW: i64 = -9_223_372_036_854_775_807;
+/// As a time: it stays.
+pub const MDNA_TIME_KEEP: i64 = -9_223_372_036_854_775_806;
+
 /// What `stat` says of a file. Times are in nanoseconds since 1970, UTC.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -372,6 +379,46 @@ pub unsafe extern "C" fn mdna_file_truncate(file: *mut mdna_file, size: u64) -> 
     call_on(file, |file: &mdna_file| Ok(file.file.read().unwrap_or_else(PoisonError::into_inner).set_len(size)?))
 }
 
+/// Sets the permissions of an open file: the lowest 12 bits of `mode`.
+///
+/// Fails with `MDNA_FILE_GONE`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mdna_file_chmod(file: *mut mdna_file, mode: u32) -> mdna_status {
+    // SAFETY: the caller keeps what the header says of handles.
+    unsafe { set_open(file, of_mode(mode)) }
+}
+
+/// Sets the user and the group that own an open file; `MDNA_KEEP_ID` leaves one as it is.
+///
+/// Fails with `MDNA_FILE_GONE`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mdna_file_chown(file: *mut mdna_file, uid: u32, gid: u32) -> mdna_status {
+    // SAFETY: the caller keeps what the header says of handles.
+    unsafe { set_open(file, of_owner(uid, gid)) }
+}
+
+/// Sets the times of an open file. See `mdna_files_utimes()`.
+///
+/// Fails with `MDNA_FILE_GONE`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mdna_file_utimes(file: *mut mdna_file, atime_ns: i64, mtime_ns: i64) -> mdna_status {
+    // SAFETY: the caller keeps what the header says of handles.
+    unsafe { set_open(file, of_times(atime_ns, mtime_ns)) }
+}
+
+/// Sets attributes of an open file.
+///
+/// # Safety
+/// As the header asks for.
+unsafe fn set_open(file: *mut mdna_file, set: SetAttributes) -> mdna_status {
+    // SAFETY: as the caller says.
+    let file = unsafe { borrow(file, "file") };
+    call_on(file, |file: &mdna_file| {
+        file.file.read().unwrap_or_else(PoisonError::into_inner).set_attributes(&set)?;
+        Ok(())
+    })
+}
+
 /// Makes a file durable: its content, its attributes and its names; with `data_only` without what only concerns times.
 ///
 /// Fails with `MDNA_NO_SPACE`.
@@ -575,10 +622,11 @@ pub unsafe extern "C" fn mdna_files_link(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mdna_files_chmod(vault: *mut mdna_vault, path: *const c_char, mode: u32) -> mdna_status {
     // SAFETY: the caller keeps what the header says of handles and texts.
-    unsafe { set(vault, path, SetAttributes { mode: Some(mode & 0o7777), ..SetAttributes::default() }) }
+    unsafe { set(vault, path, of_mode(mode)) }
 }
 
-/// Sets the owner of a file. Permissions are not checked: whoever has the vault open may do everything with it.
+/// Sets the user and the group that own a file; `MDNA_KEEP_ID` leaves one as it is. Permissions are not checked: whoever
+/// has the vault open may do everything with it.
 ///
 /// Fails with `MDNA_FILE_NOT_FOUND`.
 #[unsafe(no_mangle)]
@@ -589,10 +637,11 @@ pub unsafe extern "C" fn mdna_files_chown(
     gid: u32,
 ) -> mdna_status {
     // SAFETY: the caller keeps what the header says of handles and texts.
-    unsafe { set(vault, path, SetAttributes { uid: Some(uid), gid: Some(gid), ..SetAttributes::default() }) }
+    unsafe { set(vault, path, of_owner(uid, gid)) }
 }
 
-/// Sets when a file was last read, and when its content last changed, in nanoseconds since 1970.
+/// Sets when a file was last read, and when its content last changed, in nanoseconds since 1970; `MDNA_TIME_NOW` is
+/// the present, and `MDNA_TIME_KEEP` leaves one as it is.
 ///
 /// Fails with `MDNA_FILE_NOT_FOUND`.
 #[unsafe(no_mangle)]
@@ -602,9 +651,26 @@ pub unsafe extern "C" fn mdna_files_utimes(
     atime_ns: i64,
     mtime_ns: i64,
 ) -> mdna_status {
-    let (atime, mtime) = (SetTime::At(atime_ns.into()), SetTime::At(mtime_ns.into()));
     // SAFETY: the caller keeps what the header says of handles and texts.
-    unsafe { set(vault, path, SetAttributes { atime: Some(atime), mtime: Some(mtime), ..SetAttributes::default() }) }
+    unsafe { set(vault, path, of_times(atime_ns, mtime_ns)) }
+}
+
+fn of_mode(mode: u32) -> SetAttributes {
+    SetAttributes { mode: Some(mode & 0o7777), ..SetAttributes::default() }
+}
+
+fn of_owner(uid: u32, gid: u32) -> SetAttributes {
+    let given = |id: u32| (id != MDNA_KEEP_ID).then_some(id);
+    SetAttributes { uid: given(uid), gid: given(gid), ..SetAttributes::default() }
+}
+
+fn of_times(atime_ns: i64, mtime_ns: i64) -> SetAttributes {
+    let given = |time: i64| match time {
+        MDNA_TIME_KEEP => None,
+        MDNA_TIME_NOW => Some(SetTime::Now),
+        time => Some(SetTime::At(time.into())),
+    };
+    SetAttributes { atime: given(atime_ns), mtime: given(mtime_ns), ..SetAttributes::default() }
 }
 
 /// Sets attributes of a file.

@@ -170,6 +170,15 @@ pub(crate) unsafe fn borrow<'a, H: Handle>(pointer: *const H, name: &str) -> Res
     unsafe { pointer.as_ref() }.ok_or_else(|| null(name))
 }
 
+/// The handle behind a pointer that may be NULL.
+///
+/// # Safety
+/// As [`borrow`].
+pub(crate) unsafe fn opt_borrow<'a, H: Handle>(pointer: *const H) -> Option<&'a H> {
+    // SAFETY: as the caller says.
+    unsafe { pointer.as_ref() }
+}
+
 /// An argument is NULL that must not be.
 pub(crate) fn null(name: &str) -> Failure {
     Failure::new(MDNA_NULL_POINTER, format!("{name} is NULL and must not be"))

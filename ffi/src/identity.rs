@@ -4,7 +4,7 @@ use std::ffi::c_char;
 
 use mirrordna::crypto::{PrivateKey, verify_claim};
 use mirrordna::record::checksum;
-use mirrordna::record::id::IdentityType;
+use mirrordna::record::id::{IdentityType, SystemIds};
 
 use crate::error::{Failure, Result};
 use crate::guard::{call, call_on};
@@ -187,6 +187,25 @@ pub unsafe extern "C" fn mdna_claim_verify(
     call(|| {
         let (key, id, claim, signature, out) = (key?, id?, claim?, signature?, out?);
         out.write(verify_claim(key, id, claim, signature));
+        Ok(())
+    })
+}
+
+/// Makes a new Ed25519 key. `out_private_key` gets it in base64, the only copy. Free it with `mdna_string_free()`, which
+/// wipes it.
+///
+/// Fails with `MDNA_NO_RANDOMNESS`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mdna_key_new(out_private_key: *mut mdna_string) -> mdna_status {
+    // SAFETY: the caller keeps what the header says of outputs.
+    let out = unsafe { out(out_private_key, "out_private_key") };
+    call(|| {
+        let out = out?;
+        let key = PrivateKey::generate(&SystemIds).map_err(mirrordna::Error::from)?.to_base64();
+        // One byte more for the NUL, so that it is not moved and left behind.
+        let mut text = Vec::with_capacity(key.len() + 1);
+        text.extend_from_slice(key.as_bytes());
+        out.bytes(text);
         Ok(())
     })
 }

@@ -1,6 +1,7 @@
 //! What opens a backup repository.
 
 use std::ffi::c_char;
+use std::ptr;
 
 use mirrordna::backup::{Cost, Repository, Secret, new_key_file};
 use mirrordna::record::{Value, object};
@@ -8,10 +9,11 @@ use zeroize::Zeroizing;
 
 use crate::error::{Failure, Result};
 use crate::guard::{call, call_on};
-use crate::handle::borrow;
+use crate::handle::{borrow, opt_borrow};
 use crate::input::{bytes, opt_text, path, text};
 use crate::output::{opt_out, out, text_if_wanted};
 use crate::repository::{destination, mdna_repository};
+use crate::s3::mdna_s3_settings;
 use crate::status::mdna_status;
 use crate::string::mdna_string;
 
@@ -204,10 +206,33 @@ pub unsafe extern "C" fn mdna_key_change(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mdna_key_kinds(location: *const c_char, out_json: *mut mdna_string) -> mdna_status {
     // SAFETY: the caller keeps what the header says of texts and outputs.
-    let (location, out) = unsafe { (path(location, "location"), out(out_json, "out_json")) };
+    unsafe { kinds(location, ptr::null_mut(), out_json) }
+}
+
+/// As `mdna_key_kinds()`, with settings for a bucket instead of the variables of the process. `settings` may be NULL.
+///
+/// Fails as `mdna_key_kinds()`, and with `MDNA_CANCELLED`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mdna_key_kinds_with(
+    location: *const c_char,
+    settings: *mut mdna_s3_settings,
+    out_json: *mut mdna_string,
+) -> mdna_status {
+    // SAFETY: the caller keeps what the header says of handles, texts and outputs.
+    unsafe { kinds(location, settings, out_json) }
+}
+
+/// Which kinds of secrets open a repository.
+///
+/// # Safety
+/// As the header asks for.
+unsafe fn kinds(location: *const c_char, settings: *mut mdna_s3_settings, out_json: *mut mdna_string) -> mdna_status {
+    // SAFETY: as the caller says.
+    let (location, settings, out) =
+        unsafe { (path(location, "location"), opt_borrow(settings), out(out_json, "out_json")) };
     call(|| {
         let (location, out) = (location?, out?);
-        let kinds = Repository::kinds(&*destination(location)?)?;
+        let kinds = Repository::kinds(&*destination(location, settings)?)?;
         let mut names: Vec<_> = kinds.into_iter().map(mirrordna::backup::SlotKind::name).collect();
         names.sort_unstable();
         out.json(&names.into_iter().map(Value::from).collect());

@@ -5,7 +5,7 @@ use std::ffi::c_char;
 use mirrordna::record::Kind;
 use mirrordna::vault::{MemoryUpdate, Record, Tier};
 
-use crate::cursor::{mdna_cursor, of_records, of_stored};
+use crate::cursor::{mdna_cursor, of_listing, of_records};
 use crate::error::{Failure, Result};
 use crate::guard::call_on;
 use crate::handle::borrow;
@@ -64,7 +64,7 @@ pub unsafe extern "C" fn mdna_memory_list(
         unsafe { (borrow(vault, "vault"), opt_value(filter_json, "filter_json"), self::out(out, "out")) };
     call_on(vault, |vault| {
         let (filter, out) = (filter(given?)?, out?);
-        out.write(of_stored(vault.vault.list(Kind::Memory, &filter)?.texts()));
+        out.write(of_listing(vault.vault.list(Kind::Memory, &filter)?));
         Ok(())
     })
 }

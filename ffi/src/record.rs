@@ -6,7 +6,7 @@ use mirrordna::record::{Value, object};
 use mirrordna::storage::NOW;
 use mirrordna::vault::{Filter, Past};
 
-use crate::cursor::{mdna_cursor, of_stored, of_texts};
+use crate::cursor::{mdna_cursor, of_listing, of_texts};
 use crate::error::Result;
 use crate::guard::call_on;
 use crate::handle::borrow;
@@ -138,8 +138,8 @@ pub unsafe extern "C" fn mdna_record_describe(
 /// The records of a collection that fit a filter. `filter_json` may be NULL, for all of them in order of the log; else
 /// it is an object: `limit` (a number), `order` (`"log"`, `"newest"`: created last, or `"time"`: by the record's own
 /// time, newest first), `archived` (true or false), `since` and `until` (RFC 3339; the record's own time is at or after
-/// the one and before the other). Any other member is the path of a field, with dots between keys, and what must stand
-/// there: `{"tier": "long_term", "metadata.tags": "work", "limit": 10}`. Free the cursor with `mdna_cursor_free()`.
+/// the one and before the other), `after` (what `mdna_cursor_position()` gave, with the same order). Any other member is
+/// the path of a field, with dots between keys, and what must stand there: `{"tier": "long_term", "metadata.tags": "work", "limit": 10}`. Free the cursor with `mdna_cursor_free()`.
 ///
 /// Fails with `MDNA_INVALID_ARGUMENT` for a filter that cannot be used.
 #[unsafe(no_mangle)]
@@ -160,7 +160,7 @@ pub unsafe extern "C" fn mdna_record_list(
     };
     call_on(vault, |vault| {
         let (kind, filter, out) = (kind?, filter(given?)?, out?);
-        out.write(of_stored(vault.vault.list(kind, &filter)?.texts()));
+        out.write(of_listing(vault.vault.list(kind, &filter)?));
         Ok(())
     })
 }

@@ -5,7 +5,7 @@ use std::ffi::c_char;
 use mirrordna::record::{Map, Value};
 use mirrordna::vault::{NewReflection, ReflectionType};
 
-use crate::cursor::{mdna_cursor, of_stored};
+use crate::cursor::{mdna_cursor, of_listing};
 use crate::error::{Failure, Result};
 use crate::guard::call_on;
 use crate::handle::borrow;
@@ -195,7 +195,7 @@ pub unsafe extern "C" fn mdna_reflection_list(
     };
     call_on(vault, |vault| {
         let (agent, reflection_type, out) = (agent?, name?.map(type_of).transpose()?, out?);
-        out.write(of_stored(vault.vault.reflections().list(agent, reflection_type)?.texts()));
+        out.write(of_listing(vault.vault.reflections().list(agent, reflection_type)?));
         Ok(())
     })
 }

@@ -2,6 +2,7 @@
 
 use std::ffi::{c_char, c_void};
 use std::path::Path;
+use std::ptr;
 use std::sync::Arc;
 
 use mirrordna::backup::{
@@ -11,11 +12,12 @@ use mirrordna::record::{Value, object};
 
 use crate::error::{Failure, Result};
 use crate::guard::{call, call_on};
-use crate::handle::{Boxed, Handle, State, borrow, boxed, free_boxed, null};
+use crate::handle::{Boxed, Handle, State, borrow, boxed, free_boxed, null, opt_borrow};
 use crate::input::{Versioned, opt_path, opt_text, options, path, text, texts};
 use crate::keyring::{cost, mdna_key_cost, mdna_secret, secret};
 use crate::output::{json_if_wanted, opt_out, out};
 use crate::progress::{Progress, mdna_progress_fn};
+use crate::s3::mdna_s3_settings;
 use crate::status::mdna_status;
 use crate::string::mdna_string;
 use crate::vault::mdna_vault;
@@ -68,9 +70,10 @@ impl Versioned for mdna_retention {
     }
 }
 
-/// What a location names, with the variables `AWS_*` of the process.
-pub(crate) fn destination(location: &Path) -> Result<Arc<dyn Destination>> {
-    Ok(mirrordna_s3::destination(location, &mirrordna_s3::Settings::from_env())?)
+/// What a location names; without settings with the variables `AWS_*` of the process.
+pub(crate) fn destination(location: &Path, settings: Option<&mdna_s3_settings>) -> Result<Arc<dyn Destination>> {
+    let settings = settings.map_or_else(|| Ok(mirrordna_s3::Settings::from_env()), mdna_s3_settings::get)?;
+    Ok(mirrordna_s3::destination(location, &settings)?)
 }
 
 /// Makes a repository at `location` and opens it: a folder, which must be new or empty, or `"s3://BUCKET/PREFIX"`,
@@ -91,9 +94,43 @@ pub unsafe extern "C" fn mdna_repository_init(
     out: *mut *mut mdna_repository,
 ) -> mdna_status {
     // SAFETY: the caller keeps what the header says of texts, structures and outputs.
-    let (location, secret, label, cost, out) = unsafe {
+    unsafe { init(location, ptr::null_mut(), secret, label, cost, out) }
+}
+
+/// As `mdna_repository_init()`, with settings for a bucket instead of the variables of the process. `settings`, `secret`,
+/// `label` and `cost` may be NULL.
+///
+/// Fails as `mdna_repository_init()`, and with `MDNA_CANCELLED`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mdna_repository_init_with(
+    location: *const c_char,
+    settings: *mut mdna_s3_settings,
+    secret: *const mdna_secret,
+    label: *const c_char,
+    cost: *const mdna_key_cost,
+    out: *mut *mut mdna_repository,
+) -> mdna_status {
+    // SAFETY: the caller keeps what the header says of handles, texts, structures and outputs.
+    unsafe { init(location, settings, secret, label, cost, out) }
+}
+
+/// Makes a repository.
+///
+/// # Safety
+/// As the header asks for.
+unsafe fn init(
+    location: *const c_char,
+    settings: *mut mdna_s3_settings,
+    secret: *const mdna_secret,
+    label: *const c_char,
+    cost: *const mdna_key_cost,
+    out: *mut *mut mdna_repository,
+) -> mdna_status {
+    // SAFETY: as the caller says.
+    let (location, settings, secret, label, cost, out) = unsafe {
         (
             path(location, "location"),
+            opt_borrow(settings),
             self::secret(secret),
             opt_text(label, "label"),
             self::cost(cost),
@@ -102,7 +139,7 @@ pub unsafe extern "C" fn mdna_repository_init(
     };
     call(|| {
         let (location, secret, label, cost, out) = (location?, secret?, label?.unwrap_or_default(), cost?, out?);
-        let repository = Repository::init(destination(location)?, &secret, label, cost)?;
+        let repository = Repository::init(destination(location, settings)?, &secret, label, cost)?;
         out.write(boxed(mdna_repository { state: State::new(), repository }));
         Ok(())
     })
@@ -120,10 +157,40 @@ pub unsafe extern "C" fn mdna_repository_open(
     out: *mut *mut mdna_repository,
 ) -> mdna_status {
     // SAFETY: the caller keeps what the header says of texts, structures and outputs.
-    let (location, secret, out) = unsafe { (path(location, "location"), self::secret(secret), self::out(out, "out")) };
+    unsafe { open(location, ptr::null_mut(), secret, out) }
+}
+
+/// As `mdna_repository_open()`, with settings for a bucket instead of the variables of the process. `settings` and
+/// `secret` may be NULL.
+///
+/// Fails as `mdna_repository_open()`, and with `MDNA_CANCELLED`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mdna_repository_open_with(
+    location: *const c_char,
+    settings: *mut mdna_s3_settings,
+    secret: *const mdna_secret,
+    out: *mut *mut mdna_repository,
+) -> mdna_status {
+    // SAFETY: the caller keeps what the header says of handles, texts, structures and outputs.
+    unsafe { open(location, settings, secret, out) }
+}
+
+/// Opens a repository.
+///
+/// # Safety
+/// As the header asks for.
+unsafe fn open(
+    location: *const c_char,
+    settings: *mut mdna_s3_settings,
+    secret: *const mdna_secret,
+    out: *mut *mut mdna_repository,
+) -> mdna_status {
+    // SAFETY: as the caller says.
+    let (location, settings, secret, out) =
+        unsafe { (path(location, "location"), opt_borrow(settings), self::secret(secret), self::out(out, "out")) };
     call(|| {
         let (location, secret, out) = (location?, secret?, out?);
-        let repository = Repository::open(destination(location)?, &secret)?;
+        let repository = Repository::open(destination(location, settings)?, &secret)?;
         out.write(boxed(mdna_repository { state: State::new(), repository }));
         Ok(())
     })

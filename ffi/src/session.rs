@@ -5,7 +5,7 @@ use std::ffi::c_char;
 use mirrordna::record::{Kind, Value, object};
 use mirrordna::vault::NewSession;
 
-use crate::cursor::{mdna_cursor, of_stored};
+use crate::cursor::{mdna_cursor, of_listing};
 use crate::guard::call_on;
 use crate::handle::borrow;
 use crate::input::{opt_text, opt_value, text};
@@ -121,7 +121,7 @@ pub unsafe extern "C" fn mdna_session_list(
         unsafe { (borrow(vault, "vault"), opt_value(filter_json, "filter_json"), self::out(out, "out")) };
     call_on(vault, |vault| {
         let (filter, out) = (filter(given?)?, out?);
-        out.write(of_stored(vault.vault.list(Kind::Session, &filter)?.texts()));
+        out.write(of_listing(vault.vault.list(Kind::Session, &filter)?));
         Ok(())
     })
 }

@@ -7,7 +7,7 @@ use mirrordna::record::document::{Format, Proof};
 use mirrordna::record::{Kind, Value, object};
 use mirrordna::vault::{Filter, NewSnapshot};
 
-use crate::cursor::{mdna_cursor, of_stored};
+use crate::cursor::{mdna_cursor, of_listing};
 use crate::error::{Failure, Result};
 use crate::guard::{call, call_on};
 use crate::handle::{borrow, boxed};
@@ -106,7 +106,7 @@ pub unsafe extern "C" fn mdna_snapshot_list(vault: *mut mdna_vault, out: *mut *m
     let (vault, out) = unsafe { (borrow(vault, "vault"), self::out(out, "out")) };
     call_on(vault, |vault| {
         let out = out?;
-        out.write(of_stored(vault.vault.list(Kind::Snapshot, &Filter::default())?.texts()));
+        out.write(of_listing(vault.vault.list(Kind::Snapshot, &Filter::default())?));
         Ok(())
     })
 }

@@ -41,12 +41,15 @@ fn fallible() -> Vec<(&'static str, *const ())> {
         mdna_claim_sign
         mdna_claim_verify
         mdna_cursor_next
+        mdna_cursor_position
         mdna_dna_constraints
         mdna_dna_create
         mdna_dna_latest
         mdna_dna_versions
         mdna_export_store
         mdna_export_timeline
+        mdna_file_chmod
+        mdna_file_chown
         mdna_file_open
         mdna_file_read
         mdna_file_read_at
@@ -54,6 +57,7 @@ fn fallible() -> Vec<(&'static str, *const ())> {
         mdna_file_stat
         mdna_file_sync
         mdna_file_truncate
+        mdna_file_utimes
         mdna_file_write
         mdna_file_write_at
         mdna_files_chmod
@@ -84,7 +88,9 @@ fn fallible() -> Vec<(&'static str, *const ())> {
         mdna_key_change
         mdna_key_file_new
         mdna_key_kinds
+        mdna_key_kinds_with
         mdna_key_list
+        mdna_key_new
         mdna_key_public
         mdna_key_remove
         mdna_log_set
@@ -119,10 +125,16 @@ fn fallible() -> Vec<(&'static str, *const ())> {
         mdna_repair_path
         mdna_repository_describe
         mdna_repository_init
+        mdna_repository_init_with
         mdna_repository_open
+        mdna_repository_open_with
         mdna_repository_prune
         mdna_repository_repair
         mdna_repository_verify
+        mdna_s3_settings_cancel
+        mdna_s3_settings_limit
+        mdna_s3_settings_new
+        mdna_s3_settings_set
         mdna_schema_text
         mdna_session_context
         mdna_session_end

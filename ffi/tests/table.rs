@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::support::{read, root};
 
 /// The files that hold the operations of the library's users, and the types whose functions they are.
-const SOURCES: [&str; 28] = [
+const SOURCES: [&str; 30] = [
     "src/vault/mod.rs",
     "src/vault/identities.rs",
     "src/vault/sessions.rs",
@@ -19,6 +19,7 @@ const SOURCES: [&str; 28] = [
     "src/vault/view.rs",
     "src/vault/overview.rs",
     "src/vault/log.rs",
+    "src/vault/filter.rs",
     "src/files/mod.rs",
     "src/files/file.rs",
     "src/verify.rs",
@@ -32,6 +33,7 @@ const SOURCES: [&str; 28] = [
     "src/interchange/files.rs",
     "src/crypto/signing.rs",
     "s3/src/destination.rs",
+    "s3/src/settings.rs",
     "mount/src/session.rs",
     "mount/src/umount.rs",
 ];

@@ -87,17 +87,20 @@ fn watch_over_this_thread(aborts: &[OwnedFd], stopped: &Receiver<()>) {
     aborts.sort_unstable();
     let thread = format!("/proc/{}/task/{}", std::process::id(), rustix::thread::gettid().as_raw_nonzero());
     let Ok(thread) = CString::new(thread) else { return };
-    // SAFETY: `all` is written by `sigfillset` before it is read. The child has this thread alone, and only makes calls that
-    // are safe after a fork of a process with threads. Neither of the two ever handles a signal.
+    // SAFETY: `all` is written by `sigfillset` before it is read. As in `fork`, memory is copied, and the child goes on with a
+    // copy of this thread's stack. It has this thread alone, and only makes calls that are safe after a fork of a process
+    // with threads. Neither of the two ever handles a signal.
     let child = unsafe {
         let mut all = MaybeUninit::uninit();
         libc::sigfillset(all.as_mut_ptr());
         libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), ptr::null_mut());
-        match libc::fork() {
+        // No signal tells of its end, so that a program that waits for its own children never meets this one.
+        match libc::syscall(libc::SYS_clone, 0, 0, 0, 0, 0) {
             0 => watch(&aborts, &thread),
             child => child,
         }
     };
+    let child = libc::pid_t::try_from(child).unwrap_or(-1);
     if child < 0 {
         let error = io::Error::last_os_error();
         tracing::warn!(target: "mirrordna::mount", %error, "nobody can end this mount when its process is killed");
@@ -108,7 +111,7 @@ fn watch_over_this_thread(aborts: &[OwnedFd], stopped: &Receiver<()>) {
     // SAFETY: the child has not been waited for, so that the number is still its own.
     unsafe {
         libc::kill(child, libc::SIGKILL);
-        libc::waitpid(child, ptr::null_mut(), 0);
+        libc::waitpid(child, ptr::null_mut(), libc::__WCLONE);
     }
 }
 

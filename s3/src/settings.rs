@@ -68,6 +68,13 @@ impl Settings {
         Self { variables: variables.collect(), limits: Limits::default(), stopped: Arc::new(|| false) }
     }
 
+    /// Sets what a variable says; an empty one says nothing.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.variables.retain(|(other, _)| other != name);
+        let more = Self::from_variables([(name, value)]);
+        self.variables.extend(more.variables);
+    }
+
     /// With other limits.
     #[must_use]
     pub fn with_limits(mut self, limits: Limits) -> Self {

@@ -95,7 +95,8 @@ fn work(told: &(Mutex<Told>, Condvar), artifacts: &Weak<Artifacts>) {
             artifacts.tell(&artifacts.invalidations(changed.into_iter(), NOW));
         }
         if orphans && let Err(error) = artifacts.delete_orphans() {
-            tracing::warn!(target: "mirrordna::artifacts", "files that were open at a crash stay: {error}");
+            tracing::warn!(target: "mirrordna::artifacts", "files that nobody has open stay for now: {error}");
+            artifacts.orphans_wait.store(true, super::Ordering::Relaxed);
         }
         if commit || time.timed_out() {
             intervals += u32::from(time.timed_out());

@@ -90,6 +90,19 @@ impl Artifacts {
     /// As [`Artifacts::commit`].
     pub fn sync(&self, ino: Ino, data_only: bool) -> Result<()> {
         let _entered = self.enter();
+        let synced = self.sync_one(ino, data_only);
+        // Once, and also when it was somebody else's commit that found it out.
+        let lost = self.namespace().lost.remove(&ino);
+        match synced {
+            Ok(()) if lost => Err(FsError::Storage(StorageError::Corrupt {
+                what: format!("artifact {ino}"),
+                detail: "a sync failed, and some of what was written is lost".to_owned(),
+            })),
+            synced => synced,
+        }
+    }
+
+    fn sync_one(&self, ino: Ino, data_only: bool) -> Result<()> {
         if self.is_committed(ino, data_only) {
             return self.sync_committed();
         }
@@ -153,12 +166,28 @@ impl Artifacts {
             Ordering::Relaxed,
         );
         self.failing.store(committed.is_err() || failure.is_some(), Ordering::Relaxed);
+        if let Err(FsError::Storage(StorageError::Corrupt { .. })) = &committed {
+            self.note_lost(&staged);
+        }
+        if success.is_some() && self.orphans_wait.swap(false, Ordering::Relaxed) {
+            self.background.look_for_orphans();
+        }
         self.discard(shared, all && success.is_some());
         if let Ok(space) = self.storage.space() {
             self.free.store(space.free, Ordering::Relaxed);
         }
         committed?;
         failure.map_or(Ok(progress), Err)
+    }
+
+    /// Remembers of which files content is lost, as a commit has just found out: whoever syncs one of them is told.
+    fn note_lost(&self, staged: &[StagedFile]) {
+        let is_lost = |file: &&StagedFile| {
+            let mut pieces = file.rows.iter().flat_map(|(_, pieces)| pieces);
+            pieces.any(|piece| matches!(self.storage.chunk(piece.chunk), Err(StorageError::Corrupt { .. })))
+        };
+        let lost: Vec<Ino> = staged.iter().filter(is_lost).map(|file| file.ino).collect();
+        self.namespace().lost.extend(lost);
     }
 
     /// Writes content and gets it ready to be committed, as much as should be at once. A file of which that fails waits on, and the
@@ -256,6 +285,8 @@ impl Artifacts {
             }
             return Ok(self.namespace().committed);
         }
+        // It would wait for whoever finishes the restore, and they for this.
+        self.check_finished()?;
         let mut changes = Vec::with_capacity(batch.inodes.len());
         let mut files = FileRows { dentries: batch.dentries.clone(), extents: Vec::new() };
         for taken in &batch.inodes {
@@ -283,8 +314,7 @@ impl Artifacts {
     /// Notes how a commit ended.
     fn settle(&self, batch: Batch, committed: Option<Sequence>) {
         let mut namespace = self.namespace();
-        namespace.in_flight.clear();
-        namespace.changes += 1;
+        namespace.ended();
         if let Some(committed) = committed {
             namespace.committed = committed;
             for taken in batch.inodes {

@@ -6,7 +6,7 @@ use crate::storage::{Dentry, Ino};
 
 use super::Artifacts;
 use super::error::{FsError, Result};
-use super::namespace::{ChangedIn, Namespace};
+use super::namespace::{ChangedIn, Namespace, name_bytes};
 use super::types::{Attributes, Caller, MAX_LINKS, Nanos, NewNode, ROOT};
 
 pub(super) const SET_UID: u32 = 0o4000;
@@ -144,7 +144,7 @@ impl Artifacts {
                 return Err(FsError::NotFound.into());
             }
             let names = &node.inode.names;
-            let bytes: usize = names.iter().map(|(_, name)| name.len() + 32).sum();
+            let bytes: usize = names.iter().map(|(_, name)| name_bytes(name)).sum();
             if names.len() >= MAX_LINKS || bytes > MAX_NAMES_BYTES {
                 return Err(FsError::TooManyLinks.into());
             }
@@ -155,7 +155,7 @@ impl Artifacts {
             node.inode.ctime = now;
             let attributes = node.attributes();
             namespace.touch(ino, ChangedIn::Attributes);
-            namespace.grew(name.len());
+            namespace.grew(name);
             namespace.reference(ino);
             Ok(attributes)
         })

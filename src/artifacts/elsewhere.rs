@@ -81,6 +81,7 @@ impl WriteBack for Listener {
             let next = artifacts.storage.next_ino();
             let mut namespace = artifacts.namespace();
             namespace.next_ino = namespace.next_ino.max(next.unwrap_or_default());
+            namespace.frozen = unfinished.is_some();
             namespace.clear();
             drop(namespace);
             *lock(&artifacts.unfinished) = unfinished.map(|error| error.again(Path::new("artifacts")));

@@ -35,13 +35,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::record::time::Clock;
-use crate::storage::{ChunkId, Durability, MAX_COMMIT_CHANGES, Space, Storage, StorageError, Subscriber, WriteBack};
+use crate::storage::{
+    ChunkId, Durability, MAX_COMMIT_BYTES, MAX_COMMIT_CHANGES, Space, Storage, StorageError, Subscriber, WriteBack,
+};
 
 use background::Background;
 use content::Budget;
 use elsewhere::{Listener, Stopped};
 use gate::{Entered, Gate};
-use namespace::{Namespace, Step, Stop};
+use namespace::{COUNTED_BYTES, Namespace, Step, Stop};
 
 pub use elsewhere::Watcher;
 pub use error::{FsError, Result};
@@ -59,6 +61,7 @@ const COMMIT_NOW: Waiting = Waiting { bytes: 64 << 20, inodes: 8_000, slots: 40_
 /// those that were changed beside it are then still few enough for one commit: in parts, others could see half of an operation.
 const MOST_INODES: usize = 12_000;
 const _: () = assert!(MOST_INODES + 2 * COMMIT_NOW.inodes < MAX_COMMIT_CHANGES);
+const _: () = assert!(2 * MAX_COMMIT_CHANGES * COUNTED_BYTES <= MAX_COMMIT_BYTES);
 /// After so many commits that ended meanwhile, what is read from the storage is read between two of them.
 const TRIES_BESIDE_COMMITS: u32 = 2;
 /// Room on the disk that files do not get, so that the vault itself can go on.
@@ -83,6 +86,10 @@ pub struct Artifacts {
     budget: Arc<Budget>,
     /// Inodes that wait to be committed, of which a large one counts as several.
     dirty_inodes: AtomicUsize,
+    /// These, and those of a commit that is under way.
+    unstored_inodes: AtomicUsize,
+    /// Files without a name were left for later.
+    orphans_wait: AtomicBool,
     /// Free room on the disk, about.
     free: AtomicU64,
     /// The last attempt to write failed for want of room.
@@ -125,6 +132,8 @@ impl Artifacts {
             namespace: Mutex::new(Namespace::new(next_ino)),
             budget: Arc::default(),
             dirty_inodes: AtomicUsize::new(0),
+            unstored_inodes: AtomicUsize::new(0),
+            orphans_wait: AtomicBool::new(false),
             free: AtomicU64::new(free),
             full: AtomicBool::new(false),
             failing: AtomicBool::new(false),
@@ -226,7 +235,7 @@ impl Artifacts {
     /// committed now does not keep anybody from removing something, up to a point.
     fn relieve(&self) -> Result<()> {
         self.check_finished()?;
-        let most = self.dirty_inodes.load(Ordering::Relaxed) >= MOST_INODES;
+        let most = self.unstored_inodes.load(Ordering::Relaxed) >= MOST_INODES;
         // What has just failed is tried again in the background, and here when there is no other way.
         if !most && (self.failing.load(Ordering::Relaxed) || !self.waits_more_than(&COMMIT_NOW)) {
             return Ok(());
@@ -243,6 +252,7 @@ impl Artifacts {
 
     fn count_waiting(&self, namespace: &Namespace) {
         self.dirty_inodes.store(namespace.waiting(), Ordering::Relaxed);
+        self.unstored_inodes.store(namespace.unstored(), Ordering::Relaxed);
     }
 
     fn waits_more_than(&self, waiting: &Waiting) -> bool {

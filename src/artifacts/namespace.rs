@@ -25,7 +25,7 @@ const SPENT_NUMBERS: usize = 1_024;
 /// How many names of directories stay in memory in the same way.
 const KEPT_NAMES: usize = 400_000;
 /// The record of an inode with so much beside what all have counts as one more.
-const COUNTED_BYTES: usize = 1 << 10;
+pub(super) const COUNTED_BYTES: usize = 1 << 10;
 /// What the number of a directory takes in a record.
 const NUMBER_BYTES: usize = 32;
 /// `st_size` of each directory.
@@ -177,6 +177,10 @@ pub(super) struct Namespace {
     pub(super) dirty: BTreeSet<Ino>,
     /// What the records of these take beside what every record takes.
     extra_bytes: usize,
+    /// What [`Namespace::waiting`] was when the commit began that is under way.
+    taken: usize,
+    /// Nothing may be changed for now.
+    pub(super) frozen: bool,
     /// Names that were changed, and what the storage, or a commit that is under way, has for each of them.
     pub(super) names: HashMap<Name, Option<Dentry>>,
     /// Inodes of a commit that is under way, which must stay in memory.
@@ -188,6 +192,8 @@ pub(super) struct Namespace {
     pub(super) changes: u64,
     /// The last sequence that a commit of ours brought.
     pub(super) committed: Sequence,
+    /// Files of which content was lost, which whoever syncs them was not told yet.
+    pub(super) lost: BTreeSet<Ino>,
     /// Files that were made without a name and may be given one.
     pub(super) unnamed: HashSet<Ino>,
     /// Keeps what files that wait to be committed share with others from being pruned.
@@ -279,21 +285,35 @@ impl Namespace {
         if self.dirty.insert(ino)
             && let Some(Node { inode, .. }) = self.nodes.get(&ino)
         {
-            let names = inode.names.iter().skip(1).map(|(_, name)| name.len() + NUMBER_BYTES);
-            let xattrs = inode.xattrs.iter().map(|(name, value)| name.len() + value.len());
-            self.extra_bytes += names.chain(xattrs).sum::<usize>();
+            let names = inode.names.iter().map(|(_, name)| name_bytes(name));
+            let xattrs = inode.xattrs.iter().map(|(name, value)| written_bytes(name) + written_bytes(value));
+            let target = inode.target.iter().map(|target| written_bytes(target));
+            self.extra_bytes += names.chain(xattrs).chain(target).sum::<usize>();
         }
     }
 
-    /// Counts what the record of an inode that waits has grown by.
-    pub(super) fn grew(&mut self, bytes: usize) {
-        self.extra_bytes += bytes;
+    /// Counts what was added to the record of an inode that waits.
+    pub(super) fn grew(&mut self, with: &[u8]) {
+        self.extra_bytes += written_bytes(with);
     }
 
     /// Takes all that waits to be committed.
     pub(super) fn take_dirty(&mut self) -> BTreeSet<Ino> {
+        self.taken = self.waiting();
         self.extra_bytes = 0;
         std::mem::take(&mut self.dirty)
+    }
+
+    /// The commit has ended for which that was taken.
+    pub(super) fn ended(&mut self) {
+        self.in_flight.clear();
+        self.taken = 0;
+        self.changes += 1;
+    }
+
+    /// As [`Namespace::waiting`], with those of a commit that is under way, which may wait again.
+    pub(super) fn unstored(&self) -> usize {
+        self.waiting() + self.taken
     }
 
     /// How many inodes wait to be committed, of which a large one counts as several.
@@ -364,7 +384,7 @@ impl Namespace {
     pub(super) fn released(&mut self, ino: Ino) {
         let open = self.references.get(&ino).is_some_and(|count| *count > 0);
         let Some(node) = self.nodes.get(&ino) else { return };
-        if open || !node.inode.is_orphan() || node.users > 0 {
+        if open || !node.inode.is_orphan() || node.users > 0 || self.frozen {
             return;
         }
         let stored = node.stored;
@@ -432,8 +452,8 @@ impl Namespace {
     /// Forgets all that is in memory but who holds references.
     pub(super) fn clear(&mut self) {
         let (references, next_ino) = (std::mem::take(&mut self.references), self.next_ino);
-        let (changes, committed) = (self.changes + 1, self.committed);
-        *self = Self { references, next_ino, changes, committed, ..Self::default() };
+        let (changes, committed, frozen) = (self.changes + 1, self.committed, self.frozen);
+        *self = Self { references, frozen, next_ino, changes, committed, ..Self::default() };
     }
 
     /// Forgets a clean inode whose record was changed by somebody else. False when it cannot be, since changes of it wait
@@ -448,6 +468,17 @@ impl Namespace {
             Some(_) => false,
         }
     }
+}
+
+/// What a name takes in the record of an inode, at most.
+pub(super) fn name_bytes(name: &[u8]) -> usize {
+    NUMBER_BYTES + written_bytes(name)
+}
+
+/// What bytes take in a record at most: most of them are written as they are, and some with six characters.
+pub(super) fn written_bytes(bytes: &[u8]) -> usize {
+    let plain = |byte: &u8| (b' '..=b'~').contains(byte) && !matches!(byte, b'"' | b'\\');
+    bytes.iter().map(|byte| if plain(byte) { 1 } else { 6 }).sum()
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::create::check_name;
 use super::error::{FsError, Result};
 use super::namespace::{ChangedIn, Namespace, Step};
 use super::types::{Nanos, ROOT};
-use super::{Artifacts, MOST_INODES};
+use super::{Artifacts, MOST_INODES, Ordering};
 
 impl Artifacts {
     /// Takes a name of a file away. With its last name a file goes when nobody has a reference on it.
@@ -64,11 +64,11 @@ impl Artifacts {
         *held = held.saturating_sub(count);
         if *held == 0 {
             namespace.references.remove(&ino);
-            if namespace.waiting() < MOST_INODES && self.check_finished().is_ok() {
+            if namespace.unstored() < MOST_INODES {
                 namespace.released(ino);
             } else {
-                // Nothing can be committed: it is found again as a file that nobody has open.
-                self.background.look_for_orphans();
+                // It is found again, once something can be committed.
+                self.orphans_wait.store(true, Ordering::Relaxed);
             }
             namespace.trim();
             self.count_waiting(&namespace);

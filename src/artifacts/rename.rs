@@ -129,6 +129,7 @@ impl Namespace {
         }
         node.inode.ctime = now;
         self.touch(ino, ChangedIn::Attributes);
+        self.grew(to.name);
         Ok(())
     }
 }

@@ -66,7 +66,8 @@ impl Artifacts {
             inode.xattrs.insert(name.to_vec(), value.to_vec());
             inode.ctime = now;
             namespace.touch(ino, ChangedIn::Attributes);
-            namespace.grew(value.len());
+            namespace.grew(name);
+            namespace.grew(value);
             Ok(())
         })
     }

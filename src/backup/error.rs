@@ -128,9 +128,7 @@ pub enum BackupError {
     #[error("the vault was pruned again and again while it was read: make the backup when nobody prunes")]
     Pruned,
     /// Somebody else works on the repository in a way that excludes this.
-    #[error(
-        "{location} is in use by {holder}; wait for it, or end it. If it died, its lock stops counting after two hours"
-    )]
+    #[error("{location} is in use by {holder}; wait for it, or end it")]
     Locked {
         /// The repository.
         location: String,

@@ -132,7 +132,8 @@ impl Lock {
             && let Some((_, other)) =
                 held_locks(repository)?.into_iter().find(|(other, held)| *other != name && held.work == work.name())
         {
-            return Err(BackupError::Locked { location: repository.location(), holder: other.holder() });
+            let holder = format!("{} (should it have died, its lock counts for two hours)", other.holder());
+            return Err(BackupError::Locked { location: repository.location(), holder });
         }
         Ok(lock)
     }

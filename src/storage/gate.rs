@@ -97,6 +97,15 @@ impl Gate {
         self.changed.notify_all();
     }
 
+    /// As [`Gate::reserve`], if something holds, at which nobody else reserves it meanwhile.
+    pub(super) fn reserve_if(&self, reserved: Option<Reserved>, holds: impl FnOnce() -> bool) {
+        let mut state = self.state();
+        if holds() {
+            state.reserved = reserved;
+            self.changed.notify_all();
+        }
+    }
+
     /// It is claimed or reserved.
     pub(super) fn is_busy(&self) -> bool {
         !self.state().is_open()

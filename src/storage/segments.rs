@@ -352,9 +352,15 @@ impl Segments {
         endangered.sort_unstable_by_key(|(id, _)| *id);
         endangered.dedup_by_key(|(id, _)| *id);
         let mut lost = None;
-        for (id, place) in &endangered {
+        for (number, (id, place)) in endangered.iter().enumerate() {
             match self.read(*id, place) {
-                Ok(bytes) => drop(self.put(Number::Pending(*id), &bytes, place.sha256)?),
+                Ok(bytes) => {
+                    let (_, place) = self.put(Number::Pending(*id), &bytes, place.sha256)?;
+                    // While the disk fails, it is not filled with more than this.
+                    if number == 0 {
+                        self.sync_to(place.segment, None)?;
+                    }
+                }
                 Err(error @ StorageError::Corrupt { .. }) => {
                     tracing::error!(target: "mirrordna::storage", "content is lost, since a sync failed: {error}");
                     let mut state = self.state();
@@ -387,12 +393,11 @@ impl Segments {
         let (file, written) = {
             let state = self.state();
             let Some(appended) = state.appended.get(&number) else { return Ok(()) };
-            if appended.failed {
-                let error = std::io::Error::other("an earlier fsync of it failed: what was written since is lost");
-                return Err(self.failed(number)(error));
-            }
             if appended.synced >= least.unwrap_or(appended.written) {
                 return Ok(());
+            }
+            if appended.failed {
+                return Err(self.lost_sync(number));
             }
             (Arc::clone(&appended.file), appended.written)
         };
@@ -400,11 +405,20 @@ impl Segments {
         let mut state = self.state();
         if let Some(appended) = state.appended.get_mut(&number) {
             match &synced {
+                // The system tells one of two who sync at once.
+                Ok(()) if appended.failed => {
+                    drop(state);
+                    return Err(self.lost_sync(number));
+                }
                 Ok(()) => appended.synced = appended.synced.max(written),
                 Err(_) => appended.failed = true,
             }
         }
         synced.map_err(self.failed(number))
+    }
+
+    fn lost_sync(&self, number: u32) -> StorageError {
+        self.failed(number)(std::io::Error::other("an fsync of it failed: what was written before is perhaps lost"))
     }
 
     /// Where a chunk lies that no commit has named yet.

@@ -476,6 +476,25 @@ pub struct Position {
     pub birth: Sequence,
 }
 
+/// `BIRTH@TIME`, the time in microseconds.
+impl std::fmt::Display for Position {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}@{}", self.birth, self.time.as_micros())
+    }
+}
+
+impl std::str::FromStr for Position {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> std::result::Result<Self, Self::Err> {
+        let read = || {
+            let (birth, time) = text.split_once('@')?;
+            Some(Self { birth: birth.parse().ok()?, time: Timestamp::from_micros(time.parse().ok()?) })
+        };
+        read().ok_or("give the position that an earlier listing ended with")
+    }
+}
+
 impl Order {
     /// Which of two places in a listing comes first.
     #[must_use]
@@ -498,4 +517,18 @@ impl From<&Posting> for Position {
 #[must_use]
 pub fn text_term(text: &str) -> String {
     if text.len() <= 255 { text.to_owned() } else { format!("sha256:{}", Checksum::of(text.as_bytes())) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_come_back() {
+        let position = Position { time: Timestamp::from_micros(-5), birth: 17 };
+        assert_eq!(position.to_string().parse(), Ok(position));
+        for text in ["", "17", "@", "a@b", "17@"] {
+            assert!(text.parse::<Position>().is_err(), "{text}");
+        }
+    }
 }

@@ -114,10 +114,13 @@ impl Records {
     /// The canonical JSON of each record, as it is stored: it is parsed only when the filter asks for fields that are not
     /// indexed.
     pub fn texts(mut self) -> impl Iterator<Item = Result<Vec<u8>>> {
-        std::iter::from_fn(move || {
-            let found = self.fetch().map(|found| found.map(|found| found.version.json));
-            self.item(found)
-        })
+        std::iter::from_fn(move || self.next_text())
+    }
+
+    /// The next of [`Records::texts`].
+    pub fn next_text(&mut self) -> Option<Result<Vec<u8>>> {
+        let found = self.fetch().map(|found| found.map(|found| found.version.json));
+        self.item(found)
     }
 
     /// What is handed out.

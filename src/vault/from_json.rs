@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use crate::record::json::{self, Charset, Layout};
 use crate::record::{Map, Timestamp, Value};
-use crate::storage::Order;
+use crate::storage::{Order, Position};
 
 use super::{Error, EventQuery, Filter, MemoryUpdate, NewReflection, ReflectionType, Result};
 
@@ -13,8 +13,9 @@ use super::{Error, EventQuery, Filter, MemoryUpdate, NewReflection, ReflectionTy
 const ORDERS: [(&str, Order); 3] = [("log", Order::Log), ("newest", Order::LogReversed), ("time", Order::NewestTime)];
 
 impl Filter {
-    /// Reads a filter from an object. `limit`, `order` (`log`, `newest`, `time`), `archived`, `since` and `until` are
-    /// what they are in [`Filter`]; any other member is the path of a field and what must stand there.
+    /// Reads a filter from an object. `limit`, `order` (`log`, `newest`, `time`), `archived`, `since`, `until` and `after`
+    /// (a [`Position`] as text; the empty one says nothing) are what they are in [`Filter`]; any other member is the path of a
+    /// field and what must stand there.
     ///
     /// # Errors
     /// [`Error::Argument`] when it is no object, or a member cannot be used.
@@ -28,12 +29,18 @@ impl Filter {
                 "archived" => filter.archived = Some(truth(name, value)?),
                 "since" => range.since = Some(time(name, value)?),
                 "until" => range.until = Some(time(name, value)?),
+                "after" => filter.after = position(name, &text(name, value)?)?,
                 path => filter.fields.push((path.to_owned(), wanted(name, value)?)),
             }
         }
         filter.time = range.get();
         Ok(filter)
     }
+}
+
+fn position(name: &str, text: &str) -> Result<Option<Position>> {
+    let read = || text.parse().map_err(|reason| Error::argument(name, reason));
+    if text.is_empty() { Ok(None) } else { read().map(Some) }
 }
 
 impl EventQuery {

@@ -140,7 +140,7 @@ impl Import<'_> {
             return Ok(());
         }
         if self.since.is_none() {
-            let since = self.vault.state().sequence;
+            let since = self.vault.storage().sync()?;
             self.vault.storage().set_intent(Some(&Intent::Import { since }))?;
             self.since = Some(since);
         }

@@ -21,6 +21,21 @@ pub(crate) fn recovery(options: &VaultOptions) -> Arc<Recovery> {
     Arc::new(move |storage, job, intent| Vault::over(storage, &options).recover(job, intent).map_err(into_storage))
 }
 
+/// Whether what keeps a restore from being finished may pass by itself.
+fn may_pass(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Storage(
+            StorageError::NoSpace { .. }
+                | StorageError::Permission { .. }
+                | StorageError::Io { .. }
+                | StorageError::Engine { .. }
+                | StorageError::Unanswered { .. }
+                | StorageError::Locked { .. }
+        )
+    )
+}
+
 /// What keeps work from being finished, in the words of the storage.
 fn into_storage(error: Error) -> StorageError {
     match error {
@@ -36,17 +51,16 @@ impl Vault {
         match *intent {
             Intent::Restore { target } => {
                 tracing::warn!(target: "mirrordna::vault", target, "finishing a restore that was interrupted");
-                match self.bring_to(job, target, &mut |_, _| {}) {
-                    Err(error @ Error::Storage(StorageError::Corrupt { .. })) => {
-                        let start = self.before_restore()?;
-                        if start == target {
-                            return Err(error);
-                        }
-                        tracing::error!(target: "mirrordna::vault", target, %error, "the restore cannot be finished: undoing it");
-                        self.undo_restore(job, start)?;
+                if let Err(error) = self.bring_to(job, target, &mut |_, _| {}) {
+                    let start = self.before_restore()?;
+                    if may_pass(&error) || start == target {
+                        return Err(error);
                     }
-                    brought => drop(brought?),
+                    tracing::error!(target: "mirrordna::vault", target, %error, "the restore cannot be finished: undoing it");
+                    return self.undo_restore(job, start);
                 }
+                // Where the next one begins is told from this.
+                self.storage().begin_epoch("finished a restore that was interrupted", &self.actor)?;
             }
             Intent::Import { since } => {
                 tracing::warn!(target: "mirrordna::vault", since, "undoing an import that was interrupted");
@@ -85,12 +99,11 @@ impl Vault {
         let _lease = self.storage().lease(target);
         // Before the gate is closed: whoever holds changes of artifacts back commits them now.
         let begun = self.storage().set_intent(Some(&Intent::Restore { target }));
-        if let Err(error) = begun.and_then(|()| job.exclude()) {
+        let begun = begun.and_then(|()| job.exclude()).and_then(|()| self.storage().sync());
+        let start = begun.inspect_err(|_| {
             // Nothing was changed yet. Without an answer to this either, the next owner finishes the restore.
             let _ = self.storage().set_intent(None);
-            return Err(error.into());
-        }
-        let start = self.state().sequence;
+        })?;
         let _undo_lease = self.storage().lease(start);
         let mut restore = || {
             let done = self.bring_to(&*job, target, progress)?;
@@ -98,11 +111,17 @@ impl Vault {
             self.storage().set_intent(None)?;
             Ok(done)
         };
-        let done = restore().map_err(|error: Error| match self.undo_restore(&*job, start) {
-            Ok(()) => error,
-            Err(undoing) => {
-                job.leave_unfinished(&into_storage(undoing));
-                Error::HalfRestored { source: Box::new(error) }
+        let done = restore().map_err(|error: Error| {
+            // Who owns the vault by then finishes it.
+            if let Error::Storage(StorageError::Unanswered { .. } | StorageError::Locked { .. }) = error {
+                return error;
+            }
+            match self.undo_restore(&*job, start) {
+                Ok(()) => error,
+                Err(undoing) => {
+                    job.leave_unfinished(&into_storage(undoing));
+                    Error::HalfRestored { source: Box::new(error) }
+                }
             }
         })?;
         drop((job, here));

@@ -215,6 +215,10 @@ fn content_that_went_with_a_failed_sync_is_told_once_and_keeps_nothing_else_from
     damage(&fixture, &long(b'g', 20_000), 0);
     disk.fails.store(false, Ordering::Relaxed);
     assert_eq!(code(fixture.files.commit(Durability::Sync)), "EIO");
+    // Whoever syncs the file itself is told, too, and whoever syncs another one is not.
+    fixture.files.sync(kept, false).unwrap();
+    assert_eq!(code(fixture.files.sync(gone, false)), "EIO");
+    fixture.files.sync(gone, false).unwrap();
     fixture.files.commit(Durability::Sync).unwrap();
     fixture.file("later");
     fixture.files.commit(Durability::Sync).unwrap();
@@ -263,6 +267,20 @@ fn many_changes_of_a_disk_that_fails_stay_one_commit() {
     let fixture = fixture.reopen();
     assert_eq!(fixture.list(ROOT).len(), 12_501);
     fixture.verify();
+}
+
+/// As text in a record some bytes take six times their room.
+#[test]
+fn targets_of_links_are_committed_in_time() {
+    let fixture = Fixture::new();
+    let target = vec![1; 4_095];
+    let new = NewNode::symlink(&target);
+    for n in 0..6_000 {
+        fixture.make(ROOT, &n.to_string(), &new).unwrap();
+    }
+    fixture.verify();
+    let fixture = fixture.reopen();
+    assert_eq!(fixture.files.read_link(fixture.find(ROOT, "5999").unwrap().ino).unwrap(), target);
 }
 
 /// Attributes of many files are more than one commit takes.

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex};
 use mirrordna::record::FileType;
 use mirrordna::record::id::SeededIds;
 use mirrordna::storage::{
-    DataFile, Durability, FileAccess, NOW, OpenOptions, Opening, PrunePolicy, RocksStorage, SLOT_BYTES, Sequence,
-    Storage, StorageError, SystemFiles,
+    DataFile, Durability, Expect, FileAccess, NOW, OpenOptions, Opening, PrunePolicy, RocksStorage, SLOT_BYTES,
+    Sequence, Storage, StorageError, SystemFiles,
 };
 
 use super::files::{Files, noise};
@@ -165,13 +165,41 @@ fn content_that_does_not_reach_the_disk_is_never_named() {
     let lost = failing.commit_of(Durability::Buffered);
     for _ in 0..2 {
         assert!(matches!(storage.commit(lost.clone()), Err(StorageError::Io { .. })));
-        watched.sync_error.store(0, Ordering::Relaxed);
     }
     assert_eq!(storage.state(), before);
+    watched.sync_error.store(0, Ordering::Relaxed);
     // After a failed fsync nobody knows what is on the disk: what comes later goes into another segment.
     files.write(&storage, 2, 1, b"second");
     files.commit(&storage, Durability::Sync);
     assert!(dir.path().join("segments/00000002.seg").exists());
+    files.compare(&storage, NOW);
+    assert_clean(&storage, &[]);
+}
+
+/// Of a segment that cannot be synced what is on disk already is used as it is, and what is not is appended to another one.
+#[test]
+fn content_of_a_segment_that_cannot_be_synced_is_moved() {
+    let dir = scratch();
+    let watched = Arc::new(Watched::default());
+    let storage = RocksStorage::create(dir.path(), &watching(&watched), &SeededIds::new(7)).unwrap();
+    let mut files = small(&storage);
+    files.write(&storage, 2, 0, &noise(1, SLOT));
+    let mut refused = files.clone().commit_of(Durability::Buffered);
+    refused.changes.iter_mut().for_each(|change| change.expect = Expect::Absent);
+    // Its content is on disk by then, and waits for a commit that is made.
+    storage.commit(refused).unwrap_err();
+    files.write(&storage, 2, 1, &noise(2, SLOT));
+    watched.sync_error.store(5, Ordering::Relaxed);
+    let commit = files.clone().commit_of(Durability::Sync);
+    for _ in 0..3 {
+        assert!(matches!(storage.commit(commit.clone()), Err(StorageError::Io { .. })));
+    }
+    watched.sync_error.store(0, Ordering::Relaxed);
+    files.commit(&storage, Durability::Sync);
+    files.compare(&storage, NOW);
+    assert_clean(&storage, &[]);
+    storage.close().unwrap();
+    let storage = open(dir.path());
     files.compare(&storage, NOW);
     assert_clean(&storage, &[]);
 }

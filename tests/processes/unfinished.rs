@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use mirrordna::artifacts::{FsError, ROOT, WriteOptions};
 use mirrordna::record::{Kind, json};
-use mirrordna::storage::{Durability, Intent, NOW, StorageError};
+use mirrordna::storage::{Durability, Intent, NOW, PrunePolicy, StorageError};
 use mirrordna::vault::NewSnapshot;
 use mirrordna::{Error, Vault};
 
@@ -159,6 +159,14 @@ fn while_a_restore_can_be_neither_finished_nor_undone_all_are_told_why() {
     let refused = artifacts.write(file, 0, b"x", WriteOptions::default()).unwrap_err();
     assert!(matches!(refused, FsError::NoSpace | FsError::Storage(_)), "{refused}");
     assert!(artifacts.unlink(ROOT, b"file").is_err());
+    // What brings the vault back is not dropped to make room.
+    let pruned = vault.prune(PrunePolicy::default()).unwrap_err();
+    assert!(matches!(pruned, Error::Storage(StorageError::Locked { .. })), "{pruned}");
+    // Others may open it and look.
+    let mut other = Child::open(&dir);
+    other.say("state");
+    assert!(other.answer().is_some());
+    other.end();
     artifacts.forget(file, 1);
     assert!(began.elapsed() < Duration::from_secs(20));
     disk.relieve();

@@ -1,9 +1,7 @@
 //! What all listings of records share: paging, order, filters by field, history.
 
-use std::str::FromStr;
-
 use clap::Args;
-use mirrordna::record::{Kind, Timestamp, Value, object};
+use mirrordna::record::{Kind, Value, object};
 use mirrordna::storage::{NOW, Order, Position};
 use mirrordna::vault::{Filter, Past, Record};
 use mirrordna::{Error, Vault};
@@ -20,35 +18,13 @@ pub(crate) struct PageArgs {
     limit: Option<usize>,
     /// Go on where a listing with --limit stopped; it says with which cursor
     #[arg(long, value_name = "CURSOR")]
-    after: Option<Cursor>,
+    after: Option<Position>,
     /// The record made last comes first
     #[arg(long)]
     newest: bool,
     /// Only records with this value at a path of keys, such as metadata.custom.project=apollo (repeatable)
     #[arg(long = "where", value_name = "PATH=VALUE", value_parser = field)]
     fields: Vec<(String, String)>,
-}
-
-/// A place in a listing as text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Cursor(Position);
-
-impl FromStr for Cursor {
-    type Err = String;
-
-    fn from_str(text: &str) -> std::result::Result<Self, String> {
-        let read = || {
-            let (birth, time) = text.split_once('@')?;
-            Some(Position { birth: birth.parse().ok()?, time: Timestamp::from_micros(time.parse().ok()?) })
-        };
-        read().map(Self).ok_or_else(|| "give the cursor that an earlier listing ended with".to_owned())
-    }
-}
-
-impl std::fmt::Display for Cursor {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}@{}", self.0.birth, self.0.time.as_micros())
-    }
 }
 
 /// Reads `PATH=VALUE`.
@@ -62,7 +38,7 @@ pub(crate) fn field(text: &str) -> std::result::Result<(String, String), String>
 /// Lists the records of a kind that fit a filter and the arguments.
 pub(crate) fn list(context: &Context, vault: &Vault, kind: Kind, mut filter: Filter, page: PageArgs) -> Result<()> {
     filter.fields.extend(page.fields);
-    filter.after = page.after.map(|cursor| cursor.0);
+    filter.after = page.after;
     if page.newest {
         filter.order = Order::LogReversed;
     }
@@ -83,7 +59,7 @@ pub(crate) fn list(context: &Context, vault: &Vault, kind: Kind, mut filter: Fil
             None => break Ok(()),
         }
         shown += 1;
-        cursor = records.position().map(Cursor);
+        cursor = records.position();
     };
     let count = listing.finish()?;
     result?;
@@ -172,15 +148,6 @@ pub(crate) fn object_of(what: &str, value: Value) -> Result<mirrordna::record::M
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn cursors_come_back() {
-        let cursor = Cursor(Position { time: Timestamp::from_micros(-5), birth: 17 });
-        assert_eq!(cursor.to_string().parse(), Ok(cursor));
-        for text in ["", "17", "@", "a@b", "17@"] {
-            assert!(text.parse::<Cursor>().is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn fields_may_hold_equal_signs_in_their_value() {

@@ -31,7 +31,7 @@ void records(mdna::Vault &vault) {
     vault.record_delete("entries", "x");
     mdna::Cursor cursor = vault.record_list("entries");
     cursor = vault.record_history("entries", "x");
-    std::cout << cursor.next().value_or("");
+    std::cout << cursor.next().value_or("") << cursor.position();
     std::cout << vault.identity_create("agent") << vault.identity_get("x") << vault.identity_sign("x", "y", "z")
               << vault.identity_verify("x", "y", "z");
     std::cout << vault.session_start("a", "b") << vault.session_start_with("a", "b", std::nullopt, "{}") << vault.session_end("x")
@@ -86,6 +86,9 @@ void artifacts(mdna::Vault &vault) {
     file.write("x");
     file.write_at(1, "x");
     file.truncate(0);
+    file.chmod(0600);
+    file.chown(MDNA_KEEP_ID, 1);
+    file.utimes(MDNA_TIME_NOW, MDNA_TIME_KEEP);
     file.sync();
     vault.files_list("/");
     vault.files_mkdir("x", true);
@@ -105,6 +108,13 @@ void backups(mdna::Vault &vault) {
     const mdna::KeyFile key(content);
     mdna::Repository repository = mdna::Repository::init("path", key);
     repository = mdna::Repository::open("path", nullptr);
+    mdna::S3Settings settings(false);
+    settings.set("AWS_REGION", "x");
+    settings.limit(MDNA_S3_LIMITS_INIT);
+    settings.cancel();
+    repository = mdna::Repository::init("path", settings, nullptr);
+    repository = mdna::Repository::open("path", settings, nullptr);
+    std::cout << mdna::Repository::kinds("path", settings);
     const mdna_retention retention = MDNA_RETENTION_INIT;
     std::cout << mdna::Repository::kinds("path") << repository.describe() << repository.create(vault) << repository.list()
               << repository.restore("latest", "to") << repository.extract("latest", "memories", "to") << repository.remove("[]")
@@ -114,7 +124,7 @@ void backups(mdna::Vault &vault) {
 }
 
 void without_a_vault() {
-    std::cout << mdna::claim_sign("k", "x", "y") << mdna::claim_verify("k", "x", "y", "z") << mdna::key_public("k");
+    std::cout << mdna::claim_sign("k", "x", "y") << mdna::claim_verify("k", "x", "y", "z") << mdna::key_public("k") << mdna::key_new();
     std::cout << mdna::json_canonical("{}") << mdna::json_checksum("{}") << mdna::bytes_checksum("x") << mdna::schema_text("memories");
     mdna::record_check("memories", "{}");
     mdna::log_set("off", nullptr);

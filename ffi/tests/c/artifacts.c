@@ -1,6 +1,31 @@
 /* Artifacts: files by path and by handle. */
 #include "check.h"
 
+/* Attributes by what is open, with what stays. */
+static void open_attributes(mdna_vault *vault) {
+    mdna_file *file = NULL;
+    mdna_file_info info;
+    OK(mdna_file_open(vault, "notes/attributes", MDNA_OPEN_WRITE | MDNA_OPEN_CREATE, 0640, &file));
+    OK(mdna_file_chmod(file, 0604));
+    OK(mdna_file_chown(file, 12, 34));
+    OK(mdna_file_chown(file, MDNA_KEEP_ID, 35));
+    OK(mdna_files_chown(vault, "notes/attributes", 13, MDNA_KEEP_ID));
+    OK(mdna_file_utimes(file, 5, 6));
+    OK(mdna_file_utimes(file, MDNA_TIME_KEEP, 7));
+    OK(mdna_file_stat(file, &info));
+    CHECK(info.mode == 0604 && info.uid == 13 && info.gid == 35 && info.atime_ns == 5 && info.mtime_ns == 7);
+    OK(mdna_files_utimes(vault, "notes/attributes", MDNA_TIME_NOW, MDNA_TIME_KEEP));
+    OK(mdna_file_stat(file, &info));
+    CHECK(info.atime_ns > 1000000000000000000 && info.mtime_ns == 7);
+    OK(mdna_files_remove(vault, "notes/attributes"));
+    /* It has no name, and is there. */
+    OK(mdna_file_chmod(file, 0600));
+    mdna_file_close(file);
+    FAILS(MDNA_NULL_POINTER, mdna_file_chmod(NULL, 0600));
+    FAILS(MDNA_NULL_POINTER, mdna_file_chown(NULL, 1, 1));
+    FAILS(MDNA_NULL_POINTER, mdna_file_utimes(NULL, 1, 1));
+}
+
 static void files(mdna_vault *vault) {
     mdna_file *file = NULL;
     mdna_file_info info;
@@ -86,6 +111,7 @@ static void paths(mdna_vault *vault) {
     OK(mdna_files_chmod(vault, "notes/one.txt", 0600));
     OK(mdna_files_chown(vault, "notes/one.txt", 12, 34));
     OK(mdna_files_utimes(vault, "notes/one.txt", 1000000001, 2000000002));
+    open_attributes(vault);
     OK(mdna_files_stat(vault, "notes/two.txt", true, &info));
     CHECK(info.mode == 0600 && info.uid == 12 && info.gid == 34 && info.nlink == 2);
     CHECK(info.atime_ns == 1000000001 && info.mtime_ns == 2000000002);

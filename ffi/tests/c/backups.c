@@ -20,6 +20,50 @@ static int stop(void *user_data, const char *phase, uint64_t done, uint64_t tota
     return 1;
 }
 
+/* Settings for buckets, without a server. */
+static void buckets(const char *folder, const mdna_secret *right) {
+    mdna_s3_settings *settings = NULL;
+    mdna_repository *repository = NULL;
+    mdna_string text = MDNA_STRING_INIT;
+    FAILS(MDNA_NULL_POINTER, mdna_s3_settings_new(true, NULL));
+    OK(mdna_s3_settings_new(true, &settings));
+    mdna_s3_settings_free(settings);
+    mdna_s3_settings_free(NULL);
+    OK(mdna_s3_settings_new(false, &settings));
+    FAILS(MDNA_INVALID_ARGUMENT, mdna_s3_settings_set(settings, "HOME", "x"));
+    OK(mdna_s3_settings_set(settings, "AWS_ACCESS_KEY_ID", "key"));
+    FAILS(MDNA_INVALID_ARGUMENT, mdna_repository_open_with("s3://bucket/x", settings, right, &repository));
+    OK(mdna_s3_settings_set(settings, "AWS_SECRET_ACCESS_KEY", "secret"));
+    OK(mdna_s3_settings_set(settings, "AWS_SESSION_TOKEN", "token"));
+    OK(mdna_s3_settings_set(settings, "AWS_SESSION_TOKEN", NULL));
+    OK(mdna_s3_settings_set(settings, "AWS_ENDPOINT_URL", "http://127.0.0.1:1"));
+    mdna_s3_limits limits = MDNA_S3_LIMITS_INIT;
+    limits.version = 9;
+    FAILS(MDNA_UNSUPPORTED_VERSION, mdna_s3_settings_limit(settings, &limits));
+    limits.version = MDNA_S3_LIMITS_VERSION;
+    limits.retries_ms = 300;
+    limits.longest_pause_ms = 100;
+    OK(mdna_s3_settings_limit(settings, &limits));
+    /* Nobody answers, for as long as was said. */
+    FAILS(MDNA_IO, mdna_repository_open_with("s3://bucket/x", settings, right, &repository));
+    FAILS(MDNA_IO, mdna_repository_init_with("s3://bucket/x", settings, right, NULL, NULL, &repository));
+    FAILS(MDNA_IO, mdna_key_kinds_with("s3://bucket/x", settings, &text));
+    limits.retries_ms = 0;
+    OK(mdna_s3_settings_limit(settings, &limits));
+    OK(mdna_s3_settings_cancel(settings));
+    FAILS(MDNA_CANCELLED, mdna_repository_open_with("s3://bucket/x", settings, right, &repository));
+    FAILS(MDNA_NULL_POINTER, mdna_s3_settings_cancel(NULL));
+    /* A folder takes no notice of them. */
+    OK(mdna_key_kinds_with(folder, settings, &text));
+    CHECK(holds(&text, "passphrase"));
+    OK(mdna_repository_open_with(folder, settings, right, &repository));
+    mdna_repository_close(repository);
+    OK(mdna_repository_open_with(folder, NULL, right, &repository));
+    mdna_repository_close(repository);
+    mdna_s3_settings_free(settings);
+    FAILS(MDNA_OCCUPIED, mdna_repository_init_with(folder, NULL, right, NULL, NULL, &repository));
+}
+
 static void opening(const char *path) {
     mdna_repository *repository = NULL;
     mdna_string text = MDNA_STRING_INIT;
@@ -38,6 +82,7 @@ static void opening(const char *path) {
     OK(mdna_key_kinds(path, &text));
     CHECK(holds(&text, "[\"passphrase\"]"));
     mdna_repository_close(NULL);
+    buckets(path, &right);
 }
 
 /* Locations that name nothing, and buckets that cannot be reached, make nothing. */

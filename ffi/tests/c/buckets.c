@@ -24,6 +24,23 @@ int main(int argc, char **argv) {
     OK(mdna_repository_open(location, &right, &repository));
     OK(mdna_backup_restore(repository, "one", below(argv[1], "restored"), NULL, NULL, NULL));
     mdna_repository_close(repository);
+
+    /* The same, said by the program. */
+    static const char *const names[] = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_ENDPOINT_URL"};
+    mdna_s3_settings *settings = NULL;
+    OK(mdna_s3_settings_new(false, &settings));
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        OK(mdna_s3_settings_set(settings, names[i], getenv(names[i])));
+        CHECK(unsetenv(names[i]) == 0);
+    }
+    FAILS(MDNA_INVALID_ARGUMENT, mdna_repository_open(location, &right, &repository));
+    OK(mdna_repository_open_with(location, settings, &right, &repository));
+    OK(mdna_backup_list(repository, &text));
+    CHECK(holds(&text, "one"));
+    OK(mdna_s3_settings_cancel(settings));
+    mdna_s3_settings_free(settings);
+    FAILS(MDNA_CANCELLED, mdna_backup_create(repository, vault, "two", false, false, NULL, NULL, NULL));
+    mdna_repository_close(repository);
     mdna_vault_close(vault);
     OK(mdna_verify_path(below(argv[1], "restored"), NULL, NULL, NULL, &text));
     CHECK(holds(&text, "\"clean\":true"));

@@ -16,6 +16,7 @@ SIZE(mdna_log_state, 72);
 SIZE(mdna_record_info, 56);
 SIZE(mdna_change, 64);
 SIZE(mdna_retention, 28);
+SIZE(mdna_s3_limits, 24);
 SIZE(mdna_secret, 24);
 SIZE(mdna_key_cost, 12);
 SIZE(mdna_file_info, 80);
@@ -39,6 +40,7 @@ PLACE(mdna_secret, len, 16);
 PLACE(mdna_string, len, 8);
 PLACE(mdna_file_info, kind, 56);
 PLACE(mdna_file_info, rdev, 76);
+PLACE(mdna_s3_limits, longest_pause_ms, 20);
 
 NUMBER(MDNA_OK, 0);
 NUMBER(MDNA_END, 1);

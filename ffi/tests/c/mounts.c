@@ -1,8 +1,10 @@
 /* A vault that is mounted by the program that works on it. */
 #include "check.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static void *waits(void *mount) {
@@ -22,6 +24,8 @@ int main(int argc, char **argv) {
     FAILS(MDNA_NOT_MOUNTED, mdna_umount(point));
 
     OK(mdna_mount_start(vault, point, NULL, &mount));
+    /* What watches over the mount is no child that the program would meet. */
+    CHECK(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD);
     OK(mdna_mount_path(mount, &text));
     CHECK(holds(&text, "mnt"));
     mdna_mount *second = NULL;

@@ -6,6 +6,34 @@
     "{\"id\":\"" GLYPH "\",\"timestamp\":\"2025-03-01T08:00:00Z\",\"glyph\":\"*\",\"source\":{\"actor_id\":\"" AGENT        \
     "\",\"actor_type\":\"agent\"}}"
 
+/* A listing goes on where another one stopped. */
+static void positions(mdna_vault *vault) {
+    char filter[256];
+    mdna_string text = MDNA_STRING_INIT, position = MDNA_STRING_INIT;
+    mdna_cursor *cursor = NULL;
+    for (int i = 0; i < 5; i++) {
+        OK(mdna_memory_add(vault, MEMORY, NULL));
+    }
+    for (int i = 0; i <= 5; i++) {
+        (void)snprintf(filter, sizeof filter, "{\"limit\":1,\"after\":\"%s\"}", position.data != NULL ? position.data : "");
+        OK(mdna_memory_list(vault, filter, &cursor));
+        if (i == 0) {
+            OK(mdna_cursor_position(cursor, &position));
+            CHECK(position.len == 0);
+        }
+        mdna_string_free(&position);
+        mdna_status status = mdna_cursor_next(cursor, &text);
+        CHECK(status == (i < 5 ? MDNA_OK : MDNA_END));
+        mdna_string_free(&text);
+        OK(mdna_cursor_position(cursor, &position));
+        mdna_cursor_free(cursor);
+    }
+    mdna_string_free(&position);
+    OK(mdna_vault_log(vault, 1, &cursor));
+    FAILS(MDNA_INVALID_ARGUMENT, mdna_cursor_position(cursor, &text));
+    mdna_cursor_free(cursor);
+}
+
 static void any_record(mdna_vault *vault) {
     mdna_string text = MDNA_STRING_INIT;
     mdna_cursor *cursor = NULL;
@@ -29,6 +57,7 @@ static void any_record(mdna_vault *vault) {
     OK(mdna_record_list(vault, "glyphtrail", "{\"glyph\":\"*\",\"limit\":5,\"order\":\"newest\"}", &cursor));
     CHECK(drain(cursor) == 1);
     FAILS(MDNA_INVALID_ARGUMENT, mdna_record_list(vault, "glyphtrail", "{\"order\":\"best\"}", &cursor));
+    FAILS(MDNA_INVALID_ARGUMENT, mdna_record_list(vault, "glyphtrail", "{\"after\":\"there\"}", &cursor));
     OK(mdna_glyph_chain(vault, GLYPH, &text));
     CHECK(holds(&text, "\"missing_predecessor\":null"));
     FAILS(MDNA_NOT_FOUND, mdna_glyph_chain(vault, "glyph_none", &text));
@@ -96,6 +125,12 @@ static void identities(mdna_vault *vault) {
     OK(mdna_key_public(key, &text));
     CHECK(holds(&text, public_key));
     FAILS(MDNA_PRIVATE_KEY, mdna_key_public("AAAA", &text));
+    mdna_string fresh = MDNA_STRING_INIT;
+    OK(mdna_key_new(&fresh));
+    OK(mdna_key_public(fresh.data, &text));
+    CHECK(!holds(&text, public_key));
+    mdna_string_free(&fresh);
+    FAILS(MDNA_NULL_POINTER, mdna_key_new(NULL));
 }
 
 static void sessions(mdna_vault *vault) {
@@ -260,6 +295,9 @@ int main(int argc, char **argv) {
     dna_and_reflections(vault);
     timeline(vault);
     without_a_vault();
+    mdna_vault_close(vault);
+    vault = new_vault(below(argv[1], "positions"));
+    positions(vault);
     mdna_vault_close(vault);
     return 0;
 }

@@ -92,9 +92,11 @@ impl Job for SharedJob<'_> {
 
 impl Drop for SharedJob<'_> {
     fn drop(&mut self) {
-        if let Some(Closed::Here(claim)) = lock(&self.closed).take() {
-            self.core.left(Some(claim));
-        }
+        let claim = match lock(&self.closed).take() {
+            Some(Closed::Here(claim)) => Some(claim),
+            Some(Closed::There(..)) | None => None,
+        };
+        self.core.left(claim);
     }
 }
 

@@ -135,12 +135,19 @@ impl Core {
         if self.succeeding.load(Ordering::Acquire) || socket_exists(&self.dir) {
             storage.expect_leases();
         }
-        let unfinished = self.recover(&storage)?;
-        if unfinished.is_some() {
-            // Somebody is at it. An import lets others go on; in the middle of a restore nobody builds on half of it.
-            let is_restore = matches!(unfinished, Some(Intent::Restore { .. }));
-            storage.gate().reserve(is_restore.then_some(Reserved::Waiting));
-        }
+        let unfinished = match self.recover(&storage) {
+            Ok(None) => false,
+            Ok(Some(_)) => {
+                // Somebody is at it.
+                Self::reserve(&storage);
+                true
+            }
+            // Whoever opens the vault can look at what is there, and make room.
+            Err(error) => {
+                Self::cannot_finish(&storage, &error)?;
+                true
+            }
+        };
         self.followers.follow_owner(&storage, || {
             let writing = Some(Arc::new(()));
             self.become_state(State::Owner(Owner { storage: Arc::clone(&storage), writing, server: None }));
@@ -157,8 +164,27 @@ impl Core {
                 tracing::warn!(target: "mirrordna::storage", %dir, %error, "no other process can open the vault now");
             }
         }
-        if unfinished.is_some() {
+        if unfinished {
             self.watch();
+        }
+        Ok(())
+    }
+
+    /// Keeps others out while work is about to be finished. An import lets them go on; in the middle of a restore nobody builds
+    /// on half of it.
+    fn reserve(storage: &RocksStorage) {
+        let is_restore = || matches!(storage.intent(), Ok(Some(Intent::Restore { .. })));
+        storage.gate().reserve_if(Some(Reserved::Waiting), is_restore);
+    }
+
+    /// What was left half done cannot be finished or undone, for now.
+    ///
+    /// # Errors
+    /// Those of looking what it is.
+    fn cannot_finish(storage: &RocksStorage, error: &StorageError) -> Result<()> {
+        tracing::error!(target: "mirrordna::storage", %error, "what was left half done cannot be finished yet");
+        if matches!(storage.intent()?, Some(Intent::Restore { .. })) {
+            storage.stay_unfinished(error);
         }
         Ok(())
     }
@@ -189,14 +215,22 @@ impl Core {
             let mut interval = WATCH;
             while let Some(storage) = core.reading().filter(|_| !core.is_closing()) {
                 match core.recover(&storage) {
-                    Ok(Some(_)) => interval = WATCH,
+                    Ok(Some(_)) => {
+                        Self::reserve(&storage);
+                        interval = WATCH;
+                    }
                     Ok(None) => {
-                        storage.gate().reserve(None);
-                        break;
+                        storage.gate().reserve_if(None, || matches!(storage.intent(), Ok(None)));
+                        core.watching.store(false, Ordering::Release);
+                        // Something else may have been left meanwhile, by somebody who saw that this watches.
+                        if !matches!(storage.intent(), Ok(Some(_))) || core.watching.swap(true, Ordering::AcqRel) {
+                            return;
+                        }
                     }
                     Err(error) => {
-                        tracing::error!(target: "mirrordna::storage", %error, "what was left half done cannot be finished yet; nothing can be changed before it is");
-                        storage.stay_unfinished(&error);
+                        if let Err(error) = Self::cannot_finish(&storage, &error) {
+                            tracing::error!(target: "mirrordna::storage", %error, "what was left half done cannot be read");
+                        }
                         interval = (interval * 2).min(WATCH_FAILING);
                     }
                 }
