@@ -48,12 +48,15 @@ fn main() {
     println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,libmirrordna.so.{ABI}");
     // Other crates have functions for C as well, which are nobody's business here.
     println!("cargo::rustc-cdylib-link-arg=-Wl,--exclude-libs,ALL");
-    for path in ["build.rs", "cbindgen.toml", "preamble.h", "initial.h", "src"] {
+    for path in ["build.rs", "cbindgen.toml", "preamble.h", "initial.h", "install", "src"] {
         println!("cargo::rerun-if-changed={path}");
     }
     println!("cargo::rerun-if-env-changed=CI");
 
     let package = PathBuf::from(variable("CARGO_MANIFEST_DIR"));
+    for name in ["mirrordna-config.cmake", "mirrordna-config-version.cmake"] {
+        configuration(&package, name);
+    }
     let header = match generate(&package) {
         Ok(header) => header,
         // The compiler says better than cbindgen what is wrong with the sources.
@@ -75,6 +78,14 @@ fn main() {
 /// A variable that cargo sets for every build script.
 fn variable(name: &str) -> String {
     env::var(name).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// Makes a file for `CMake`, for `cargo cinstall`; `scripts/install-c.sh` makes its own. Where it is going to lie is not known here.
+fn configuration(package: &Path, name: &str) {
+    let path = package.join("install").join(format!("{name}.in"));
+    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let text = text.replace("@ABI@", ABI).replace("@VERSION@", &variable("CARGO_PKG_VERSION"));
+    write_if_new(&Path::new(&variable("OUT_DIR")).join(name), &text.replace("@PREFIX@", "${_mirrordna_prefix}"));
 }
 
 fn write_if_new(path: &Path, text: &str) {

@@ -15,6 +15,9 @@ fn valid(function: &Prototype, parameter: &Parameter) -> String {
         "mdna_batch *" => "batch".to_owned(),
         "mdna_cursor *" => "cursor".to_owned(),
         "mdna_repository *" => "repository".to_owned(),
+        "mdna_s3_settings *" => "settings".to_owned(),
+        "mdna_s3_settings **" => "&new_settings".to_owned(),
+        "const mdna_s3_limits *" => "&limits".to_owned(),
         "mdna_file *" => "file".to_owned(),
         // Mounts and watches are only asked with NULL.
         "mdna_mount *" | "mdna_watch *" | "void *" => "NULL".to_owned(),
@@ -63,6 +66,7 @@ fn text_for(function: &Prototype, name: &str) -> &'static str {
         "collection" => "\"memories\"",
         "constraints_json" | "observations_json" | "backups_json" | "reflection_ids_json" => "\"[]\"",
         "level" => "\"off\"",
+        "name" if function.name == "mdna_s3_settings_set" => "\"AWS_REGION\"",
         "identity_type" => "\"agent\"",
         "event_type" => "\"custom\"",
         "reflection_type" => "\"state\"",
@@ -83,6 +87,7 @@ const CLEAN_UP: &str = "\
     mdna_watch_free(new_watch); new_watch = NULL;
     mdna_vault_close(new_vault); new_vault = NULL;
     mdna_repository_close(new_repository); new_repository = NULL;
+    mdna_s3_settings_free(new_settings); new_settings = NULL;
     mdna_file_close(new_file); new_file = NULL;
     mdna_mount_free(new_mount); new_mount = NULL;
 ";
@@ -179,6 +184,8 @@ static mdna_view *view, *new_view;
 static mdna_batch *batch, *new_batch;
 static mdna_cursor *cursor, *new_cursor;
 static mdna_repository *repository, *new_repository;
+static mdna_s3_settings *settings, *new_settings;
+static mdna_s3_limits limits = MDNA_S3_LIMITS_INIT;
 static mdna_file *file, *new_file;
 static mdna_file_info file_info;
 static size_t size;
@@ -238,6 +245,7 @@ int main(int argc, char **argv) {
     OK(mdna_batch_begin(vault, &batch));
     OK(mdna_memory_list(vault, NULL, &cursor));
     OK(mdna_repository_init(below(argv[1], "repository"), &secret, NULL, &cost, &repository));
+    OK(mdna_s3_settings_new(false, &settings));
     OK(mdna_file_open(vault, "file", MDNA_OPEN_READ | MDNA_OPEN_WRITE | MDNA_OPEN_CREATE, 0600, &file));
     every_case();
     /* The handles can still be used, and nothing is damaged. */
@@ -250,6 +258,7 @@ int main(int argc, char **argv) {
     mdna_view_free(view);
     mdna_file_close(file);
     mdna_repository_close(repository);
+    mdna_s3_settings_free(settings);
     mdna_vault_close(vault);
     return 0;
 }

@@ -1,3 +1,4 @@
+#define _POSIX_C_SOURCE 200809L
 /* A repository in a bucket. What reaches the server is in the variables AWS_*; the location is the second argument. */
 #include "check.h"
 

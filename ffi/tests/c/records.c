@@ -29,7 +29,7 @@ static void positions(mdna_vault *vault) {
         mdna_cursor_free(cursor);
     }
     mdna_string_free(&position);
-    OK(mdna_vault_log(vault, 1, &cursor));
+    OK(mdna_vault_log(vault, 1, 0, &cursor));
     FAILS(MDNA_INVALID_ARGUMENT, mdna_cursor_position(cursor, &text));
     mdna_cursor_free(cursor);
 }
