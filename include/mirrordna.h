@@ -108,7 +108,7 @@
 #define MDNA_OPEN_APPEND 4
 
 /**
- * A file is made when it is not there.
+ * A file is made when it is not there. This, like the two below, needs `MDNA_OPEN_WRITE` or `MDNA_OPEN_APPEND`.
  */
 #define MDNA_OPEN_CREATE 8
 
@@ -1022,7 +1022,8 @@ typedef struct mdna_s3_limits {
      */
     uint32_t rate;
     /**
-     * How long something is tried again, from its first failure on, in milliseconds: 120,000.
+     * How long something is tried again, from its first failure on, in milliseconds: 120,000. Where there is no server,
+     * or it refuses connections, three attempts are made.
      */
     uint32_t retries_ms;
     /**
@@ -1241,7 +1242,8 @@ mdna_status mdna_cursor_next(struct mdna_cursor *cursor, struct mdna_string *out
 
 /**
  * Where a listing of records stands, as text that means nothing to anybody else: a filter with it as `after` goes on
- * behind the records that were read, in this process or another one. It is empty before the first one. Free it with
+ * behind the records that were read, in this process or another one. It is empty before the first one. That it comes
+ * from a listing of another collection, order or vault is not noticed, and leads elsewhere. Free it with
  * `mdna_string_free()`.
  *
  * Fails with `MDNA_INVALID_ARGUMENT` for a cursor that no filter was given for: of versions, events, files and what a
@@ -2251,7 +2253,7 @@ mdna_status mdna_s3_settings_cancel(struct mdna_s3_settings *settings);
  * Makes a repository at `location` and opens it: a folder, which must be new or empty, or `"s3://BUCKET/PREFIX"`,
  * where there must be none. How the bucket is reached is read from the variables `AWS_*` of the process:
  * `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION`, and `AWS_ENDPOINT_URL` for a server
- * other than Amazon's. `secret` opens it from then on; NULL makes a repository that hides nothing (`secret` may be
+ * other than Amazon's, which is reached with http only on this machine, or with `AWS_ALLOW_HTTP=true`. `secret` opens it from then on; NULL makes a repository that hides nothing (`secret` may be
  * NULL). `label`, the name of its first key slot, may be NULL. `cost` may be NULL, for what is recommended. Free the
  * handle with `mdna_repository_close()`.
  *
@@ -2579,7 +2581,8 @@ mdna_status mdna_file_write_at(struct mdna_file *file, uint64_t offset, const ui
  * Moves the position: `whence` is a `mdna_whence`. `out_position` gets it, counted from the beginning.
  *
  * Fails with `MDNA_FILE_INVALID` for a position before the beginning, with `MDNA_FILE_BEYOND_END` when there is no
- * data or hole, and with `MDNA_INVALID_ARGUMENT`.
+ * data or hole, and with `MDNA_INVALID_ARGUMENT` for another `whence`, and for a negative offset that counts from the
+ * beginning.
  */
 mdna_status mdna_file_seek(struct mdna_file *file, int64_t offset, uint32_t whence, uint64_t *out_position);
 
@@ -2700,12 +2703,15 @@ mdna_status mdna_files_link(struct mdna_vault *vault, const char *from, const ch
 mdna_status mdna_files_chmod(struct mdna_vault *vault, const char *path, uint32_t mode);
 
 /**
- * Sets the user and the group that own a file; `MDNA_KEEP_ID` leaves one as it is. Permissions are not checked: whoever
+ * Sets the user and the group that own a file, or the one that a symbolic link leads to; `MDNA_KEEP_ID` leaves one as it is. Permissions are not checked: whoever
  * has the vault open may do everything with it.
  *
  * Fails with `MDNA_FILE_NOT_FOUND`.
  */
-mdna_status mdna_files_chown(struct mdna_vault *vault, const char *path, uint32_t uid, uint32_t gid);
+mdna_status mdna_files_chown(struct mdna_vault *vault,
+                             const char *path,
+                             uint32_t uid,
+                             uint32_t gid);
 
 /**
  * Sets when a file was last read, and when its content last changed, in nanoseconds since 1970; `MDNA_TIME_NOW` is

@@ -709,7 +709,6 @@ public:
     static std::string make() { return detail::text(mdna_key_file_new); }
 };
 
-/// An open backup repository, in a folder or at "s3://BUCKET/PREFIX". A missing secret (nullptr) is for one that hides nothing.
 /// How buckets are reached, for `Repository`.
 class S3Settings {
 public:
@@ -729,6 +728,7 @@ private:
     detail::Handle<mdna_s3_settings, mdna_s3_settings_free> handle_;
 };
 
+/// An open backup repository, in a folder or at "s3://BUCKET/PREFIX". A missing secret (nullptr) is for one that hides nothing.
 class Repository {
 public:
     explicit Repository(mdna_repository *repository) noexcept : handle_(repository) {}

@@ -16,6 +16,11 @@ if [[ -z "$shared" ]]; then
     static=$CARGO_TARGET_DIR/release/libmirrordna_ffi.a
 fi
 
+exported=$(nm -D --defined-only "$shared" | awk '{print $3}' | LC_ALL=C sort)
+if [[ "$exported" != "$(LC_ALL=C sort ffi/symbols.txt)" ]]; then
+    echo "$shared is not the library of this header: build it again" >&2
+    exit 1
+fi
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 abi=$(sed -n 's/^const ABI: &str = "\(.*\)";/\1/p' ffi/build.rs)
 libdir=${LIBDIR:-lib}
@@ -50,7 +55,7 @@ for file in "${files[@]}"; do
         >"$lib/$folder/$file"
 done
 # Programs find it when they start.
-if [[ -z "${DESTDIR:-}" && $(id -u) -eq 0 ]] && ldconfig -v -N 2>/dev/null | grep -q "^$libdir:"; then
+if [[ -z "${DESTDIR:-}" && $(id -u) -eq 0 ]] && ldconfig -v -N -X 2>/dev/null | grep "^$libdir:" >/dev/null; then
     ldconfig
 fi
 echo "installed libmirrordna $version below ${DESTDIR:-}$prefix"

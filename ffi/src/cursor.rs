@@ -100,7 +100,8 @@ pub unsafe extern "C" fn mdna_cursor_next(cursor: *mut mdna_cursor, out_json: *m
 }
 
 /// Where a listing of records stands, as text that means nothing to anybody else: a filter with it as `after` goes on
-/// behind the records that were read, in this process or another one. It is empty before the first one. Free it with
+/// behind the records that were read, in this process or another one. It is empty before the first one. That it comes
+/// from a listing of another collection, order or vault is not noticed, and leads elsewhere. Free it with
 /// `mdna_string_free()`.
 ///
 /// Fails with `MDNA_INVALID_ARGUMENT` for a cursor that no filter was given for: of versions, events, files and what a

@@ -77,7 +77,7 @@ pub const MDNA_OPEN_READ: u32 = 1;
 pub const MDNA_OPEN_WRITE: u32 = 2;
 /// A file is opened for writing at its end, wherever that is by then.
 pub const MDNA_OPEN_APPEND: u32 = 4;
-/// A file is made when it is not there.
+/// A file is made when it is not there. This, like the two below, needs `MDNA_OPEN_WRITE` or `MDNA_OPEN_APPEND`.
 pub const MDNA_OPEN_CREATE: u32 = 8;
 /// A file is made, and must not be there.
 pub const MDNA_OPEN_CREATE_NEW: u32 = 16;
@@ -327,7 +327,8 @@ pub unsafe extern "C" fn mdna_file_write_at(
 /// Moves the position: `whence` is a `mdna_whence`. `out_position` gets it, counted from the beginning.
 ///
 /// Fails with `MDNA_FILE_INVALID` for a position before the beginning, with `MDNA_FILE_BEYOND_END` when there is no
-/// data or hole, and with `MDNA_INVALID_ARGUMENT`.
+/// data or hole, and with `MDNA_INVALID_ARGUMENT` for another `whence`, and for a negative offset that counts from the
+/// beginning.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mdna_file_seek(
     file: *mut mdna_file,
@@ -625,7 +626,7 @@ pub unsafe extern "C" fn mdna_files_chmod(vault: *mut mdna_vault, path: *const c
     unsafe { set(vault, path, of_mode(mode)) }
 }
 
-/// Sets the user and the group that own a file; `MDNA_KEEP_ID` leaves one as it is. Permissions are not checked: whoever
+/// Sets the user and the group that own a file, or the one that a symbolic link leads to; `MDNA_KEEP_ID` leaves one as it is. Permissions are not checked: whoever
 /// has the vault open may do everything with it.
 ///
 /// Fails with `MDNA_FILE_NOT_FOUND`.

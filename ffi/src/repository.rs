@@ -79,7 +79,7 @@ pub(crate) fn destination(location: &Path, settings: Option<&mdna_s3_settings>) 
 /// Makes a repository at `location` and opens it: a folder, which must be new or empty, or `"s3://BUCKET/PREFIX"`,
 /// where there must be none. How the bucket is reached is read from the variables `AWS_*` of the process:
 /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION`, and `AWS_ENDPOINT_URL` for a server
-/// other than Amazon's. `secret` opens it from then on; NULL makes a repository that hides nothing (`secret` may be
+/// other than Amazon's, which is reached with http only on this machine, or with `AWS_ALLOW_HTTP=true`. `secret` opens it from then on; NULL makes a repository that hides nothing (`secret` may be
 /// NULL). `label`, the name of its first key slot, may be NULL. `cost` may be NULL, for what is recommended. Free the
 /// handle with `mdna_repository_close()`.
 ///

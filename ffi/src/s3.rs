@@ -49,7 +49,8 @@ pub struct mdna_s3_limits {
     pub request_ms: u32,
     /// Bytes a second that a request carries at least; slower ones are given up: 32,768.
     pub rate: u32,
-    /// How long something is tried again, from its first failure on, in milliseconds: 120,000.
+    /// How long something is tried again, from its first failure on, in milliseconds: 120,000. Where there is no server,
+    /// or it refuses connections, three attempts are made.
     pub retries_ms: u32,
     /// The pause before the second attempt, in milliseconds; it doubles from one to the next: 200.
     pub pause_ms: u32,

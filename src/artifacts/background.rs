@@ -111,7 +111,11 @@ fn work(told: &(Mutex<Told>, Condvar), artifacts: &Weak<Artifacts>) {
 
 impl Artifacts {
     fn commit_in_background(&self, durability: Durability) {
-        if let Err(error) = self.commit(durability) {
+        let committed = {
+            let _entered = self.enter();
+            self.commit_all(durability)
+        };
+        if let Err(error) = committed {
             tracing::warn!(target: "mirrordna::artifacts", "artifacts wait, since they cannot be committed: {error}");
         }
         if let Err(error) = self.storage.reclaim() {
@@ -123,6 +127,8 @@ impl Artifacts {
     fn delete_orphans(&self) -> Result<()> {
         let selection = Selection { archived: Some(true), ..Selection::all(crate::record::Kind::Artifact) };
         let mut after = None;
+        // What lost its last name a moment ago is found when the storage knows it.
+        self.commit(Durability::Buffered)?;
         loop {
             {
                 let _entered = self.enter();

@@ -80,7 +80,13 @@ impl Artifacts {
     /// [`FsError::NoSpace`], and those of the storage. What could not be committed waits.
     pub fn commit(&self, durability: Durability) -> Result<()> {
         let _entered = self.enter();
-        self.commit_all(durability)
+        let committed = self.commit_all(durability);
+        if matches!(committed, Err(FsError::Storage(StorageError::Corrupt { .. }))) {
+            self.namespace().loss_untold = false;
+        }
+        committed?;
+        let untold = durability == Durability::Sync && std::mem::take(&mut self.namespace().loss_untold);
+        if untold { Err(lost_content("artifacts".to_owned())) } else { Ok(()) }
     }
 
     /// Makes a file or directory durable: its content, its attributes and its names, or the names that it has.
@@ -91,15 +97,12 @@ impl Artifacts {
     pub fn sync(&self, ino: Ino, data_only: bool) -> Result<()> {
         let _entered = self.enter();
         let synced = self.sync_one(ino, data_only);
-        // Once, and also when it was somebody else's commit that found it out.
-        let lost = self.namespace().lost.remove(&ino);
-        match synced {
-            Ok(()) if lost => Err(FsError::Storage(StorageError::Corrupt {
-                what: format!("artifact {ino}"),
-                detail: "a sync failed, and some of what was written is lost".to_owned(),
-            })),
-            synced => synced,
+        if let Err(FsError::Storage(StorageError::Corrupt { .. })) = &synced {
+            self.namespace().lost.remove(&ino);
         }
+        synced?;
+        // Once, and also when it was somebody else's commit that found it out.
+        if self.namespace().lost.remove(&ino) { Err(lost_content(format!("artifact {ino}"))) } else { Ok(()) }
     }
 
     fn sync_one(&self, ino: Ino, data_only: bool) -> Result<()> {
@@ -187,7 +190,9 @@ impl Artifacts {
             pieces.any(|piece| matches!(self.storage.chunk(piece.chunk), Err(StorageError::Corrupt { .. })))
         };
         let lost: Vec<Ino> = staged.iter().filter(is_lost).map(|file| file.ino).collect();
-        self.namespace().lost.extend(lost);
+        let mut namespace = self.namespace();
+        namespace.lost.extend(lost);
+        namespace.loss_untold = true;
     }
 
     /// Writes content and gets it ready to be committed, as much as should be at once. A file of which that fails waits on, and the
@@ -352,6 +357,11 @@ impl Artifacts {
         }
         self.storage.discard_chunks(&garbage);
     }
+}
+
+fn lost_content(what: String) -> FsError {
+    let detail = "a sync failed, and some of what was written is lost".to_owned();
+    FsError::Storage(StorageError::Corrupt { what, detail })
 }
 
 impl Namespace {

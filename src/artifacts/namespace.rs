@@ -194,6 +194,8 @@ pub(super) struct Namespace {
     pub(super) committed: Sequence,
     /// Files of which content was lost, which whoever syncs them was not told yet.
     pub(super) lost: BTreeSet<Ino>,
+    /// Content was lost, which whoever syncs everything was not told yet.
+    pub(super) loss_untold: bool,
     /// Files that were made without a name and may be given one.
     pub(super) unnamed: HashSet<Ino>,
     /// Keeps what files that wait to be committed share with others from being pruned.

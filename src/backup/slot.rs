@@ -108,7 +108,7 @@ impl Cost {
     /// The least that Argon2 allows: for tests, which guess nothing.
     pub const LEAST: Self = Self { memory: 8, passes: 1, lanes: 1 };
 
-    /// What a slot may ask for at most: 2 GiB, 64 passes, 64 lanes, and 8 GiB times passes.
+    /// What a slot may ask for at most: 2 GiB, 64 passes, 64 lanes, and memory times passes at most 8 GiB.
     fn is_sane(self) -> bool {
         let work = u64::from(self.memory) * u64::from(self.passes);
         self.memory <= 2 << 20 && self.passes <= 64 && self.lanes <= 64 && work <= 8 << 20
@@ -153,7 +153,7 @@ impl Slot {
             return Err(BackupError::argument(secret.kind().name(), "it is empty"));
         }
         if secret.kind() != SlotKind::Open && !cost.is_sane() {
-            let reason = "at most 2 GiB of memory, 64 passes, 64 lanes, and 8 GiB times passes: with more it would never be opened again";
+            let reason = "at most 2 GiB of memory, 64 passes, 64 lanes, and memory times passes at most 8 GiB: with more it would never be opened again";
             return Err(BackupError::argument("the cost of a key slot", reason));
         }
         let mut id = [0; 8];

@@ -177,6 +177,8 @@ pub enum Intent {
     Restore {
         /// The sequence.
         target: Sequence,
+        /// Where it began, once nobody else changes anything; before that nothing is brought anywhere.
+        start: Option<Sequence>,
     },
     /// Records are being imported; what came after this sequence by import is undone.
     Import {

@@ -89,6 +89,8 @@ struct Appended {
     begun: u64,
     /// A sync failed, after which nobody knows what is on disk.
     failed: bool,
+    /// Held by who syncs it: of two at once the system tells only one that it failed.
+    turn: Arc<Mutex<()>>,
 }
 
 /// The segment that is appended to.
@@ -269,7 +271,14 @@ impl Segments {
         let (number, offset, file) = (active.number, active.end, Arc::clone(&active.file));
         active.end += room;
         state.active = Some(active);
-        let fresh = || Appended { file: Arc::clone(&file), written: 0, synced: 0, begun: 0, failed: false };
+        let fresh = || Appended {
+            file: Arc::clone(&file),
+            written: 0,
+            synced: 0,
+            begun: 0,
+            failed: false,
+            turn: Arc::default(),
+        };
         state.appended.entry(number).or_insert_with(fresh).begun += 1;
         Ok((number, offset, file))
     }
@@ -351,14 +360,15 @@ impl Segments {
         };
         endangered.sort_unstable_by_key(|(id, _)| *id);
         endangered.dedup_by_key(|(id, _)| *id);
-        let mut lost = None;
-        for (number, (id, place)) in endangered.iter().enumerate() {
+        let (mut lost, mut works) = (None, false);
+        for (id, place) in &endangered {
             match self.read(*id, place) {
                 Ok(bytes) => {
                     let (_, place) = self.put(Number::Pending(*id), &bytes, place.sha256)?;
                     // While the disk fails, it is not filled with more than this.
-                    if number == 0 {
+                    if !works {
                         self.sync_to(place.segment, None)?;
+                        works = true;
                     }
                 }
                 Err(error @ StorageError::Corrupt { .. }) => {
@@ -390,6 +400,9 @@ impl Segments {
     }
 
     fn sync_to(&self, number: u32, least: Option<u64>) -> Result<()> {
+        let turn = self.state().appended.get(&number).map(|appended| Arc::clone(&appended.turn));
+        let Some(turn) = turn else { return Ok(()) };
+        let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
         let (file, written) = {
             let state = self.state();
             let Some(appended) = state.appended.get(&number) else { return Ok(()) };
@@ -397,7 +410,8 @@ impl Segments {
                 return Ok(());
             }
             if appended.failed {
-                return Err(self.lost_sync(number));
+                let error = std::io::Error::other("an fsync of it failed: what was written before is perhaps lost");
+                return Err(self.failed(number)(error));
             }
             (Arc::clone(&appended.file), appended.written)
         };
@@ -405,20 +419,11 @@ impl Segments {
         let mut state = self.state();
         if let Some(appended) = state.appended.get_mut(&number) {
             match &synced {
-                // The system tells one of two who sync at once.
-                Ok(()) if appended.failed => {
-                    drop(state);
-                    return Err(self.lost_sync(number));
-                }
                 Ok(()) => appended.synced = appended.synced.max(written),
                 Err(_) => appended.failed = true,
             }
         }
         synced.map_err(self.failed(number))
-    }
-
-    fn lost_sync(&self, number: u32) -> StorageError {
-        self.failed(number)(std::io::Error::other("an fsync of it failed: what was written before is perhaps lost"))
     }
 
     /// Where a chunk lies that no commit has named yet.

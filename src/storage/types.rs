@@ -491,7 +491,7 @@ impl std::str::FromStr for Position {
             let (birth, time) = text.split_once('@')?;
             Some(Self { birth: birth.parse().ok()?, time: Timestamp::from_micros(time.parse().ok()?) })
         };
-        read().ok_or("give the position that an earlier listing ended with")
+        read().ok_or("this is no cursor; give the position that an earlier listing ended with")
     }
 }
 

@@ -148,9 +148,15 @@ impl Records {
                 self.page = page.into();
             }
             let Some(posting) = self.page.pop_front() else { continue };
+            let read = || {
+                let Some(version) = self.vault.newest(self.kind, &posting.id)? else { return Ok(None) };
+                let value = if self.residual.is_empty() { None } else { Some(super::parse(&version)?) };
+                Ok::<_, Error>(Some((version, value)))
+            };
+            // What could not be read was not read: a listing that goes on from here begins with it.
+            let read = read()?;
             self.position = Some(Position::from(&posting));
-            let Some(version) = self.vault.newest(self.kind, &posting.id)? else { continue };
-            let value = if self.residual.is_empty() { None } else { Some(super::parse(&version)?) };
+            let Some((version, value)) = read else { continue };
             if self.residual.iter().all(|(path, wanted)| value.as_ref().is_some_and(|value| holds(value, path, wanted)))
             {
                 self.left -= 1;

@@ -49,17 +49,17 @@ impl Vault {
     fn recover(&self, job: &dyn Job, intent: &Intent) -> Result<()> {
         job.exclude()?;
         match *intent {
-            Intent::Restore { target } => {
+            Intent::Restore { target, start } => {
                 tracing::warn!(target: "mirrordna::vault", target, "finishing a restore that was interrupted");
+                let start = start.map_or_else(|| self.note_start(target), Ok)?;
                 if let Err(error) = self.bring_to(job, target, &mut |_, _| {}) {
-                    let start = self.before_restore()?;
                     if may_pass(&error) || start == target {
                         return Err(error);
                     }
                     tracing::error!(target: "mirrordna::vault", target, %error, "the restore cannot be finished: undoing it");
                     return self.undo_restore(job, start);
                 }
-                // Where the next one begins is told from this.
+                // As every restore does.
                 self.storage().begin_epoch("finished a restore that was interrupted", &self.actor)?;
             }
             Intent::Import { since } => {
@@ -98,8 +98,8 @@ impl Vault {
         let job = self.begin_job()?;
         let _lease = self.storage().lease(target);
         // Before the gate is closed: whoever holds changes of artifacts back commits them now.
-        let begun = self.storage().set_intent(Some(&Intent::Restore { target }));
-        let begun = begun.and_then(|()| job.exclude()).and_then(|()| self.storage().sync());
+        let begun = self.storage().set_intent(Some(&Intent::Restore { target, start: None }));
+        let begun = begun.and_then(|()| job.exclude()).and_then(|()| self.note_start(target));
         let start = begun.inspect_err(|_| {
             // Nothing was changed yet. Without an answer to this either, the next owner finishes the restore.
             let _ = self.storage().set_intent(None);
@@ -129,28 +129,20 @@ impl Vault {
         Ok(done)
     }
 
+    /// Writes down where a restore begins, by which it can be undone, when nobody else changes anything any more.
+    fn note_start(&self, target: Sequence) -> std::result::Result<Sequence, StorageError> {
+        let start = self.storage().sync()?;
+        self.storage().set_intent(Some(&Intent::Restore { target, start: Some(start) }))?;
+        Ok(start)
+    }
+
     /// Brings back what was there before a restore that cannot be finished.
     fn undo_restore(&self, job: &dyn Job, start: Sequence) -> Result<()> {
         job.exclude()?;
         // Should this be interrupted, that is what is finished.
-        self.storage().set_intent(Some(&Intent::Restore { target: start }))?;
+        self.storage().set_intent(Some(&Intent::Restore { target: start, start: Some(start) }))?;
         self.bring_to(job, start, &mut |_, _| {})?;
         Ok(self.storage().set_intent(None)?)
-    }
-
-    /// The sequence before a restore that was interrupted: nobody else has committed since it began.
-    fn before_restore(&self) -> Result<Sequence> {
-        let mut upto = self.state().sequence;
-        while upto > 0 {
-            let from = upto.saturating_sub(LOG_PAGE as u64) + 1;
-            let page = self.log(from, LOG_PAGE)?;
-            let mut entries = page.iter().rev().skip_while(|entry| entry.sequence > upto);
-            if let Some(entry) = entries.find(|entry| entry.origin != Origin::Restore) {
-                return Ok(entry.sequence);
-            }
-            upto = from - 1;
-        }
-        Ok(0)
     }
 
     fn bring_to(&self, job: &dyn Job, target: Sequence, progress: &mut dyn FnMut(u64, u64)) -> Result<(u64, u64)> {

@@ -114,11 +114,56 @@ fn a_restore_that_cannot_be_finished_is_undone_at_opening() {
     let vault = bed.open();
     // As a process that dies would have done.
     write(vault.storage(), &id(0), "now").unwrap();
-    vault.storage().set_intent(Some(&Intent::Restore { target })).unwrap();
+    vault.storage().set_intent(Some(&Intent::Restore { target, start: None })).unwrap();
     drop(vault);
     damage(&bed, &id(RECORDS - 100));
     let vault = bed.open();
     assert_now(&vault);
+    assert_goes_on(&vault);
+}
+
+/// The same after a crash in the middle, which has an epoch of its own begin.
+#[test]
+fn a_restore_that_a_crash_interrupted_is_undone_when_it_cannot_be_finished() {
+    let bed = Bed::new();
+    let vault = bed.open();
+    change(&vault, "");
+    drop(vault);
+    damage(&bed, &id(RECORDS - 100));
+    let vault = bed.open();
+    let target = vault.snapshots().get("snap_then").unwrap().sequence;
+    let start = Some(vault.storage().sync().unwrap());
+    vault.storage().set_intent(Some(&Intent::Restore { target, start })).unwrap();
+    for n in 0..100 {
+        write(vault.storage(), &id(n), "half").unwrap();
+    }
+    let crashed = bed.path("crashed");
+    assert!(std::process::Command::new("cp").arg("-a").arg(bed.vault()).arg(&crashed).status().unwrap().success());
+    let vault = Vault::open(&crashed, &options()).unwrap();
+    assert_now(&vault);
+    assert_goes_on(&vault);
+}
+
+/// An import that can be neither finished nor undone keeps nobody waiting.
+#[test]
+fn an_import_that_cannot_be_undone_lets_others_go_on() {
+    let bed = Bed::new();
+    let vault = bed.open();
+    change(&vault, "");
+    drop(vault);
+    // The log cannot be read that says what was imported.
+    let dir = bed.vault().join("db");
+    let families = rocksdb::DB::list_cf(&rocksdb::Options::default(), &dir).unwrap();
+    let db = rocksdb::DB::open_cf(&rocksdb::Options::default(), &dir, families).unwrap();
+    let log = db.cf_handle("log").unwrap();
+    let key = db.iterator_cf(log, rocksdb::IteratorMode::Start).nth(5).unwrap().unwrap().0;
+    db.put_cf(log, key, b"damaged").unwrap();
+    drop(db);
+    let vault = bed.open();
+    vault.storage().set_intent(Some(&Intent::Import { since: 2 })).unwrap();
+    drop(vault);
+    let vault = bed.open();
+    assert!(vault.storage().intent().unwrap().is_some());
     assert_goes_on(&vault);
 }
 

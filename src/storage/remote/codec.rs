@@ -314,7 +314,7 @@ variants! {
     Term { 0: All, 1: Text(text), 2: Time(time) }
     Expect { 0: Any, 1: Absent, 2: Present, 3: At(sequence) }
     Action { 0: Delete, 1: Put(prepared) }
-    Intent { 1: Restore { target }, 2: Import { since } }
+    Intent { 1: Restore { target, start }, 2: Import { since } }
 }
 
 #[cfg(test)]

@@ -200,7 +200,7 @@ mod tests {
             Request::Commit { commit: commit(), since: Some(3) },
             Request::Select { selection: Selection::all(Kind::Memory), after: None, limit: 7 },
             Request::Prune { policy: PrunePolicy::default(), actor: "who".into() },
-            Request::SetIntent { intent: Some(Intent::Restore { target: 3 }) },
+            Request::SetIntent { intent: Some(Intent::Restore { target: 3, start: Some(7) }) },
             Request::Heads { kind: Kind::Glyph, after: Some("x".into()), limit: usize::MAX },
             Request::HandOver,
         ];

@@ -25,6 +25,6 @@ pub(super) use server::{Host, Server, this_thread_serves};
 pub(crate) use wire::{decode, encode};
 
 /// The version of the protocol. A process refuses to speak any other.
-const PROTOCOL: u16 = 2;
+const PROTOCOL: u16 = 3;
 /// How long the one side waits for the other where an answer takes no work, at least.
 const PATIENCE: Duration = Duration::from_secs(5);

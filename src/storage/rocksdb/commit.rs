@@ -497,6 +497,11 @@ impl RocksStorage {
     pub(super) fn append_prune(&self, actor: &str, horizon: Sequence, detail: String) -> Result<()> {
         check_name("the name of the actor", actor)?;
         let mut writer = lock(&self.writer);
+        // What a restore that is not finished yet needs is the present of a moment that nobody pins.
+        if let Some(Intent::Restore { .. }) = self.read_intent()? {
+            let holder = "a restore that is not finished yet".to_owned();
+            return Err(StorageError::Locked { path: self.dir.clone(), holder });
+        }
         let mut group = self.begin_group(&mut writer)?;
         group.horizon = horizon;
         group.batch.put_cf(self.database.cf(Cf::Meta)?, HORIZON_KEY, horizon.to_le_bytes());
@@ -529,11 +534,15 @@ impl RocksStorage {
     pub(super) fn read_intent(&self) -> Result<Option<Intent>> {
         let Some(bytes) = self.database.get(Cf::Meta, INTENT_KEY)? else { return Ok(None) };
         let damaged = || StorageError::Corrupt { what: "the intent".into(), detail: "it cannot be read".into() };
-        let (kind, sequence) = bytes.split_first().ok_or_else(damaged)?;
-        let sequence = Sequence::from_le_bytes(sequence.try_into().map_err(|_| damaged())?);
-        match kind {
-            1 => Ok(Some(Intent::Restore { target: sequence })),
-            2 => Ok(Some(Intent::Import { since: sequence })),
+        let (kind, sequences) = bytes.split_first().ok_or_else(damaged)?;
+        let (sequences, rest) = sequences.as_chunks::<8>();
+        match (kind, sequences, rest) {
+            (1, [target], []) => Ok(Some(Intent::Restore { target: Sequence::from_le_bytes(*target), start: None })),
+            (1, [target, start], []) => {
+                let start = Some(Sequence::from_le_bytes(*start));
+                Ok(Some(Intent::Restore { target: Sequence::from_le_bytes(*target), start }))
+            }
+            (2, [since], []) => Ok(Some(Intent::Import { since: Sequence::from_le_bytes(*since) })),
             _ => Err(damaged()),
         }
     }
@@ -578,16 +587,18 @@ impl RocksStorage {
         self.begin_group(&mut writer)?;
         let meta = self.database.cf(Cf::Meta)?;
         let mut batch = WriteBatch::default();
-        let (kind, sequence) = match intent {
+        let (kind, sequence, start) = match intent {
             None => {
                 batch.delete_cf(meta, INTENT_KEY);
                 return self.database.write(batch, true);
             }
-            Some(Intent::Restore { target }) => (1, *target),
-            Some(Intent::Import { since }) => (2, *since),
+            Some(Intent::Restore { target, start }) => (1, *target, *start),
+            Some(Intent::Import { since }) => (2, *since, None),
         };
         let mut value = vec![kind];
-        value.extend_from_slice(&sequence.to_le_bytes());
+        for sequence in [sequence].into_iter().chain(start) {
+            value.extend_from_slice(&sequence.to_le_bytes());
+        }
         batch.put_cf(meta, INTENT_KEY, value);
         self.database.write(batch, true)
     }

@@ -14,7 +14,7 @@ use crate::record::{Kind, checksum, json, object};
 
 use super::super::codec::{self, key};
 use super::super::types::{Posting, Selection, Sequence, Version};
-use super::super::{Intent, NOW, PrunePolicy, Pruned, Result, StorageError};
+use super::super::{NOW, PrunePolicy, Pruned, Result, StorageError};
 use super::sweep::Needs;
 use super::{Cf, RocksStorage, lock};
 
@@ -27,11 +27,6 @@ impl RocksStorage {
     pub(super) fn prune_versions(&self, policy: PrunePolicy, actor: &str) -> Result<Pruned> {
         let horizon = self.published().tree.size();
         if !policy.dry_run {
-            // What a restore that is not finished yet needs is the present of a moment that nobody pins.
-            if let Some(Intent::Restore { .. }) = self.read_intent()? {
-                let holder = "a restore that is not finished yet".to_owned();
-                return Err(StorageError::Locked { path: self.dir.clone(), holder });
-            }
             // The entry comes first: from here on, what is missing below the horizon was pruned and not lost.
             let detail = object([
                 ("horizon", horizon.into()),

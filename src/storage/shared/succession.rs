@@ -250,8 +250,8 @@ impl Core {
     pub(super) fn left(self: &Arc<Self>, claim: Option<Claim>) {
         let unfinished = self.reading().is_some_and(|storage| {
             let unfinished = matches!(storage.intent(), Ok(Some(_)));
-            if unfinished && claim.is_some() {
-                storage.gate().reserve(Some(Reserved::Waiting));
+            if claim.is_some() {
+                Self::reserve(&storage);
             }
             unfinished
         });
