@@ -123,12 +123,29 @@ impl Artifacts {
         }
     }
 
+    /// Lets go of files in memory that nobody has open and that have no name, of which the storage may not know yet.
+    fn release_orphans(&self) {
+        let mut namespace = self.namespace();
+        let orphans: Vec<Ino> =
+            namespace.nodes.iter().filter(|(_, node)| node.inode.is_orphan()).map(|(ino, _)| *ino).collect();
+        for ino in orphans {
+            if namespace.unstored() >= super::MOST_INODES {
+                self.orphans_wait.store(true, super::Ordering::Relaxed);
+                break;
+            }
+            namespace.released(ino);
+        }
+        self.count_waiting(&namespace);
+    }
+
     /// Deletes files that had no name any more and were still open when the vault was last closed.
     fn delete_orphans(&self) -> Result<()> {
         let selection = Selection { archived: Some(true), ..Selection::all(crate::record::Kind::Artifact) };
         let mut after = None;
-        // What lost its last name a moment ago is found when the storage knows it.
-        self.commit(Durability::Buffered)?;
+        {
+            let _entered = self.enter();
+            self.release_orphans();
+        }
         loop {
             {
                 let _entered = self.enter();

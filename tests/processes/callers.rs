@@ -96,12 +96,12 @@ fn hostile_bytes_harm_nobody() {
         let (kind, at) = (noise[0] % 5, usize::from(noise[1]));
         let sent = match kind {
             0 => noise.clone(),
-            1 => [greeting(2), noise.clone()].concat(),
-            2 => [greeting(2), frame(&noise)].concat(),
+            1 => [greeting(3), noise.clone()].concat(),
+            2 => [greeting(3), frame(&noise)].concat(),
             // A request that announces more than a lifetime of bytes.
-            3 => [greeting(2), vec![0xff; 7]].concat(),
+            3 => [greeting(3), vec![0xff; 7]].concat(),
             _ => {
-                let mut request = [greeting(2), frame(&[&[1, 0xff, 0xff, 0xff, 0x7f], &noise[..]].concat())].concat();
+                let mut request = [greeting(3), frame(&[&[1, 0xff, 0xff, 0xff, 0x7f], &noise[..]].concat())].concat();
                 let at = at % request.len();
                 request[at] ^= noise[2];
                 request
@@ -118,7 +118,7 @@ fn hostile_bytes_harm_nobody() {
     caller.write_all(&greeting(9)).unwrap();
     let mut answered = Vec::new();
     caller.read_to_end(&mut answered).unwrap();
-    assert_eq!(answered[8..20], *b"MDNASOCK\x02\0\x01\x01");
+    assert_eq!(answered[8..20], *b"MDNASOCK\x03\0\x01\x01");
     assert_eq!(contents(vault.storage(), "mem_000000000001"), ["a"]);
     assert_eq!(bed.owner(), owner.id(), "it lives");
     owner.end();

@@ -5,13 +5,15 @@ use std::time::{Duration, Instant};
 
 use mirrordna::artifacts::{FsError, ROOT, WriteOptions};
 use mirrordna::record::{Kind, json};
-use mirrordna::storage::{Durability, Intent, NOW, PrunePolicy, StorageError};
+use mirrordna::storage::{
+    Action, Change, Commit, Durability, Expect, FileRows, Intent, NOW, Origin, PrunePolicy, StorageError, prepare,
+};
 use mirrordna::vault::NewSnapshot;
 use mirrordna::{Error, Vault};
 
 use crate::child::Child;
 use crate::disk::SmallDisk;
-use crate::support::{Bed, options, wait_until, write};
+use crate::support::{Bed, memory, options, wait_until, write};
 
 /// More than go into one commit of a restore, so that some of it is done when it fails.
 const RECORDS: usize = 1_200;
@@ -37,13 +39,18 @@ fn change(vault: &Vault, text: &str) {
 
 /// Damages the oldest version of a record, in a vault that is closed.
 fn damage(bed: &Bed, id: &str) {
+    damage_row(bed, "versions", id);
+}
+
+/// Damages the last row with an id in its key.
+fn damage_row(bed: &Bed, family: &str, id: &str) {
     let dir = bed.vault().join("db");
     let families = rocksdb::DB::list_cf(&rocksdb::Options::default(), &dir).unwrap();
     let db = rocksdb::DB::open_cf(&rocksdb::Options::default(), &dir, families).unwrap();
-    let versions = db.cf_handle("versions").unwrap();
-    let rows = db.iterator_cf(versions, rocksdb::IteratorMode::Start).map(|row| row.unwrap().0);
+    let family = db.cf_handle(family).unwrap();
+    let rows = db.iterator_cf(family, rocksdb::IteratorMode::Start).map(|row| row.unwrap().0);
     let newest_first: Vec<_> = rows.filter(|key| key.windows(id.len()).any(|part| part == id.as_bytes())).collect();
-    db.put_cf(versions, newest_first.last().unwrap(), b"damaged").unwrap();
+    db.put_cf(family, newest_first.last().unwrap(), b"damaged").unwrap();
 }
 
 /// What a record says now.
@@ -151,17 +158,26 @@ fn an_import_that_cannot_be_undone_lets_others_go_on() {
     let vault = bed.open();
     change(&vault, "");
     drop(vault);
-    // The log cannot be read that says what was imported.
-    let dir = bed.vault().join("db");
-    let families = rocksdb::DB::list_cf(&rocksdb::Options::default(), &dir).unwrap();
-    let db = rocksdb::DB::open_cf(&rocksdb::Options::default(), &dir, families).unwrap();
-    let log = db.cf_handle("log").unwrap();
-    let key = db.iterator_cf(log, rocksdb::IteratorMode::Start).nth(5).unwrap().unwrap().0;
-    db.put_cf(log, key, b"damaged").unwrap();
-    drop(db);
     let vault = bed.open();
-    vault.storage().set_intent(Some(&Intent::Import { since: 2 })).unwrap();
+    let since = vault.storage().sync().unwrap();
+    vault.storage().set_intent(Some(&Intent::Import { since })).unwrap();
+    let imported = "mem_0000imported";
+    let prepared = prepare(Kind::Memory, imported, &memory(imported, "new"), false).unwrap();
+    let action = Action::Put(Box::new(prepared));
+    let change = Change { kind: Kind::Memory, id: imported.to_owned(), action, expect: Expect::Absent, event: None };
+    let commit = Commit {
+        seen: Vec::new(),
+        changes: vec![change],
+        files: FileRows::default(),
+        actor: "tester".to_owned(),
+        origin: Origin::Import,
+        token: None,
+        durability: Durability::Sync,
+    };
+    vault.storage().commit(commit).unwrap();
     drop(vault);
+    // What says that it is there cannot be read.
+    damage_row(&bed, "heads", imported);
     let vault = bed.open();
     assert!(vault.storage().intent().unwrap().is_some());
     assert_goes_on(&vault);
