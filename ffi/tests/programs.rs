@@ -113,6 +113,7 @@ fn artifacts_are_clean_under_valgrind() {
     valgrind("artifacts");
 }
 
+/// Not under valgrind: that runs one thread at a time, also while it waits for an answer of the mount, which another one gives.
 #[test]
 fn mounts() {
     plain("mounts");

@@ -17,7 +17,7 @@ use std::ptr;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 
 /// Where the kernel lets connections be ended.
@@ -66,7 +66,9 @@ impl Drop for Guard {
 
 /// The file that ends the connection of a mount when it is written to.
 fn abort_file(point: &Path) -> io::Result<OwnedFd> {
-    let number = rustix::fs::minor(rustix::fs::stat(point)?.st_dev);
+    // What the kernel knows without asking us: a thread that waited for an answer could keep those from running that give it.
+    let known = rustix::fs::statx(rustix::fs::CWD, point, AtFlags::STATX_DONT_SYNC, StatxFlags::empty())?;
+    let number = known.stx_dev_minor;
     match File::options().write(true).open(format!("{CONNECTIONS}/{number}/abort")) {
         Ok(file) => Ok(file.into()),
         // It may not be mounted. Root can look into it all the same.

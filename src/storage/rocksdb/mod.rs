@@ -316,9 +316,11 @@ impl Storage for RocksStorage {
 
     fn state(&self) -> LogState {
         let published = self.published();
+        let sequence = published.tree.size();
         LogState {
-            sequence: published.tree.size(),
-            durable: self.durable.load(Ordering::Acquire),
+            sequence,
+            // A commit is durable a moment before it is told of.
+            durable: self.durable.load(Ordering::Acquire).min(sequence),
             root: published.tree.root(),
             time: published.time,
             epoch: published.epoch,
