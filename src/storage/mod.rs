@@ -177,7 +177,8 @@ pub enum Intent {
     Restore {
         /// The sequence.
         target: Sequence,
-        /// Where it began, once nobody else changes anything; before that nothing is brought anywhere.
+        /// Where it began, once nobody else changes anything. Without it nothing was brought anywhere yet, and it ends with the
+        /// process that wanted it.
         start: Option<Sequence>,
     },
     /// Records are being imported; what came after this sequence by import is undone.

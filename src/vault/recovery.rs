@@ -49,9 +49,10 @@ impl Vault {
     fn recover(&self, job: &dyn Job, intent: &Intent) -> Result<()> {
         job.exclude()?;
         match *intent {
-            Intent::Restore { target, start } => {
+            // Nothing was changed yet, and others may have gone on: there is nothing to finish.
+            Intent::Restore { start: None, .. } => {}
+            Intent::Restore { target, start: Some(start) } => {
                 tracing::warn!(target: "mirrordna::vault", target, "finishing a restore that was interrupted");
-                let start = start.map_or_else(|| self.note_start(target), Ok)?;
                 if let Err(error) = self.bring_to(job, target, &mut |_, _| {}) {
                     if may_pass(&error) || start == target {
                         return Err(error);
@@ -99,7 +100,12 @@ impl Vault {
         let _lease = self.storage().lease(target);
         // Before the gate is closed: whoever holds changes of artifacts back commits them now.
         let begun = self.storage().set_intent(Some(&Intent::Restore { target, start: None }));
-        let begun = begun.and_then(|()| job.exclude()).and_then(|()| self.note_start(target));
+        let begun = begun.and_then(|()| job.exclude()).and_then(|()| {
+            // By this it is finished or undone, and from here on nobody else changes anything.
+            let start = self.storage().sync()?;
+            self.storage().set_intent(Some(&Intent::Restore { target, start: Some(start) }))?;
+            Ok(start)
+        });
         let start = begun.inspect_err(|_| {
             // Nothing was changed yet. Without an answer to this either, the next owner finishes the restore.
             let _ = self.storage().set_intent(None);
@@ -127,13 +133,6 @@ impl Vault {
         drop((job, here));
         self.settle(self.state().sequence);
         Ok(done)
-    }
-
-    /// Writes down where a restore begins, by which it can be undone, when nobody else changes anything any more.
-    fn note_start(&self, target: Sequence) -> std::result::Result<Sequence, StorageError> {
-        let start = self.storage().sync()?;
-        self.storage().set_intent(Some(&Intent::Restore { target, start: Some(start) }))?;
-        Ok(start)
     }
 
     /// Brings back what was there before a restore that cannot be finished.

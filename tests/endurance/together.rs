@@ -93,7 +93,9 @@ fn three_processes_see_each_other_at_once_and_lose_nothing() {
     let served = place.mount();
     let library = Library::open(&place);
     let surfaces: [&dyn Surface; 3] = [&Mount(&place), &Command(&place), &library];
-    let (until, shared) = (Instant::now() + counts::work(), AtomicU64::new(0));
+    // A file that is new to the mount is not written over what others made of it meanwhile: so it is there before.
+    library.write(SHARED, "first").unwrap();
+    let (until, shared) = (Instant::now() + counts::work(), AtomicU64::new(1));
     let mut expected = Expected::new();
     thread::scope(|scope| {
         let (surfaces, shared) = (&surfaces, &shared);

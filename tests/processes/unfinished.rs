@@ -121,7 +121,8 @@ fn a_restore_that_cannot_be_finished_is_undone_at_opening() {
     let vault = bed.open();
     // As a process that dies would have done.
     write(vault.storage(), &id(0), "now").unwrap();
-    vault.storage().set_intent(Some(&Intent::Restore { target, start: None })).unwrap();
+    let start = Some(vault.storage().sync().unwrap());
+    vault.storage().set_intent(Some(&Intent::Restore { target, start })).unwrap();
     drop(vault);
     damage(&bed, &id(RECORDS - 100));
     let vault = bed.open();

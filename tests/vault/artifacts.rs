@@ -90,7 +90,7 @@ fn a_restore_that_was_interrupted_is_finished_at_opening() {
     let then = files.clone();
     let pin = snapshot(&fixture.vault, "snap_then");
     change(storage, &mut files);
-    storage.set_intent(Some(&Intent::Restore { target: pin, start: None })).unwrap();
+    storage.set_intent(Some(&Intent::Restore { target: pin, start: Some(storage.state().sequence) })).unwrap();
     let Fixture { dir, vault } = fixture;
     drop(vault);
     let vault = Vault::open(&dir.path().join("vault"), &options()).unwrap();
