@@ -107,7 +107,7 @@ impl Vault {
             Ok(start)
         });
         let start = begun.inspect_err(|_| {
-            // Nothing was changed yet. Without an answer to this either, the next owner finishes the restore.
+            // Nothing was changed yet. Without an answer to this either, the owner finds what there is to do, when this job ends.
             let _ = self.storage().set_intent(None);
         })?;
         let _undo_lease = self.storage().lease(start);

@@ -110,21 +110,25 @@ fn a_restore_that_fails_in_the_middle_is_undone() {
     }
 }
 
+/// A vault with a restore that cannot be finished and that nobody is at, in which `change` was changed since it began.
+fn interrupted(bed: &Bed, change: impl FnOnce(&Vault)) -> Vault {
+    let vault = bed.open();
+    self::change(&vault, "");
+    drop(vault);
+    damage(bed, &id(RECORDS - 100));
+    let vault = bed.open();
+    let target = vault.snapshots().get("snap_then").unwrap().sequence;
+    let start = Some(vault.storage().sync().unwrap());
+    vault.storage().set_intent(Some(&Intent::Restore { target, start })).unwrap();
+    change(&vault);
+    vault
+}
+
 /// What a process left that died in the middle is undone at opening when it cannot be finished.
 #[test]
 fn a_restore_that_cannot_be_finished_is_undone_at_opening() {
     let bed = Bed::new();
-    let vault = bed.open();
-    change(&vault, "");
-    let target = vault.snapshots().get("snap_then").unwrap().sequence;
-    drop(vault);
-    let vault = bed.open();
-    // As a process that dies would have done.
-    write(vault.storage(), &id(0), "now").unwrap();
-    let start = Some(vault.storage().sync().unwrap());
-    vault.storage().set_intent(Some(&Intent::Restore { target, start })).unwrap();
-    drop(vault);
-    damage(&bed, &id(RECORDS - 100));
+    drop(interrupted(&bed, |_| {}));
     let vault = bed.open();
     assert_now(&vault);
     assert_goes_on(&vault);
@@ -134,17 +138,11 @@ fn a_restore_that_cannot_be_finished_is_undone_at_opening() {
 #[test]
 fn a_restore_that_a_crash_interrupted_is_undone_when_it_cannot_be_finished() {
     let bed = Bed::new();
-    let vault = bed.open();
-    change(&vault, "");
-    drop(vault);
-    damage(&bed, &id(RECORDS - 100));
-    let vault = bed.open();
-    let target = vault.snapshots().get("snap_then").unwrap().sequence;
-    let start = Some(vault.storage().sync().unwrap());
-    vault.storage().set_intent(Some(&Intent::Restore { target, start })).unwrap();
-    for n in 0..100 {
-        write(vault.storage(), &id(n), "half").unwrap();
-    }
+    let _vault = interrupted(&bed, |vault| {
+        for n in 0..100 {
+            write(vault.storage(), &id(n), "half").unwrap();
+        }
+    });
     let crashed = bed.path("crashed");
     assert!(std::process::Command::new("cp").arg("-a").arg(bed.vault()).arg(&crashed).status().unwrap().success());
     let vault = Vault::open(&crashed, &options()).unwrap();
