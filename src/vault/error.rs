@@ -101,8 +101,9 @@ pub enum Error {
     },
     /// A restore failed in the middle, and could not be undone.
     #[error(
-        "the restore stopped in the middle and could not be undone: {source}; nothing else can be changed before that is \
-         done, which is tried every second, and when the vault is opened"
+        "the restore stopped in the middle and could not be undone: {}; nothing else can be changed before it is finished \
+         or undone, which is tried every second, and when the vault is opened",
+        halfway(source)
     )]
     HalfRestored {
         /// Why it stopped.
@@ -118,6 +119,14 @@ pub enum Error {
 
 fn collections() -> String {
     Kind::ALL.map(Kind::collection).join(", ")
+}
+
+/// Why a restore stopped. What the storage says of a full disk is about one commit, of which nothing was made.
+fn halfway(source: &Error) -> String {
+    match source {
+        Error::Storage(StorageError::NoSpace { path }) => format!("no space left for {}, free some", path.display()),
+        other => other.to_string(),
+    }
 }
 
 impl Error {
