@@ -206,7 +206,7 @@ impl State {
     /// # Errors
     /// When nothing could be written.
     pub(super) fn write(&mut self, offset: u64, bytes: &[u8], chunks: &dyn Chunks) -> Result<usize, StorageError> {
-        let mut done = 0;
+        let (mut done, mut failure) = (0, None);
         while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) {
             let at = offset + done as u64;
             let (number, start, len) = first_part(at, rest.len());
@@ -225,12 +225,30 @@ impl State {
             };
             match written {
                 Ok(()) => done += len,
-                Err(_) if done > 0 => break,
-                Err(error) => return Err(error),
+                Err(error) => {
+                    failure = Some(error);
+                    break;
+                }
             }
         }
-        self.size = self.size.max(offset + done as u64);
-        Ok(done)
+        if done > 0 {
+            self.size = self.size.max(offset + done as u64);
+        }
+        match failure {
+            Some(error) => {
+                self.drop_behind_end();
+                if done > 0 { Ok(done) } else { Err(error) }
+            }
+            None => Ok(done),
+        }
+    }
+
+    /// Drops what a change that failed has left behind the end of the file: whoever extends it finds zeros there.
+    fn drop_behind_end(&mut self) {
+        let last = self.slots.last_key_value().map_or(0, |(number, _)| number.saturating_add(1).saturating_mul(SLOT));
+        if last > self.size {
+            self.punch(self.size, last);
+        }
     }
 
     /// Writes what of a slot is in memory only.
@@ -328,7 +346,10 @@ impl State {
                 slot.put(Piece { start: piece.start - start + begin, ..*piece });
             }
         });
-        self.flush_slot(number, chunks)?;
+        if let Err(error) = self.flush_slot(number, chunks) {
+            self.drop_behind_end();
+            return Err(error);
+        }
         self.size = self.size.max(offset + u64::from(len));
         Ok(())
     }

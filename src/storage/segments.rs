@@ -328,10 +328,35 @@ impl Segments {
     pub(super) fn sync_pending(&self, chunks: impl Iterator<Item = ChunkId>) -> Result<()> {
         let chunks: Vec<ChunkId> = chunks.collect();
         match self.try_sync_pending(&chunks) {
-            Err(error) if self.rescue(&chunks)? == 0 => Err(error),
-            Err(_) => self.try_sync_pending(&chunks),
-            Ok(()) => Ok(()),
+            Err(error) if self.rescue(&chunks)? == 0 => return Err(error),
+            Err(_) => self.try_sync_pending(&chunks)?,
+            Ok(()) => {}
         }
+        self.close_full();
+        Ok(())
+    }
+
+    /// Closes the files of segments to which nothing is appended any more: a process may fill very many of them.
+    fn close_full(&self) {
+        let is_full = |state: &State, number: u32, appended: &Appended| {
+            let is_active = state.active.as_ref().is_some_and(|active| active.number == number);
+            !is_active && appended.begun == 0 && !appended.failed
+        };
+        let unsynced: Vec<u32> = {
+            let state = self.state();
+            let full = state.appended.iter().filter(|(number, appended)| is_full(&state, **number, appended));
+            full.filter(|(_, appended)| appended.synced < appended.written).map(|(number, _)| *number).collect()
+        };
+        for number in unsynced {
+            if let Err(error) = self.sync_to(number, None) {
+                // Nothing that is being committed lies there.
+                tracing::warn!(target: "mirrordna::storage", "a full segment stays open: {error}");
+            }
+        }
+        let mut state = self.state();
+        let mut appended = std::mem::take(&mut state.appended);
+        appended.retain(|number, appended| !is_full(&state, *number, appended) || appended.synced < appended.written);
+        state.appended = appended;
     }
 
     fn try_sync_pending(&self, chunks: &[ChunkId]) -> Result<()> {
@@ -571,6 +596,18 @@ impl Segments {
         let state = self.state();
         let is_empty = |number: &u32| state.usage.get(number).is_some_and(|usage| usage.live == 0);
         numbers.iter().copied().filter(is_empty).collect()
+    }
+
+    /// The first of some segments, of which together at most so many bytes are named.
+    pub(super) fn with_at_most(&self, numbers: &BTreeSet<u32>, most: u64) -> BTreeSet<u32> {
+        let state = self.state();
+        let live = |number: &u32| state.usage.get(number).map_or(0, |usage| usage.live);
+        let mut sum = 0_u64;
+        let fits = |number: &u32| {
+            sum = sum.saturating_add(live(number));
+            sum <= most
+        };
+        numbers.iter().copied().take_while(fits).collect()
     }
 
     /// As [`Segments::mostly_garbage`], but nothing unless that makes room for a whole segment.

@@ -97,7 +97,8 @@ impl Vault {
     ) -> Result<(u64, u64)> {
         let here = self.shared.job.lock().unwrap_or_else(PoisonError::into_inner);
         let job = self.begin_job()?;
-        let _lease = self.storage().lease(target);
+        // It may have been pruned since it was looked at.
+        let _held = self.at(target)?;
         // Before the gate is closed: whoever holds changes of artifacts back commits them now.
         let begun = self.storage().set_intent(Some(&Intent::Restore { target, start: None }));
         let begun = begun.and_then(|()| job.exclude()).and_then(|()| {

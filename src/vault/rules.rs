@@ -1,7 +1,7 @@
 //! What the rules of each kind say of a record before it is stored, beyond its schema.
 
 use crate::record::{Kind, Value};
-use crate::storage::Event;
+use crate::storage::{Event, Sequence};
 
 use super::{Error, Record, Result, Vault, citations, identities, sessions};
 
@@ -15,8 +15,8 @@ pub(super) fn check(vault: &Vault, kind: Kind, id: &str, new: &Value, old: Optio
             Err(Error::Immutable { kind, id: id.to_owned(), what: "once it is there, it" })
         }
         Kind::Artifact => Err(artifact(id)),
+        Kind::Snapshot => pinned(vault, new),
         Kind::Event
-        | Kind::Snapshot
         | Kind::Memory
         | Kind::AgentDna
         | Kind::Reflection
@@ -39,6 +39,14 @@ pub(crate) const fn chain_fields(kind: Kind) -> &'static [&'static str] {
 /// Artifacts are files: what may become of them is decided where the whole tree of them is known.
 pub(super) fn artifact(id: &str) -> Error {
     Error::Immutable { kind: Kind::Artifact, id: id.to_owned(), what: "outside of artifacts/, it" }
+}
+
+/// A snapshot pins what is there: what was pruned does not come back by being pinned.
+fn pinned(vault: &Vault, new: &Value) -> Result<()> {
+    match new.get("sequence").and_then(Value::as_i64).map(Sequence::try_from) {
+        Some(Ok(sequence)) => vault.at(sequence).map(drop),
+        _ => Err(Error::argument("sequence", "the number of an entry of the log")),
+    }
 }
 
 /// The timeline event that storing a record projects.

@@ -8,7 +8,7 @@ use crate::files::Files;
 use crate::record::Kind;
 use crate::storage::{Head, Lease, NOW, Sequence, Version};
 
-use super::{Error, Record, Result, Vault};
+use super::{Error, LOG_PAGE, Record, Result, Vault};
 
 /// Heads read at once.
 const PAGE: usize = 1_024;
@@ -32,11 +32,13 @@ impl View {
         Self { vault: vault.clone(), at: NOW, lease: None }
     }
 
+    /// The vault at a sequence; with one inside a commit, behind that: nobody sees half of one.
     pub(super) fn past(vault: &Vault, at: Sequence) -> Result<Self> {
         let end = vault.state().sequence;
         if at > end {
             return Err(Error::argument(format!("sequence {at}"), format!("the log ends at {end}")));
         }
+        let at = end_of_commit(vault, at)?;
         // The lease comes first: a prune that did not see it has made its horizon known by now.
         let lease = vault.storage().lease(at);
         let horizon = vault.state().horizon;
@@ -162,6 +164,23 @@ impl View {
             Ok((id, _)) => view.find(kind, &id).transpose(),
             Err(error) => Some(Err(error)),
         })
+    }
+}
+
+/// Where the commit ends that an entry of the log belongs to.
+fn end_of_commit(vault: &Vault, at: Sequence) -> Result<Sequence> {
+    if at == 0 {
+        return Ok(at);
+    }
+    // Most are the last of theirs.
+    let (mut from, mut limit) = (at, 1);
+    loop {
+        let page = vault.log(from, limit)?;
+        if let Some(last) = page.iter().find(|entry| entry.end_of_commit) {
+            return Ok(last.sequence);
+        }
+        let Some(last) = page.last() else { return Ok(at) };
+        (from, limit) = (last.sequence + 1, LOG_PAGE);
     }
 }
 

@@ -300,3 +300,21 @@ fn large_attributes_are_committed_in_time() {
     }
     fixture.verify();
 }
+
+#[test]
+fn a_write_that_fails_leaves_nothing_behind_the_end() {
+    let (fixture, disk) = fixture(64 << 20);
+    disk.lies.store(true, Ordering::Relaxed);
+    let file = fixture.file("file");
+    fixture.write(file, 0, &vec![1; 100 << 10]);
+    disk.free.store(0, Ordering::Relaxed);
+    // With this the first 128 KiB are whole, and to be written at once.
+    let failed = fixture.files.write(file, 100 << 10, &vec![2; 28 << 10], WriteOptions::default());
+    assert_eq!(code(failed), "ENOSPC");
+    disk.free.store(64 << 20, Ordering::Relaxed);
+    let longer = SetAttributes { size: Some(200 << 10), ..SetAttributes::default() };
+    fixture.files.set_attributes(file, &longer).unwrap();
+    let mut wanted = vec![1; 100 << 10];
+    wanted.resize(200 << 10, 0);
+    assert!(fixture.all(file) == wanted);
+}

@@ -28,6 +28,10 @@ struct Watched {
     sync_error: AtomicI32,
     /// Writes to each file that no sync has followed.
     dirty: Mutex<BTreeMap<PathBuf, usize>>,
+    /// Files that are open for writing.
+    writable: AtomicUsize,
+    /// The room that the disk says it has, if not its own.
+    free: Mutex<Option<u64>>,
     /// Copies of the vault to be made around each access.
     freezer: Option<Freezer>,
 }
@@ -58,6 +62,13 @@ struct WatchedFile {
     watched: Arc<Watched>,
     path: PathBuf,
     file: Arc<dyn DataFile>,
+    writable: bool,
+}
+
+impl Drop for WatchedFile {
+    fn drop(&mut self) {
+        self.watched.writable.fetch_sub(usize::from(self.writable), Ordering::Relaxed);
+    }
 }
 
 impl DataFile for WatchedFile {
@@ -102,7 +113,16 @@ impl FileAccess for Watching {
     fn open(&self, path: &Path, opening: Opening) -> io::Result<Arc<dyn DataFile>> {
         self.0.freeze();
         let file = SystemFiles.open(path, opening)?;
-        Ok(Arc::new(WatchedFile { watched: Arc::clone(&self.0), path: path.to_owned(), file }))
+        let writable = !matches!(opening, Opening::Read);
+        self.0.writable.fetch_add(usize::from(writable), Ordering::Relaxed);
+        Ok(Arc::new(WatchedFile { watched: Arc::clone(&self.0), path: path.to_owned(), file, writable }))
+    }
+
+    fn space(&self, path: &Path) -> io::Result<(u64, u64)> {
+        match *self.0.free.lock().unwrap() {
+            Some(free) => Ok((1 << 40, free)),
+            None => SystemFiles.space(path),
+        }
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
@@ -385,6 +405,50 @@ fn a_prune_on_a_full_disk_makes_room_and_moves_nothing() {
     watched.write_error.store(0, Ordering::Relaxed);
     storage.prune(PrunePolicy::default(), "tester").unwrap();
     assert!(room() < full / 8, "{} of {full} bytes are left", room());
+    files.compare(&storage, NOW);
+    assert_clean(&storage, &[]);
+}
+
+/// Files of one segment's size each, of which the first quarter stays and the rest is removed.
+fn mostly_garbage(storage: &RocksStorage, segments: u64) -> Files {
+    let mut files = Files::default();
+    files.make(1, FileType::Directory, 0, b"");
+    for n in 0..segments {
+        for (part, slots) in [(0, 0..120), (1, 120..500)] {
+            let (ino, name) = (100 + 2 * n + part, format!("{n}-{part}"));
+            files.make(ino, FileType::Regular, 1, name.as_bytes());
+            for slot in slots {
+                files.write(storage, ino, slot, &noise(n << 32 | slot, SLOT));
+            }
+            files.commit(storage, Durability::Sync);
+        }
+    }
+    for n in 0..segments {
+        files.unlink(100 + 2 * n + 1, 1, format!("{n}-1").as_bytes());
+        files.remove(100 + 2 * n + 1);
+    }
+    files.commit(storage, Durability::Sync);
+    files
+}
+
+#[test]
+fn full_segments_are_closed_and_what_is_left_of_them_moves_as_far_as_there_is_room() {
+    let dir = scratch();
+    let watched = Arc::new(Watched::default());
+    let storage = RocksStorage::create(dir.path(), &watching(&watched), &SeededIds::new(1)).unwrap();
+    let files = mostly_garbage(&storage, 4);
+    let open = watched.writable.load(Ordering::Relaxed);
+    assert!(open <= 1, "{open} segments are open for writing");
+    let segments = || fs::read_dir(dir.path().join("segments")).unwrap().count();
+    assert_eq!(segments(), 4);
+    // Too little for what is left of one.
+    *watched.free.lock().unwrap() = Some(70 << 20);
+    storage.prune(PrunePolicy::default(), "tester").unwrap();
+    assert_eq!(segments(), 4, "nothing was copied either");
+    // Enough for one at a time.
+    *watched.free.lock().unwrap() = Some(84 << 20);
+    storage.prune(PrunePolicy::default(), "tester").unwrap();
+    assert!(segments() <= 2, "{}", segments());
     files.compare(&storage, NOW);
     assert_clean(&storage, &[]);
 }

@@ -67,6 +67,25 @@ fn a_batch_is_one_commit_that_nobody_sees_before() {
 }
 
 #[test]
+fn a_view_shows_a_batch_whole_or_not_at_all() {
+    let fixture = Fixture::new();
+    let before = fixture.vault.state().sequence;
+    let batch = fixture.vault.batch();
+    for n in 0..3 {
+        batch.memories().add(new_memory(Tier::Episodic, format!("thought {n}"), None)).unwrap();
+    }
+    batch.commit().unwrap();
+    let end = fixture.vault.state().sequence;
+    let seen = |at| fixture.vault.at(at).unwrap().records(Kind::Memory).count();
+    assert!(end > before + 2);
+    assert_eq!(seen(before), 0);
+    for inside in before + 1..=end {
+        assert_eq!(seen(inside), 3, "at {inside}");
+        assert_eq!(fixture.vault.at(inside).unwrap().sequence(), Some(end));
+    }
+}
+
+#[test]
 fn what_is_refused_leaves_the_batch_as_it_was() {
     let fixture = Fixture::new();
     let batch = fixture.vault.batch();

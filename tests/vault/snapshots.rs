@@ -262,3 +262,20 @@ fn snapshots_are_listed_by_age_and_their_ids_are_taken_once() {
     assert!(fixture.vault.snapshots().get(&made.id).is_err());
     assert!(fixture.vault.snapshots().delete(&made.id).is_err());
 }
+
+#[test]
+fn what_was_pruned_does_not_come_back_by_being_pinned() {
+    let fixture = lived_in();
+    snapshot(&fixture, "snap_gone", false);
+    let record = fixture.vault.get(Kind::Snapshot, "snap_gone").unwrap().value;
+    fixture.vault.snapshots().delete("snap_gone").unwrap();
+    // As long as it can be read, it can be pinned.
+    fixture.vault.put(Kind::Snapshot, record.clone()).unwrap();
+    fixture.vault.snapshots().delete("snap_gone").unwrap();
+    fixture.memory(Tier::Episodic, "later", None);
+    keep_one(&fixture);
+    let before = fixture.vault.state();
+    let refused = fixture.vault.put(Kind::Snapshot, record).unwrap_err();
+    assert!(matches!(refused, Error::Pruned { .. }), "{refused}");
+    assert_eq!(fixture.vault.state(), before);
+}

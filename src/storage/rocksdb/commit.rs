@@ -503,8 +503,9 @@ impl RocksStorage {
             return Err(StorageError::Locked { path: self.dir.clone(), holder });
         }
         let mut group = self.begin_group(&mut writer)?;
-        group.horizon = horizon;
-        group.batch.put_cf(self.database.cf(Cf::Meta)?, HORIZON_KEY, horizon.to_le_bytes());
+        // It never goes back: two may prune at once.
+        group.horizon = group.horizon.max(horizon);
+        group.batch.put_cf(self.database.cf(Cf::Meta)?, HORIZON_KEY, group.horizon.to_le_bytes());
         self.append_bare(&mut writer, group, bare_entry(Operation::Prune, actor, detail))
     }
 

@@ -5,6 +5,7 @@
 //! little is left is copied to the newest one and removed. A crash leaves at most rows and room that the next prune frees.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::TryLockError;
 
 use ::rocksdb::WriteBatch;
 
@@ -26,6 +27,10 @@ const BATCH: usize = 4_096;
 const PRUNE_GARBAGE: u64 = 2;
 /// Of a segment at most one part in so many is moved beside other work.
 const LIVE_LEFT: u64 = 4;
+/// So many bytes are moved at once, at most.
+const MOST_MOVED: u64 = 256 << 20;
+/// So many bytes on the disk are left to others when chunks are moved.
+const LEFT_FREE: u64 = 64 << 20;
 /// So many names of chunks are gathered before doubles are thrown out.
 const GATHERED: usize = 1 << 20;
 
@@ -50,11 +55,7 @@ impl RocksStorage {
             return Ok(());
         }
         (pruned.chunks, pruned.chunk_bytes) = self.sweep_chunks()?;
-        let numbers = self.segments.mostly_garbage(PRUNE_GARBAGE);
-        // On a full disk those of which nothing is left make the room that moving the rest takes.
-        let empty = self.segments.without_live(&numbers);
-        self.compact(&empty)?;
-        match self.compact(&numbers.difference(&empty).copied().collect()) {
+        match self.compact(self.segments.mostly_garbage(PRUNE_GARBAGE)) {
             Err(error @ StorageError::NoSpace { .. }) => {
                 tracing::warn!(target: "mirrordna::storage", %error, "what is left of old segments stays where it is");
             }
@@ -73,9 +74,13 @@ impl RocksStorage {
         if self.read_only {
             return Ok(());
         }
-        let _alone = lock(&self.maintenance);
-        let numbers = self.segments.worth_reclaiming(LIVE_LEFT);
-        if numbers.is_empty() { Ok(()) } else { self.compact(&numbers) }
+        // Who calls has changes to commit meanwhile. A prune, which may take long, frees more.
+        let _alone = match self.maintenance.try_lock() {
+            Ok(alone) => alone,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return Ok(()),
+        };
+        self.compact(self.segments.worth_reclaiming(LIVE_LEFT))
     }
 
     fn prune_dentries(&self, needs: &Needs<'_>) -> Result<u64> {
@@ -220,9 +225,27 @@ impl RocksStorage {
         Ok(go)
     }
 
+    /// Moves what is left of some segments into the newest one, and removes them: part by part, each no larger than what the
+    /// disk has room for. First go those of which nothing is left, which make room.
+    fn compact(&self, mut numbers: BTreeSet<u32>) -> Result<()> {
+        let empty = self.segments.without_live(&numbers);
+        self.empty_segments(&empty)?;
+        numbers.retain(|number| !empty.contains(number));
+        while !numbers.is_empty() {
+            let room = self.read_space()?.free.saturating_sub(LEFT_FREE).min(MOST_MOVED);
+            let part = self.segments.with_at_most(&numbers, room);
+            if part.is_empty() {
+                return Err(StorageError::NoSpace { path: self.dir.clone() });
+            }
+            self.empty_segments(&part)?;
+            numbers.retain(|number| !part.contains(number));
+        }
+        Ok(())
+    }
+
     /// Moves the chunks of some segments into the newest one, and removes the segments. Their content is on disk at its new
     /// place before rows say so, and these are on disk before the old place goes.
-    fn compact(&self, numbers: &BTreeSet<u32>) -> Result<()> {
+    fn empty_segments(&self, numbers: &BTreeSet<u32>) -> Result<()> {
         if numbers.is_empty() {
             return Ok(());
         }
