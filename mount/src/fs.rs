@@ -5,10 +5,13 @@ use std::ffi::OsStr;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use fuser::{Errno, FileAttr, FileHandle, FopenFlags, INodeNo, OpenAccMode, OpenFlags, ReplyData, ReplyXattr};
+use fuser::{
+    Errno, FileAttr, FileHandle, FopenFlags, INodeNo, OpenAccMode, OpenFlags, ReplyData, ReplyStatfs, ReplyXattr,
+};
 use mirrordna::Error;
 use mirrordna::artifacts::Seek;
 use mirrordna::record::{FileType, Timestamp};
+use mirrordna::storage::Space;
 use mirrordna::tree::{Attributes, Content, Directory, Entry, Item, Node, Stability, Tree};
 
 use crate::artifacts::{ArtifactsFs, translate};
@@ -316,6 +319,14 @@ pub(crate) fn keep(stability: Stability) -> Duration {
 fn system_time(time: Timestamp) -> SystemTime {
     let micros = Duration::from_micros(time.as_micros().unsigned_abs());
     if time.as_micros() < 0 { UNIX_EPOCH - micros } else { UNIX_EPOCH + micros }
+}
+
+/// How much room there is.
+pub(crate) fn reply_space(reply: ReplyStatfs, space: &Space, longest_name: u32) {
+    let blocks = |bytes: u64| bytes / u64::from(BLOCK);
+    let (total, free) = (blocks(space.total), blocks(space.free));
+    // There is no end of files but that of the space.
+    reply.statfs(total, free, free, total, free, BLOCK, longest_name, BLOCK);
 }
 
 /// An extended attribute, or its length for who asks with no room.

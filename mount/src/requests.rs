@@ -20,7 +20,7 @@ use crate::artifacts::translate;
 use crate::connection::{REQUEST, agree};
 use crate::directory::{Stream, offset_of};
 use crate::errno::refused;
-use crate::fs::{BLOCK, Given, LONGEST_NAME, UNKNOWN, VaultFs, keep, of_content, reply_xattr};
+use crate::fs::{Given, LONGEST_NAME, UNKNOWN, VaultFs, keep, of_content, reply_space, reply_xattr};
 use crate::handles::{Handle, Handles};
 use crate::write::Wanted;
 
@@ -212,8 +212,13 @@ impl Filesystem for VaultFs {
             texts = self.tree.bytes_being_written(),
             "in memory"
         );
-        let blocks = self.tree.vault().storage().stats().disk_bytes.div_ceil(u64::from(BLOCK));
-        reply.statfs(blocks, 0, 0, 0, 0, BLOCK, LONGEST_NAME, BLOCK);
+        match self.tree.vault().storage().space() {
+            Ok(space) => reply_space(reply, &space, LONGEST_NAME),
+            Err(error) => {
+                tracing::error!(target: "mirrordna::mount", %error, "how much room there is cannot be told");
+                reply.error(Errno::EIO);
+            }
+        }
     }
 
     fn getxattr(&self, _request: &Request, number: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {

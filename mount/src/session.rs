@@ -16,7 +16,7 @@ use mirrordna::artifacts::Artifacts;
 use mirrordna::storage::{Durability, Subscriber};
 use mirrordna::tree::Tree;
 
-use crate::artifacts::{self, ArtifactsFs, Generations, Known, Sharing};
+use crate::artifacts::{self, ArtifactsFs, Generations, KernelWatch, Known, Place, Sharing};
 use crate::connection::{Terms, connect};
 use crate::error::MountError;
 use crate::fs::{Owner, VaultFs};
@@ -167,7 +167,7 @@ fn serve_together(vault: Vault, path: &Path, options: MountOptions) -> Result<Se
         |records| Router::new(records, files),
         |notifier, device| {
             let _ = cell.set(notifier.clone());
-            Telling::start(&artifacts, generations, sharing, notifier, device)
+            Telling::start(&artifacts, (Arc::clone(&known), generations, sharing), path, notifier, device)
         },
     )?;
     let guard = Guard::start(&[path.to_owned()]);
@@ -247,7 +247,8 @@ fn start_files(artifacts: Arc<Artifacts>, path: &Path, options: MountOptions) ->
     let (session, device) = open(fs, path, &terms, threads())?;
     let _ = cell.set(session.notifier());
     let serve = || {
-        let telling = Telling::start(&artifacts, generations, sharing, session.notifier(), device)?;
+        let kernel = (Arc::clone(&known), generations, sharing);
+        let telling = Telling::start(&artifacts, kernel, path, session.notifier(), device)?;
         Ok((session.spawn()?, telling))
     };
     let (session, telling) = or_take_away(path, serve())?;
@@ -256,18 +257,20 @@ fn start_files(artifacts: Arc<Artifacts>, path: &Path, options: MountOptions) ->
 }
 
 impl Telling {
-    /// From now on the kernel is told of what others change.
+    /// From now on the kernel is told of what others do.
     fn start(
         artifacts: &Arc<Artifacts>,
-        generations: Arc<Generations>,
-        sharing: Sharing,
+        (known, generations, sharing): (Arc<Known>, Arc<Generations>, Sharing),
+        path: &Path,
         notifier: Notifier,
         device: OwnedFd,
     ) -> io::Result<Self> {
-        let (invalidator, jobs) = artifacts::Invalidator::new(Arc::clone(artifacts), generations, sharing);
+        let (invalidator, jobs) = artifacts::Invalidator::new(Arc::clone(artifacts), Arc::clone(&generations), sharing);
         let teller = invalidator.clone();
-        artifacts.watch(Arc::new(move |changes| invalidator.changed(changes)));
-        Ok(Self { teller, thread: jobs.start(notifier, device)? })
+        let mount = Place::of(path.to_owned())?;
+        let teller_of_names = notifier.clone();
+        artifacts.watch(Arc::new(KernelWatch { invalidator, known, generations, sharing, notifier, mount }));
+        Ok(Self { teller, thread: jobs.start(teller_of_names, device)? })
     }
 
     fn end(self) {
@@ -500,6 +503,9 @@ impl Drop for Mounted {
             Ok(()) => {}
             Err(MountError::Busy { path, users }) => {
                 tracing::warn!(target: "mirrordna::mount", mountpoint = %path.display(), ?users, "unmounted while in use");
+                if let Phase::Serving(serving) = &*self.phase() {
+                    serving.files.artifacts.write_back_all();
+                }
                 if let Err(error) = detach(&path) {
                     tracing::error!(target: "mirrordna::mount", %error, "cannot be unmounted");
                 }

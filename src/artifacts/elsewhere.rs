@@ -4,16 +4,41 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, Weak};
 
-use crate::record::Kind;
 use crate::record::inode::parse_ino;
+use crate::record::{FileType, Kind};
 use crate::storage::{Changed, Durability, Ino, NOW, Sequence, StorageError, Subscriber, WriteBack};
 
 use super::error::FsError;
 use super::types::Invalidation;
 use super::{Artifacts, lock};
 
-/// Is told what others have changed, all of it at once.
-pub type Watcher = Arc<dyn Fn(&[Invalidation]) + Send + Sync>;
+/// Somebody who keeps what the file system said, and collects what is written to it: a kernel.
+///
+/// It may have content that is not here yet. So it is asked for that before somebody else reads or changes a file, or has all of
+/// it kept as it is now.
+pub trait Watch: Send + Sync {
+    /// Is told what others have changed, all of it at once, and returns when it has acted on it.
+    fn changed(&self, changes: &[Invalidation]);
+
+    /// Writes what it has of a range of a file, up to the file's end without an end, and forgets what it knows of it.
+    fn write_back(&self, _ino: Ino, _from: u64, _to: Option<u64>) {}
+
+    /// Writes all that it has.
+    fn write_back_all(&self) {}
+
+    /// These files are about to have another content, as after a restore, or all may have: who has one open must not go on with it,
+    /// and what was not written by now is not to be. Must not wait for anything.
+    fn replaced(&self, _inos: &[Ino], _all: bool) {}
+}
+
+impl<T: Fn(&[Invalidation]) + Send + Sync> Watch for T {
+    fn changed(&self, changes: &[Invalidation]) {
+        self(changes);
+    }
+}
+
+/// Who watches.
+pub type Watcher = Arc<dyn Watch>;
 
 /// What a restore changes while everybody else is kept out.
 #[derive(Default)]
@@ -61,11 +86,13 @@ impl Subscriber for Listener {
 impl WriteBack for Listener {
     fn write_back(&self) -> Result<(), StorageError> {
         let Some(artifacts) = self.0.upgrade() else { return Ok(()) };
+        artifacts.write_back_all();
         artifacts.commit(Durability::Buffered).map_err(into_storage)
     }
 
     fn stop(&self) -> Result<(), StorageError> {
         let Some(artifacts) = self.0.upgrade() else { return Ok(()) };
+        artifacts.write_back_all();
         artifacts.gate.shut();
         artifacts.commit_all(Durability::Sync).map_err(into_storage)?;
         *lock(&artifacts.stopped) = Some(Stopped { at: artifacts.storage.state().sequence, inos: BTreeSet::new() });
@@ -90,14 +117,23 @@ impl WriteBack for Listener {
                 *lock(&artifacts.stopped) = Some(Stopped { at, inos: BTreeSet::new() });
             }
         }
+        let changed = stopped.map(|stopped| {
+            let inos: Vec<Ino> = stopped.inos.iter().copied().collect();
+            let changed = artifacts.invalidations(stopped.inos.into_iter().map(|ino| (ino, Vec::new())), stopped.at);
+            // Before anybody can go on.
+            let all = changed.contains(&Invalidation::All);
+            artifacts.watching(|watcher| watcher.replaced(&inos, all));
+            let replaced = changed.into_iter().map(|change| match change {
+                Invalidation::Inode(ino) => Invalidation::Replaced(ino),
+                other => other,
+            });
+            replaced.collect::<Vec<_>>()
+        });
         if !artifacts.gate.open() {
             return;
         }
         artifacts.background.look_for_orphans();
-        if let Some(stopped) = stopped {
-            let changed = artifacts.invalidations(stopped.inos.into_iter().map(|ino| (ino, Vec::new())), stopped.at);
-            artifacts.tell(&changed);
-        }
+        artifacts.tell(&changed.unwrap_or_default());
     }
 }
 
@@ -143,9 +179,12 @@ impl Artifacts {
             let namespace = self.namespace();
             for ino in inos {
                 changed.push(Invalidation::Inode(*ino));
-                let names = namespace.nodes.get(ino).map(|node| node.inode.names.iter());
+                // The name of a directory leads to it as before. A kernel that dropped it would take away what is mounted below.
+                let node = namespace.nodes.get(ino).filter(|node| node.inode.file_type != FileType::Directory);
                 changed.extend(
-                    names.into_iter().flatten().map(|(parent, name)| Invalidation::Name(*parent, name.clone())),
+                    node.into_iter()
+                        .flat_map(|node| &node.inode.names)
+                        .map(|(parent, name)| Invalidation::Name(*parent, name.clone())),
                 );
             }
         }
@@ -153,7 +192,8 @@ impl Artifacts {
     }
 
     /// What is to be looked up anew after inodes were changed: these, with the names that they had before the change, as
-    /// far as they are known or were stored at a sequence, and those that they have now.
+    /// far as they are known or were stored at a sequence, and those that they have now. A directory's name that stays does
+    /// not have to be: what is mounted below would go with it.
     pub(super) fn invalidations(
         &self,
         inos: impl Iterator<Item = (Ino, Vec<(Ino, Vec<u8>)>)>,
@@ -161,27 +201,47 @@ impl Artifacts {
     ) -> Vec<Invalidation> {
         let mut changed = Vec::new();
         for (ino, known) in inos {
-            let mut names: BTreeSet<_> = known.into_iter().collect();
-            for at in [before, NOW] {
-                match super::load::inode(&*self.storage, ino, at) {
-                    Ok(inode) => names.extend(inode.into_iter().flat_map(|inode| inode.names)),
+            let mut stored = |at| {
+                super::load::inode(&*self.storage, ino, at).unwrap_or_else(|_| {
                     // It is not known what has changed, so it may be anything.
-                    Err(_) => changed.push(Invalidation::All),
-                }
-            }
+                    changed.push(Invalidation::All);
+                    None
+                })
+            };
+            let then = if before == NOW { None } else { stored(before) };
+            let now = stored(NOW);
+            let is_directory = [&then, &now].into_iter().flatten().any(|inode| inode.file_type == FileType::Directory);
+            let old: BTreeSet<_> = known.into_iter().chain(then.into_iter().flat_map(|inode| inode.names)).collect();
+            let new: BTreeSet<_> = now.into_iter().flat_map(|inode| inode.names).collect();
             changed.push(Invalidation::Inode(ino));
-            changed.extend(names.into_iter().map(|(parent, name)| Invalidation::Name(parent, name)));
+            let gone = old.union(&new).filter(|name| !(is_directory && old.contains(name) && new.contains(name)));
+            changed.extend(gone.map(|(parent, name)| Invalidation::Name(*parent, name.clone())));
         }
         changed
     }
 
+    /// Has those who watch write what they have of a range of a file, and forget what they know of it: somebody else is about to read
+    /// or to change it. No lock may be held.
+    pub fn write_back(&self, ino: Ino, from: u64, to: Option<u64>) {
+        self.watching(|watcher| watcher.write_back(ino, from, to));
+    }
+
+    /// Has those who watch write all that they have. No lock may be held.
+    pub fn write_back_all(&self) {
+        self.watching(|watcher| watcher.write_back_all());
+    }
+
+    fn watching(&self, each: impl Fn(&dyn Watch)) {
+        let watchers = lock(&self.watchers).clone();
+        for watcher in &watchers {
+            each(&**watcher);
+        }
+    }
+
     /// Tells those who watch. No lock may be held.
     pub(super) fn tell(&self, changed: &[Invalidation]) {
-        let watchers = lock(&self.watchers).clone();
         if !changed.is_empty() {
-            for watcher in watchers {
-                watcher(changed);
-            }
+            self.watching(|watcher| watcher.changed(changed));
         }
     }
 }

@@ -45,7 +45,7 @@ use elsewhere::{Listener, Stopped};
 use gate::{Entered, Gate};
 use namespace::{COUNTED_BYTES, Namespace, Step, Stop};
 
-pub use elsewhere::Watcher;
+pub use elsewhere::{Watch, Watcher};
 pub use error::{FsError, Result};
 pub use past::Past;
 pub use types::{
@@ -165,7 +165,7 @@ impl Artifacts {
         self.commit(Durability::Sync)
     }
 
-    /// How much room there is. What is held in memory is told to the log (`mirrordna::artifacts::tables`).
+    /// How much room there is for files: some of it is left to the vault itself. What is held in memory is told to the log (`mirrordna::artifacts::tables`).
     ///
     /// # Errors
     /// Those of the storage.
@@ -178,7 +178,8 @@ impl Artifacts {
             "in memory"
         );
         drop(namespace);
-        Ok(self.storage.space()?)
+        let space = self.storage.space()?;
+        Ok(Space { free: space.free.saturating_sub(RESERVED_BYTES), ..space })
     }
 
     /// From now on tells `watcher` what was changed by others than the callers of this file system, without any lock held:

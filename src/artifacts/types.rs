@@ -214,8 +214,11 @@ pub struct ListEntry<'a> {
 pub enum Invalidation {
     /// Anything: it could not be found out what.
     All,
-    /// Attributes and content of a file. Its names follow, those that it had and those that it has.
+    /// Attributes and content of a file. Its names follow, those that it had and those that it has; of a directory only those that
+    /// are not both.
     Inode(Ino),
+    /// The same, of a file that [`Watch::replaced`](super::Watch::replaced) was told of.
+    Replaced(Ino),
     /// A name of a directory: it leads elsewhere, or to something that has changed.
     Name(Ino, Vec<u8>),
 }

@@ -13,6 +13,9 @@ pub(super) const MOST_BYTES: u32 = 1 << 20;
 /// Entries of a directory in one answer.
 pub(super) const PAGE: usize = 1_024;
 
+/// Kernels cache files in pages of so many bytes, or multiples of that.
+const KERNEL_PAGE: u64 = 4 << 10;
+
 type Result<T> = std::result::Result<T, FsError>;
 
 /// Answers questions.
@@ -34,8 +37,10 @@ impl Desk<'_> {
                 Ok(Answer::Done)
             }
             Question::Read { file, offset, len } => {
+                let ino = self.ino(file)?;
                 let mut bytes = vec![0; len.min(MOST_BYTES) as usize];
-                let read = artifacts.read(self.ino(file)?, offset, &mut bytes)?;
+                artifacts.write_back(ino, offset, Some(offset.saturating_add(bytes.len() as u64)));
+                let read = artifacts.read(ino, offset, &mut bytes)?;
                 bytes.truncate(read);
                 Ok(Answer::Bytes { bytes })
             }
@@ -43,10 +48,11 @@ impl Desk<'_> {
             Question::Stat { path, follow } => {
                 let follow = if follow { Follow::Always } else { Follow::IfSlash };
                 let found = resolve(artifacts, &path, follow)?.found()?;
-                Ok(Answer::Attributes { attributes: found.attributes })
+                Ok(Answer::Attributes { attributes: self.settled(found.attributes)? })
             }
             Question::StatOpen { file } => {
-                Ok(Answer::Attributes { attributes: artifacts.attributes(self.ino(file)?)? })
+                let attributes = artifacts.attributes(self.ino(file)?)?;
+                Ok(Answer::Attributes { attributes: self.settled(attributes)? })
             }
             Question::Set { path, set } => {
                 let found = resolve(artifacts, &path, Follow::Always)?.found()?;
@@ -103,7 +109,9 @@ impl Desk<'_> {
                 Ok(Answer::Done)
             }
             Question::Seek { file, offset, what } => {
-                Ok(Answer::Count { count: artifacts.seek(self.ino(file)?, offset, what)? })
+                let ino = self.ino(file)?;
+                artifacts.write_back(ino, 0, None);
+                Ok(Answer::Count { count: artifacts.seek(ino, offset, what)? })
             }
         }
     }
@@ -133,7 +141,7 @@ impl Desk<'_> {
             FileType::Directory => return Err(FsError::IsDirectory),
             _ => return Err(FsError::Invalid("only an ordinary file has content".into())),
         }
-        let mut attributes = found.attributes;
+        let mut attributes = self.settled(found.attributes)?;
         if how.truncate && attributes.size > 0 {
             attributes = self.changed(attributes.ino, &SetAttributes { size: Some(0), ..SetAttributes::default() })?;
         }
@@ -152,6 +160,12 @@ impl Desk<'_> {
 
     fn write(&self, ino: Ino, offset: Option<u64>, bytes: &[u8]) -> Result<Answer> {
         let options = WriteOptions { kill_set_id: true, keep_times: false };
+        match offset {
+            Some(offset) => {
+                self.artifacts.write_back(ino, offset, Some(offset.saturating_add(bytes.len() as u64)));
+            }
+            None => drop(self.settled(self.artifacts.attributes(ino)?)?),
+        }
         let count = match offset {
             Some(offset) => self.artifacts.write(ino, offset, bytes, options)? as u64,
             None => self.artifacts.write_at_end(ino, bytes, options)?,
@@ -164,7 +178,19 @@ impl Desk<'_> {
         Ok(Answer::Attributes { attributes: self.changed(ino, set)? })
     }
 
+    /// The attributes of a file when what a kernel has added to it is here, as far as that makes it longer.
+    fn settled(&self, found: Attributes) -> Result<Attributes> {
+        if found.file_type != FileType::Regular {
+            return Ok(found);
+        }
+        self.artifacts.write_back(found.ino, found.size - found.size % KERNEL_PAGE, None);
+        self.artifacts.attributes(found.ino)
+    }
+
     fn changed(&self, ino: Ino, set: &SetAttributes) -> Result<Attributes> {
+        if set.size.is_some() {
+            self.artifacts.write_back(ino, 0, None);
+        }
         let attributes = self.artifacts.set_attributes(ino, set)?;
         self.artifacts.tell_of(&[ino], &[]);
         Ok(attributes)

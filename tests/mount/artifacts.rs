@@ -235,7 +235,18 @@ fn set_id_bits_go_when_somebody_else_writes() {
         mount.sh("cd artifacts; chmod 755 .; touch file; chmod 777 file");
         fs::set_permissions(mount.point.parent().unwrap(), fs::Permissions::from_mode(0o755)).unwrap();
         let path = mount.path("artifacts/file");
-        for change in ["echo more >>\"$0\"", "echo new >\"$0\"", ": >\"$0\"", "truncate -s 9 \"$0\""] {
+        let copy = "exec python3 -c 'import os, sys; fd = os.open(sys.argv[1], os.O_RDWR); \
+                    os.copy_file_range(fd, fd, 4, 0, 4)' \"$0\"";
+        for change in [
+            "echo more >>\"$0\"",
+            "echo new >\"$0\"",
+            ": >\"$0\"",
+            "truncate -s 9 \"$0\"",
+            copy,
+            "fallocate -z -l 4 \"$0\"",
+            "fallocate -p -l 4 \"$0\"",
+            "fallocate -l 9999 \"$0\"",
+        ] {
             fs::set_permissions(&path, fs::Permissions::from_mode(0o6777)).unwrap();
             let mut nobody = Command::new("setpriv");
             nobody.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups", "bash", "-c", change]).arg(&path);

@@ -6,7 +6,9 @@ use std::os::unix::fs::FileExt as _;
 
 use mirrordna::artifacts::{RenameFlags, SetAttributes};
 use mirrordna::files::OpenFile;
+use mirrordna::vault::NewSnapshot;
 use mirrordna::{Vault, VaultOptions};
+use mirrordna_mount::MountOptions;
 
 use crate::support::Mount;
 
@@ -82,16 +84,14 @@ fn elsewhere_sees_at_once_what_the_mount_was_told() {
     assert_eq!(files.read_dir("c").unwrap().count(), 1);
     assert_eq!(files.metadata("c/b/file").unwrap().mode, 0o600);
 
-    // What is written and not closed is seen once it is synced.
+    // What is written and not closed is seen, too.
     let file = File::options().write(true).open(mount.path("artifacts/c/b/file")).unwrap();
     file.write_all_at(b"1", 0).unwrap();
-    file.sync_all().unwrap();
     assert_eq!(files.read("c/b/file").unwrap(), b"1ne\ntwo\n");
     // And what is written in turns, at different places, is all there.
     let other = files.open("c/b/file", &OpenFile::new().write(true)).unwrap();
     for n in 0..50 {
         file.write_all_at(&[b'm'; 4_096], n * 8_192).unwrap();
-        file.sync_data().unwrap();
         other.write_at(&[b'e'; 4_096], n * 8_192 + 4_096).unwrap();
     }
     let content = files.read("c/b/file").unwrap();
@@ -101,4 +101,129 @@ fn elsewhere_sees_at_once_what_the_mount_was_told() {
         assert!(block.iter().all(|byte| *byte == wanted), "block {n}");
     }
     assert_eq!(fs::read(mount.path("artifacts/c/b/file")).unwrap(), content);
+}
+
+/// The kernel collects what programs write. Who comes from elsewhere sees it all the same, and what he writes stays.
+#[test]
+fn what_the_kernel_has_collected_is_seen_elsewhere_and_overwrites_nothing() {
+    for one_connection in [false, true] {
+        let mount = Mount::with(MountOptions { one_connection, ..MountOptions::default() }, |_| {});
+        let vault = elsewhere(&mount);
+        let files = vault.files();
+        let begun = |name: &str| {
+            files.write(name, b"aaaaaaaaaa").unwrap();
+            let file = File::options().read(true).write(true).open(mount.path(&format!("artifacts/{name}"))).unwrap();
+            file.write_all_at(b"M", 0).unwrap();
+            file
+        };
+        let _open = begun("changed");
+        let changed = files.open("changed", &OpenFile::new().read(true).write(true)).unwrap();
+        changed.write_all_at(b"E", 5).unwrap();
+        assert_eq!(files.read("changed").unwrap(), b"MaaaaEaaaa");
+        assert_eq!(mount.read("artifacts/changed"), "MaaaaEaaaa");
+
+        let _open = begun("replaced");
+        files.write("replaced", b"NEW").unwrap();
+        assert_eq!(files.read("replaced").unwrap(), b"NEW");
+        assert_eq!(mount.read("artifacts/replaced"), "NEW");
+
+        let open = begun("longer");
+        open.write_all_at(b"longer", 10).unwrap();
+        assert_eq!(files.metadata("longer").unwrap().size, 16);
+        open.write_all_at(b" still", 16).unwrap();
+        files.open("longer", &OpenFile::new().append(true)).unwrap().write_all(b" and more").unwrap();
+        assert_eq!(files.read("longer").unwrap(), b"Maaaaaaaaalonger still and more");
+
+        let open = begun("cut");
+        open.set_len(1 << 20).unwrap();
+        open.write_all_at(b"far", (1 << 20) - 3).unwrap();
+        files.set_attributes("cut", &SetAttributes { size: Some(3), ..SetAttributes::default() }).unwrap();
+        assert_eq!(files.read("cut").unwrap(), b"Maa");
+    }
+}
+
+/// A snapshot has what programs had written when it was made, whether the kernel had passed it on or not.
+#[test]
+fn a_snapshot_has_what_was_written_before() {
+    for one_connection in [false, true] {
+        let mount = Mount::with(MountOptions { one_connection, ..MountOptions::default() }, |_| {});
+        let vault = elsewhere(&mount);
+        let names: Vec<String> = (0..20).map(|n| format!("log {n}")).collect();
+        let open: Vec<File> =
+            names.iter().map(|name| File::create(mount.path(&format!("artifacts/{name}"))).unwrap()).collect();
+        let mut wanted = vec![Vec::new(); names.len()];
+        for round in b'0'..b'5' {
+            for (n, file) in open.iter().enumerate() {
+                let more = vec![round; 3_000 * (n + 1)];
+                file.write_all_at(&more, wanted[n].len() as u64).unwrap();
+                wanted[n].extend(more);
+            }
+            let pin = vault.snapshots().create(NewSnapshot::default()).unwrap();
+            let then = vault.at(pin.sequence).unwrap().files().unwrap();
+            for (name, wanted) in names.iter().zip(&wanted) {
+                assert!(then.read(name).unwrap() == *wanted, "{name}, round {round}, {one_connection}");
+            }
+        }
+    }
+}
+
+/// Whoever has a file open that a restore replaces is told, and what he wrote before gets nowhere.
+#[test]
+fn a_restore_is_not_overwritten_by_who_has_a_file_open() {
+    for one_connection in [false, true] {
+        let mount = Mount::with(MountOptions { one_connection, ..MountOptions::default() }, |_| {});
+        let vault = elsewhere(&mount);
+        let at = |name: &str| mount.path(&format!("artifacts/{name}"));
+        for name in ["written", "open", "same"] {
+            fs::write(at(name), "snapshot content of then").unwrap();
+        }
+        let pin = vault.snapshots().create(NewSnapshot::default()).unwrap();
+        for name in ["written", "open"] {
+            fs::write(at(name), "now a much longer content than there was then").unwrap();
+        }
+        let [written, open, same] =
+            ["written", "open", "same"].map(|name| File::options().read(true).write(true).open(at(name)).unwrap());
+        written.write_all_at(b"XX", 0).unwrap();
+        let mut seen = [0; 8];
+        open.read_exact_at(&mut seen, 0).unwrap();
+        vault.snapshots().restore(&pin.id).unwrap();
+
+        // Nobody has looked the name up since.
+        let went_on = open.write_all_at(b"STALE", 0).and_then(|()| open.sync_all());
+        assert!(went_on.is_err(), "{one_connection}");
+        assert!(open.read_exact_at(&mut seen, 0).is_err() && open.metadata().is_err(), "{one_connection}");
+        let went_on = written.write_all_at(b"YY", 2).and_then(|()| written.sync_all());
+        assert!(went_on.is_err(), "{one_connection}");
+        drop((open, written));
+        for name in ["written", "open"] {
+            assert_eq!(mount.read(&format!("artifacts/{name}")), "snapshot content of then");
+            fs::write(at(name), "new").unwrap();
+            assert_eq!(vault.files().read(name).unwrap(), b"new");
+        }
+        // What was not changed goes on.
+        same.write_all_at(b"S", 0).unwrap();
+        same.sync_all().unwrap();
+        assert_eq!(mount.read("artifacts/same"), "Snapshot content of then");
+    }
+}
+
+/// What somebody has mounted in a directory stays there, whatever others do beside it.
+#[test]
+fn what_is_mounted_in_a_directory_stays() {
+    let mount = Mount::new(|_| {});
+    let vault = elsewhere(&mount);
+    let files = vault.files();
+    mount.sh("mkdir -p artifacts/dir/point; echo one >artifacts/dir/file");
+    mount.sh("mount -t tmpfs mirrordna-test artifacts/dir/point && echo precious >artifacts/dir/point/inside");
+    let pin = vault.snapshots().create(NewSnapshot::default()).unwrap();
+    let inside = || mount.sh("cat artifacts/dir/point/inside");
+    files.write("dir/new", b"new").unwrap();
+    assert_eq!(inside(), "precious\n");
+    files.write("dir/file", b"two").unwrap();
+    files.remove_file("dir/new").unwrap();
+    assert_eq!(inside(), "precious\n");
+    vault.snapshots().restore(&pin.id).unwrap();
+    assert_eq!(inside(), "precious\n");
+    assert_eq!(mount.read("artifacts/dir/file"), "one\n");
+    mount.sh("umount artifacts/dir/point");
 }

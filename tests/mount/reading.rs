@@ -167,4 +167,9 @@ fn df_shows_the_vault() {
     assert!(mount.sh("df --output=fstype,source . | tail -1").contains("fuse.mirrordna"));
     mount.vault.snapshots().create(NewSnapshot::default()).unwrap();
     mount.sh("stat -f .");
+    // The room is that of the disk.
+    let room = |path: &str| mount.sh(&format!("df --output=size {path} | tail -1"));
+    assert_eq!(room("."), room("artifacts"));
+    let free: u64 = mount.sh("stat -f -c %a .").trim().parse().unwrap();
+    assert!(free > 0);
 }

@@ -77,6 +77,26 @@ impl ArtifactsFs {
         done
     }
 
+    /// Makes a change of content that takes set-id bits away, unless root asks. The kernel says of such changes nothing about them.
+    pub(super) fn taking_set_id<T>(
+        &self,
+        request: &Request,
+        ino: INodeNo,
+        change: impl FnOnce() -> Result<T, FsError>,
+    ) -> Result<T, FsError> {
+        if request.uid() == 0 {
+            return change();
+        }
+        self.telling_the_mode(ino, true, || {
+            let done = change()?;
+            if self.artifacts.attributes(self.ino(ino))?.mode & SET_ID != 0 {
+                let without = SetAttributes { kill_set_id: true, ..SetAttributes::default() };
+                self.artifacts.set_attributes(self.ino(ino), &without)?;
+            }
+            Ok(done)
+        })
+    }
+
     /// Makes a file that is not there, as far as the kernel knows, and opens it.
     pub(super) fn create_open(
         &self,

@@ -3,8 +3,12 @@
 //! The kernel gives back what it was told of with FORGET, but says nothing any more when a mount ends. Others hold
 //! references on the same files then: programs of this process and of other ones, and other mounts. So each mount keeps
 //! account of its own.
+//!
+//! It also knows of which files the kernel has written something that it had collected, since more may be on its way, and which
+//! have been replaced under those who have them open.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mirrordna::artifacts::{Artifacts, Ino};
@@ -13,36 +17,95 @@ use mirrordna::artifacts::{Artifacts, Ino};
 pub(crate) struct Known {
     artifacts: Arc<Artifacts>,
     times: Mutex<HashMap<Ino, u64>>,
+    /// Files that the kernel wrote to since it was asked last to write all.
+    written: Mutex<HashSet<Ino>>,
+    /// Files that were replaced and not looked up since.
+    replaced: Mutex<HashSet<Ino>>,
+    /// There are such files.
+    any_replaced: AtomicBool,
 }
 
 impl Known {
     pub(super) fn new(artifacts: Arc<Artifacts>) -> Self {
-        Self { artifacts, times: Mutex::default() }
+        Self {
+            artifacts,
+            times: Mutex::default(),
+            written: Mutex::default(),
+            replaced: Mutex::default(),
+            any_replaced: AtomicBool::new(false),
+        }
     }
 
     fn times(&self) -> MutexGuard<'_, HashMap<Ino, u64>> {
-        self.times.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.times)
+    }
+
+    /// Whether the kernel knows a file.
+    pub(super) fn knows(&self, ino: Ino) -> bool {
+        self.times().contains_key(&ino)
+    }
+
+    /// The kernel has written something that it had collected.
+    pub(super) fn wrote(&self, ino: Ino) {
+        lock(&self.written).insert(ino);
+    }
+
+    /// The files to which the kernel wrote since this was asked last.
+    pub(super) fn take_written(&self) -> Vec<Ino> {
+        lock(&self.written).drain().collect()
+    }
+
+    /// Files are about to have another content than those have that the kernel knows.
+    pub(super) fn replace(&self, inos: &[Ino], all: bool) {
+        let times = self.times();
+        let mut replaced = lock(&self.replaced);
+        if all {
+            replaced.extend(times.keys());
+        } else {
+            replaced.extend(inos.iter().filter(|ino| times.contains_key(ino)));
+        }
+        self.any_replaced.store(!replaced.is_empty(), Ordering::SeqCst);
+    }
+
+    /// Whether the kernel knows a file only as it was before it was replaced.
+    pub(super) fn is_replaced(&self, ino: Ino) -> bool {
+        self.any_replaced.load(Ordering::SeqCst) && lock(&self.replaced).contains(&ino)
+    }
+
+    /// The kernel knows the file as it is, or does not know it any more.
+    fn is_as_known(&self, ino: Ino) {
+        if self.any_replaced.load(Ordering::SeqCst) {
+            let mut replaced = lock(&self.replaced);
+            replaced.remove(&ino);
+            self.any_replaced.store(!replaced.is_empty(), Ordering::SeqCst);
+        }
     }
 
     /// The kernel is about to be told of a file on which there is a reference for it. To be called before it is told:
     /// from then on it may give it back.
     pub(super) fn told(&self, ino: Ino) {
         *self.times().entry(ino).or_insert(0) += 1;
+        self.is_as_known(ino);
     }
 
     /// The kernel has forgotten that it was told of a file so many times.
     pub(super) fn forgotten(&self, ino: Ino, count: u64) {
-        let given_back = {
+        let (given_back, is_gone) = {
             let mut times = self.times();
             let Some(held) = times.get_mut(&ino) else { return };
             // What was never told cannot be given back: it would be somebody else's.
             let given_back = count.min(*held);
             *held -= given_back;
-            if *held == 0 {
+            let is_gone = *held == 0;
+            if is_gone {
                 times.remove(&ino);
             }
-            given_back
+            (given_back, is_gone)
         };
+        if is_gone {
+            lock(&self.written).remove(&ino);
+            self.is_as_known(ino);
+        }
         self.artifacts.forget(ino, given_back);
     }
 
@@ -53,6 +116,10 @@ impl Known {
             self.artifacts.forget(ino, count);
         }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

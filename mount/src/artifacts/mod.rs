@@ -4,8 +4,9 @@
 //! and times itself (write-back), and it asks for no opening and closing, since each question costs a fifth of a
 //! millisecond. Who cannot mount inside a mount has the files on the connection of the records, slower
 //! ([`crate::router`]). What the files are is decided by [`mirrordna::artifacts`]; `requests` and `changes` translate, `translate`
-//! says what both sides call things, `known` counts what the kernel knows, `workers` does what may take long, `notify` tells the
-//! kernel of changes from elsewhere, and `listings` drops listings that would mix old and new.
+//! says what both sides call things, `known` counts what the kernel knows, `workers` does what may take long, `watcher` has the
+//! kernel write and drop what others work on, `notify` tells it of their changes, and `listings` drops listings that would mix old
+//! and new.
 
 mod changes;
 mod known;
@@ -13,10 +14,12 @@ mod listings;
 mod notify;
 pub(crate) mod requests;
 pub(crate) mod translate;
+mod watcher;
 mod workers;
 
 pub(crate) use known::Known;
 pub(crate) use notify::Invalidator;
+pub(crate) use watcher::{KernelWatch, Place};
 
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -133,6 +136,19 @@ impl ArtifactsFs {
 
     fn attr(&self, attributes: &Attributes) -> FileAttr {
         FileAttr { ino: self.sharing.number(attributes.ino), ..translate::attr(attributes) }
+    }
+
+    /// The file whose content the kernel means: the one that it knows, and not what that was replaced by.
+    fn current(&self, number: INodeNo) -> Answer<Ino> {
+        let ino = self.ino(number);
+        if self.known.is_replaced(ino) {
+            let found = self.artifacts.attributes(ino).map_err(|error| refuse(number, &error))?;
+            // The kernel asks for all of a directory when it is told to.
+            if found.file_type != FileType::Directory {
+                return Err(Errno::ESTALE);
+            }
+        }
+        Ok(ino)
     }
 
     /// The attributes of `artifacts/`, and how long they may be kept.

@@ -20,7 +20,7 @@ use mirrordna::artifacts::{Artifacts, FileType, FsError, Ino, Invalidation, ROOT
 use super::{Generations, Sharing};
 
 /// How long a change waits for the kernel.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// The notification that all names are to be looked up again, which `fuser` does not know. Linux 6.16 and newer do.
 const EVERY_NAME: i32 = 8;
 /// The length of a notification without a body.
@@ -50,6 +50,11 @@ impl Invalidator {
     /// The mount is gone: nothing is to be told any more, and the thread ends.
     pub(crate) fn close(&self) {
         self.sender().take();
+    }
+
+    /// Whether the mount is gone.
+    pub(super) fn is_closed(&self) -> bool {
+        self.sender().is_none()
     }
 
     /// Returns when the kernel has dropped it all.
@@ -96,7 +101,7 @@ impl Jobs {
             match change {
                 Invalidation::All => self.generations.next_of_all(),
                 Invalidation::Inode(ino) if self.is_file(*ino) => self.generations.next(*ino),
-                Invalidation::Inode(_) | Invalidation::Name(..) => {}
+                Invalidation::Inode(_) | Invalidation::Replaced(_) | Invalidation::Name(..) => {}
             }
         }
         // Names next: dropping one waits for the look-ups in its directory that are under way.
@@ -104,13 +109,13 @@ impl Jobs {
             match change {
                 Invalidation::All => self.drop_every_name(kernel),
                 Invalidation::Name(parent, name) => kernel.drop_name(self.sharing.number(*parent), name),
-                Invalidation::Inode(_) => {}
+                Invalidation::Inode(_) | Invalidation::Replaced(_) => {}
             }
         }
         for change in changes {
             match change {
                 Invalidation::All => kernel.drop_inode(self.sharing.number(ROOT)),
-                Invalidation::Inode(ino) => kernel.drop_inode(self.sharing.number(*ino)),
+                Invalidation::Inode(ino) | Invalidation::Replaced(ino) => kernel.drop_inode(self.sharing.number(*ino)),
                 Invalidation::Name(..) => {}
             }
         }

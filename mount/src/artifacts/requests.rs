@@ -23,7 +23,7 @@ use super::translate::{absent, kind, kind_of_mode, nanos, place, set_time};
 use super::{ArtifactsFs, FOR_EVER, Sharing, notify, refuse};
 use crate::connection::agree;
 use crate::directory::{DOT, DOT_DOT};
-use crate::fs::{Answer, BLOCK, reply_xattr};
+use crate::fs::{Answer, reply_space, reply_xattr};
 
 /// What is open has no handle, and nothing to say when it is closed; what the kernel knows of it stays true.
 const NO_HANDLE: FileHandle = FileHandle(0);
@@ -73,9 +73,11 @@ impl Filesystem for ArtifactsFs {
     }
 
     fn getattr(&self, _request: &Request, ino: INodeNo, _handle: Option<FileHandle>, reply: ReplyAttr) {
-        match self.artifacts.attributes(self.ino(ino)) {
+        let found =
+            self.current(ino).and_then(|file| self.artifacts.attributes(file).map_err(|error| refuse(ino, &error)));
+        match found {
             Ok(attributes) => reply.attr(&FOR_EVER, &self.attr(&attributes)),
-            Err(error) => reply.error(refuse(ino, &error)),
+            Err(errno) => reply.error(errno),
         }
     }
 
@@ -108,9 +110,14 @@ impl Filesystem for ArtifactsFs {
             // `fuser` does not hand on what the kernel says of it: it wants them cleared for all who may not set them.
             kill_set_id: size.is_some() && request.uid() != 0,
         };
+        if mtime.is_some() {
+            // The kernel tells so of what it has collected, too.
+            self.known.wrote(self.ino(ino));
+        }
         let changed = self
             .writable()
-            .and_then(|()| self.artifacts.set_attributes(self.ino(ino), &change).map_err(|error| refuse(ino, &error)));
+            .and_then(|()| self.current(ino))
+            .and_then(|file| self.artifacts.set_attributes(file, &change).map_err(|error| refuse(ino, &error)));
         match changed {
             Ok(attributes) => reply.attr(&FOR_EVER, &self.attr(&attributes)),
             Err(errno) => reply.error(errno),
@@ -216,10 +223,12 @@ impl Filesystem for ArtifactsFs {
     fn open(&self, request: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
         match self.sharing {
             Sharing::Alone => reply.error(Errno::ENOSYS),
-            Sharing::WithRecords => match self.truncate_on_opening(request, ino, flags.0) {
-                Ok(()) => reply.opened(NO_HANDLE, OPENED),
-                Err(errno) => reply.error(errno),
-            },
+            Sharing::WithRecords => {
+                match self.current(ino).and_then(|_| self.truncate_on_opening(request, ino, flags.0)) {
+                    Ok(()) => reply.opened(NO_HANDLE, OPENED),
+                    Err(errno) => reply.error(errno),
+                }
+            }
         }
     }
 
@@ -285,9 +294,12 @@ impl Filesystem for ArtifactsFs {
         BUFFER.with_borrow_mut(|buffer| {
             buffer.resize(buffer.len().max(size as usize), 0);
             let room = buffer.get_mut(..size as usize).unwrap_or_default();
-            match self.artifacts.read(self.ino(ino), offset, room) {
+            let read = self
+                .current(ino)
+                .and_then(|file| self.artifacts.read(file, offset, room).map_err(|error| refuse(ino, &error)));
+            match read {
                 Ok(read) => reply.data(room.get(..read).unwrap_or_default()),
-                Err(error) => reply.error(refuse(ino, &error)),
+                Err(errno) => reply.error(errno),
             }
         });
     }
@@ -309,8 +321,11 @@ impl Filesystem for ArtifactsFs {
             // What the kernel collects has its times from the kernel.
             keep_times: self.sharing == Sharing::Alone && write_flags.contains(WriteFlags::FUSE_WRITE_CACHE),
         };
-        let written = self.writable().and_then(|()| {
-            let write = || self.artifacts.write(self.ino(ino), offset, data, options);
+        if write_flags.contains(WriteFlags::FUSE_WRITE_CACHE) {
+            self.known.wrote(self.ino(ino));
+        }
+        let written = self.writable().and_then(|()| self.current(ino)).and_then(|file| {
+            let write = || self.artifacts.write(file, offset, data, options);
             self.telling_the_mode(ino, options.kill_set_id, write).map_err(|error| refuse(ino, &error))
         });
         match written {
@@ -386,12 +401,7 @@ impl Filesystem for ArtifactsFs {
 
     fn statfs(&self, _request: &Request, ino: INodeNo, reply: ReplyStatfs) {
         match self.artifacts.space() {
-            Ok(space) => {
-                let blocks = |bytes: u64| bytes / u64::from(BLOCK);
-                let (total, free) = (blocks(space.total), blocks(space.free));
-                // There is no end of files but that of the space.
-                reply.statfs(total, free, free, total, free, BLOCK, LONGEST_NAME, BLOCK);
-            }
+            Ok(space) => reply_space(reply, &space, LONGEST_NAME),
             Err(error) => reply.error(refuse(ino, &error)),
         }
     }
@@ -445,7 +455,7 @@ impl Filesystem for ArtifactsFs {
 
     fn fallocate(
         &self,
-        _request: &Request,
+        request: &Request,
         ino: INodeNo,
         _handle: FileHandle,
         offset: u64,
@@ -466,13 +476,23 @@ impl Filesystem for ArtifactsFs {
             (false, false) if keep_size => Allocate::KeepSize,
             (false, false) => Allocate::Extend,
         };
-        self.change(ino, reply, || self.artifacts.allocate(self.ino(ino), mode, offset, length));
+        let allocated = self.writable().and_then(|()| self.current(ino)).and_then(|file| {
+            let allocate = || self.artifacts.allocate(file, mode, offset, length);
+            self.taking_set_id(request, ino, allocate).map_err(|error| refuse(ino, &error))
+        });
+        match allocated {
+            Ok(()) => reply.ok(),
+            Err(errno) => reply.error(errno),
+        }
     }
 
     fn lseek(&self, _: &Request, ino: INodeNo, _: FileHandle, offset: i64, whence: i32, reply: ReplyLseek) {
         let Some((offset, what)) = place(offset, whence) else { return reply.error(Errno::EINVAL) };
         let (artifacts, notifier) = (Arc::clone(&self.artifacts), Arc::clone(&self.notifier));
-        let file = self.ino(ino);
+        let file = match self.current(ino) {
+            Ok(file) => file,
+            Err(errno) => return reply.error(errno),
+        };
         self.workers.have_done(move || {
             let found = notify::seek(&artifacts, file, offset, what, |start, end| {
                 if let Some(notifier) = notifier.get() {
@@ -489,7 +509,7 @@ impl Filesystem for ArtifactsFs {
 
     fn copy_file_range(
         &self,
-        _request: &Request,
+        request: &Request,
         from: INodeNo,
         _from_handle: FileHandle,
         from_offset: u64,
@@ -501,9 +521,10 @@ impl Filesystem for ArtifactsFs {
         reply: ReplyWrite,
     ) {
         let length = length.min(LONGEST_COPY);
-        let copied = self.writable().and_then(|()| {
-            let copied = self.artifacts.copy_range(self.ino(from), from_offset, self.ino(to), to_offset, length);
-            copied.map_err(|error| refuse(to, &error))
+        let files = self.writable().and_then(|()| Ok((self.current(from)?, self.current(to)?)));
+        let copied = files.and_then(|(source, target)| {
+            let copy = || self.artifacts.copy_range(source, from_offset, target, to_offset, length);
+            self.taking_set_id(request, to, copy).map_err(|error| refuse(to, &error))
         });
         match copied {
             Ok(copied) => reply.written(u32::try_from(copied).unwrap_or(u32::MAX)),
@@ -534,7 +555,11 @@ fn after(offset: u64) -> u64 {
 
 impl ArtifactsFs {
     fn sync(&self, ino: INodeNo, data_only: bool, reply: ReplyEmpty) {
-        let (artifacts, file) = (Arc::clone(&self.artifacts), self.ino(ino));
+        let file = match self.current(ino) {
+            Ok(file) => file,
+            Err(errno) => return reply.error(errno),
+        };
+        let artifacts = Arc::clone(&self.artifacts);
         self.workers.have_done(move || match artifacts.sync(file, data_only) {
             Ok(()) => reply.ok(),
             Err(error) => reply.error(refuse(ino, &error)),

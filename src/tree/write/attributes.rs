@@ -79,11 +79,14 @@ impl Tree {
             || self.writing.is_some() && node.at == At::Present && is_ours(node)
     }
 
-    /// Makes everything durable that was committed.
+    /// Makes everything durable that was committed, and the names of scratch files.
     ///
     /// # Errors
     /// Those of the storage.
     pub fn sync_all(&self) -> Written<()> {
+        if let Some(writing) = &self.writing {
+            writing.scratch.sync()?;
+        }
         let flushed = self.vault.flush().map(|_| ());
         flushed.map_err(|source| Refusal::Vault { path: ".".to_owned(), source })
     }

@@ -86,7 +86,8 @@ impl Writing {
                     return Err(Refusal::Misfit { path: new.to_string(), reason });
                 };
                 let target = Target { directory: *directory, kind: *kind, id, replace };
-                self.store(target, value, crate::storage::Durability::Buffered)?;
+                // The text may be durable under its old name, which goes at once.
+                self.store(target, value, crate::storage::Durability::Sync)?;
                 self.detach(*kind, id);
                 self.aside.end(*kind, id);
                 self.end_backup(scratch, &mut effects);

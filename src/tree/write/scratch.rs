@@ -221,6 +221,19 @@ impl Scratch {
         Ok(old)
     }
 
+    /// Makes the names durable that the files have.
+    pub(super) fn sync(&self) -> Written<()> {
+        let folders: Vec<Directory> = lock(&self.files).keys().copied().collect();
+        for directory in folders {
+            let synced = File::open(self.folder(directory)).and_then(|folder| folder.sync_all());
+            synced.or_else(|error| match error.kind() {
+                io::ErrorKind::NotFound => Ok(()),
+                _ => Err(refused(directory, "", error)),
+            })?;
+        }
+        Ok(())
+    }
+
     /// The file, open for reading and writing.
     pub(super) fn file(&self, scratch: &ScratchFile) -> Written<Arc<File>> {
         let mut open = lock(&scratch.open);
