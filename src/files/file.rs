@@ -9,6 +9,7 @@ use crate::storage::Asking;
 use super::desk::MOST_BYTES;
 use super::error::FileError;
 use super::question::{Answer, Handle, How, Question};
+use super::unsynced::Unsynced;
 use super::{Files, Result, bytes, caller, unexpected};
 
 /// How a file is opened, as [`std::fs::OpenOptions`] says it for any other: for reading unless something else is said.
@@ -100,6 +101,7 @@ pub struct File {
     how: OpenFile,
     handle: Handle,
     position: u64,
+    unsynced: Unsynced,
 }
 
 impl File {
@@ -112,20 +114,29 @@ impl File {
             return Err(FileError::new(path, FsError::ReadOnly));
         }
         let question = || Question::Open { path: bytes(path), how: how.how, caller: caller() };
-        match files.ask(path, Asking::Holding, question)? {
+        let unsynced = Unsynced::default();
+        let open = || files.ask(path, Asking::Holding, question);
+        let opened = if how.how.create || how.how.truncate {
+            files.changing(&unsynced, || files.changing_all(open))
+        } else {
+            open()
+        };
+        match opened? {
             Answer::Opened { instance, attributes } => Ok(Self {
                 files: files.clone(),
                 path: path.to_owned(),
                 how: *how,
                 handle: Handle { ino: attributes.ino, instance, born: attributes.btime },
                 position: 0,
+                unsynced,
             }),
             other => Err(unexpected(path, &other)),
         }
     }
 
     fn ask(&self, how: Asking, question: impl Fn() -> Question) -> Result<Answer> {
-        self.files.ask(&self.path, how, question)
+        let ask = || self.files.ask(&self.path, how, question);
+        if how.changes() { self.files.changing(&self.unsynced, ask) } else { ask() }
     }
 
     fn error(&self, source: FsError) -> FileError {
@@ -259,7 +270,8 @@ impl File {
     /// Makes it durable: its content, its attributes, and its names.
     ///
     /// # Errors
-    /// [`FsError::NoSpace`], and those of the storage.
+    /// [`FsError::NoSpace`], and those of the storage; once [`StorageError::Corrupt`](crate::storage::StorageError::Corrupt) when
+    /// another process owned the vault and died since this file was written to: what was written may be lost.
     pub fn sync(&self) -> Result<()> {
         self.synced(false)
     }
@@ -273,10 +285,8 @@ impl File {
     }
 
     fn synced(&self, data_only: bool) -> Result<()> {
-        match self.ask(Asking::Repeatable, || Question::Sync { file: Some(self.handle), data_only })? {
-            Answer::Done => Ok(()),
-            other => Err(unexpected(&self.path, &other)),
-        }
+        let question = || Question::Sync { file: Some(self.handle), data_only };
+        self.files.synced(&self.path, Some(&self.unsynced), question)
     }
 }
 

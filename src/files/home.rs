@@ -11,6 +11,7 @@ use crate::storage::{Asked, Durability, Service, Storage, StorageError};
 
 use super::desk::Desk;
 use super::question::{self, Answer, Question};
+use super::unsynced::Unsynced;
 
 /// Numbers the artifacts that this process opened.
 static OPENED: AtomicU64 = AtomicU64::new(1);
@@ -19,6 +20,7 @@ static OPENED: AtomicU64 = AtomicU64::new(1);
 pub(crate) struct Home {
     storage: Arc<dyn Storage>,
     rooms: Arc<Rooms>,
+    unsynced: Unsynced,
 }
 
 /// What of it other processes may come into: it does not keep the storage open, which waits for them when it is closed.
@@ -54,7 +56,12 @@ impl Home {
             this: Weak::clone(this),
         });
         storage.serve(&(Arc::clone(&rooms) as Arc<dyn Service>));
-        Arc::new(Self { storage, rooms })
+        Arc::new(Self { storage, rooms, unsynced: Unsynced::default() })
+    }
+
+    /// What this process changed, by whichever handle, and did not sync.
+    pub(super) fn unsynced(&self) -> &Unsynced {
+        &self.unsynced
     }
 
     pub(super) fn storage(&self) -> &dyn Storage {

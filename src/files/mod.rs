@@ -19,6 +19,7 @@ mod home;
 mod past;
 mod path;
 mod question;
+mod unsynced;
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -33,6 +34,7 @@ pub use error::FileError;
 pub use file::{File, OpenFile};
 pub(crate) use home::Home;
 use question::{Answer, Question};
+use unsynced::Unsynced;
 
 /// Results of working with files.
 pub type Result<T> = std::result::Result<T, FileError>;
@@ -254,12 +256,27 @@ impl Files {
     /// Makes everything durable that was done to artifacts, by whomever.
     ///
     /// # Errors
-    /// [`FsError::NoSpace`], and those of the storage.
+    /// [`FsError::NoSpace`], and those of the storage; once [`StorageError::Corrupt`] when another process owned the vault and died
+    /// since this one changed something, which may be lost.
     pub fn sync(&self) -> Result<()> {
-        let root = Path::new("");
-        match self.ask(root, Asking::Repeatable, || Question::Sync { file: None, data_only: false })? {
+        let unsynced = match &self.0 {
+            When::Now(home) => Some(home.unsynced()),
+            When::Then(_) => None,
+        };
+        self.synced(Path::new(""), unsynced, || Question::Sync { file: None, data_only: false })
+    }
+
+    fn synced(&self, path: &Path, unsynced: Option<&Unsynced>, question: impl Fn() -> Question) -> Result<()> {
+        let answer = match (&self.0, unsynced) {
+            (When::Now(home), Some(unsynced)) => {
+                let sync = || home.ask(Asking::Repeatable, &question);
+                unsynced.syncing(home.storage(), path, sync).map_err(|source| FileError::new(path, source))
+            }
+            _ => self.ask(path, Asking::Repeatable, question),
+        };
+        match answer? {
             Answer::Done => Ok(()),
-            other => Err(unexpected(root, &other)),
+            other => Err(unexpected(path, &other)),
         }
     }
 
@@ -270,9 +287,26 @@ impl Files {
         }
     }
 
+    /// Does something that changes a file, on account of who syncs it alone.
+    fn changing<T>(&self, unsynced: &Unsynced, change: impl FnOnce() -> T) -> T {
+        match &self.0 {
+            When::Now(home) => unsynced.changing(home.storage(), change),
+            When::Then(_) => change(),
+        }
+    }
+
+    /// The same, on account of who syncs all of them.
+    fn changing_all<T>(&self, change: impl FnOnce() -> T) -> T {
+        match &self.0 {
+            When::Now(home) => home.unsynced().changing(home.storage(), change),
+            When::Then(_) => change(),
+        }
+    }
+
     /// Has something done, here or by the owner of the vault.
     fn ask(&self, path: &Path, how: Asking, question: impl Fn() -> Question) -> Result<Answer> {
         let answer = match &self.0 {
+            When::Now(home) if how.changes() => home.unsynced().changing(home.storage(), || home.ask(how, &question)),
             When::Now(home) => home.ask(how, &question),
             When::Then(past) => past::answer(past, question()),
         };

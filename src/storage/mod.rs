@@ -428,6 +428,11 @@ pub trait Storage: Send + Sync {
         Ok(None)
     }
 
+    /// How many owners of the vault have died since this was opened, with what they had not committed.
+    fn owners_died(&self) -> u64 {
+        0
+    }
+
     /// Lets everybody who holds changes of artifacts back commit them. To be called before a snapshot, an export, a prune.
     ///
     /// # Errors

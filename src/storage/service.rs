@@ -37,3 +37,10 @@ pub enum Asking {
     /// As `Once`, and the asker holds on to something, on the one connection that lasts as long as the owner does.
     Holding,
 }
+
+impl Asking {
+    /// Whether what is asked changes something by itself.
+    pub(crate) const fn changes(self) -> bool {
+        matches!(self, Self::Repeatable | Self::Once)
+    }
+}

@@ -240,6 +240,53 @@ fn open_files_survive_their_owner() {
     bed.assert_clean();
 }
 
+/// What was written and not synced may be gone with the owner that had it: a sync says so, once, and not of what is there.
+#[test]
+fn a_sync_says_that_an_owner_died_with_what_was_written() {
+    let bed = Bed::new();
+    let owner = Child::open(&bed.vault());
+    let vault = bed.open();
+    let files = vault.files();
+    let [mut synced, mut written] = ["synced", "written"].map(|name| open(&files, name, &WRITE));
+    for file in [&mut synced, &mut written] {
+        file.write_all(b"kept").unwrap();
+        file.sync().unwrap();
+    }
+    files.sync().unwrap();
+    written.write_all(b", perhaps not this").unwrap();
+    owner.kill();
+    synced.sync().unwrap();
+    let told = error(written.sync());
+    assert!(matches!(&told, FsError::Storage(StorageError::Corrupt { what, .. }) if what == "written"), "{told:?}");
+    written.sync().unwrap();
+    assert!(error(files.sync()).to_string().contains("artifacts"));
+    files.sync().unwrap();
+    written.write_all_at(b", and this", 4).unwrap();
+    written.sync().unwrap();
+    assert!(files.read("written").unwrap().starts_with(b"kept, and this"));
+    drop((synced, written, files, vault));
+    bed.assert_clean();
+}
+
+/// An owner that hands over or ends has stored all, so nobody is told of a loss.
+#[test]
+fn a_sync_after_a_farewell_finds_everything() {
+    let bed = Bed::new();
+    let owner = Child::open(&bed.vault());
+    let vault = bed.open();
+    let files = vault.files();
+    let mut file = open(&files, "file", &WRITE);
+    file.write_all(b"one").unwrap();
+    owner.end();
+    file.sync().unwrap();
+    file.write_all(b", two").unwrap();
+    let wanting = Child::own(&bed.vault());
+    file.sync().unwrap();
+    files.sync().unwrap();
+    assert_eq!(files.read("file").unwrap(), b"one, two");
+    wanting.end();
+}
+
 /// The number of a file that was lost with its owner goes to another file: who had the first one open does not write to that.
 #[test]
 fn a_lost_file_is_not_taken_for_another() {

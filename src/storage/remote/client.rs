@@ -137,8 +137,10 @@ pub(in crate::storage) enum News {
     Settle(u64, Sequence),
     /// From here on all changes are told; what was committed before stands in the log up to this state.
     Subscribed(LogState),
-    /// The owner is gone, or about to be. With `handed`, another process is to own the vault next.
-    Ended { handed: bool },
+    /// The owner is about to let go of the vault, and has stored what it had. With `handed`, another process is to own it next.
+    Farewell { handed: bool },
+    /// The owner is gone.
+    Died,
 }
 
 #[derive(Default)]
@@ -183,8 +185,8 @@ impl Events {
                 client.know(state.sequence);
                 News::Subscribed(state)
             }
-            Ok(Answer::Farewell { handed }) => News::Ended { handed },
-            Ok(_) | Err(_) => News::Ended { handed: false },
+            Ok(Answer::Farewell { handed }) => News::Farewell { handed },
+            Ok(_) | Err(_) => News::Died,
         }
     }
 }

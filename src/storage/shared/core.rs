@@ -1,7 +1,7 @@
 //! What one process knows of a shared vault: whether it owns it, calls the owner, or is between the two.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -71,6 +71,8 @@ pub(super) struct Core {
     pub(super) watching: AtomicBool,
     /// Somebody owned the vault before this process, a moment ago.
     pub(super) succeeding: AtomicBool,
+    /// Owners that ended without a farewell.
+    pub(super) died: AtomicU64,
     closing: AtomicBool,
 }
 
@@ -94,6 +96,7 @@ impl Core {
             handing: Mutex::default(),
             watching: AtomicBool::new(false),
             succeeding: AtomicBool::new(false),
+            died: AtomicU64::new(0),
             closing: AtomicBool::new(false),
         })
     }

@@ -1,6 +1,7 @@
 //! The storage that a vault sees, whoever owns it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crate::record::{Checksum, Kind, Timestamp};
 
@@ -251,6 +252,10 @@ impl Storage for SharedStorage {
             Asking::Once | Asking::Holding => Call::Once,
         };
         self.core.call(call, |_| Ok(None), |there| there.ask(question(), how == Asking::Holding).map(Some))
+    }
+
+    fn owners_died(&self) -> u64 {
+        self.core.died.load(Ordering::Acquire)
     }
 
     fn settle(&self) -> Result<()> {

@@ -323,7 +323,11 @@ impl Core {
                         tracing::error!(target: "mirrordna::storage", %error, "no thread to wait for subscribers");
                     }
                 }
-                News::Ended { handed } => return handed,
+                News::Farewell { handed } => return handed,
+                News::Died => {
+                    self.died.fetch_add(1, Ordering::AcqRel);
+                    return false;
+                }
             }
         }
     }
