@@ -1,8 +1,9 @@
 //! What comes back is what was there, and nothing is stored twice.
 
+use mirrordna::artifacts::{ROOT, RenameFlags};
 use mirrordna::backup::{BackupError, CreateOptions, Silent};
 use mirrordna::record::Kind;
-use mirrordna::storage::{NOW, PrunePolicy};
+use mirrordna::storage::{Durability, NOW, PrunePolicy};
 use mirrordna::vault::{Filter, NewSnapshot};
 use mirrordna::{Vault, VaultOptions};
 
@@ -55,6 +56,29 @@ fn a_restored_vault_is_the_one_that_was_backed_up() {
     sample::memory(&restored, &session, mirrordna::vault::Tier::LongTerm, "after".into());
     drop(restored);
     assert!(fixture.restore("latest", "restored").is_err_and(|error| matches!(error, BackupError::Occupied { .. })));
+}
+
+/// A file that lost its name to another one in a version that was pruned does not take the name away from that one.
+#[test]
+fn names_that_changed_hands_before_a_prune_come_back() {
+    let fixture = Fixture::empty();
+    let files = fixture.vault.artifacts().unwrap();
+    fixture.write("f", 0, b"1");
+    let pin = fixture.vault.snapshots().create(NewSnapshot::default()).unwrap();
+    files.rename(ROOT, b"f", ROOT, b"f.bak", RenameFlags::default()).unwrap();
+    fixture.write("f", 0, b"2");
+    files.unlink(ROOT, b"f.bak").unwrap();
+    files.commit(Durability::Buffered).unwrap();
+    fixture.vault.prune(PrunePolicy { keep: Some(1), ..PrunePolicy::default() }).unwrap();
+    let created = fixture.create();
+    let path = fixture.restore_sound("latest", "restored", created.root);
+    let restored = Vault::open(&path, &VaultOptions::default()).unwrap();
+    assert_eq!(content(&restored, "f"), b"2");
+    let then = restored.at(pin.sequence).unwrap().artifacts().unwrap().unwrap();
+    let found = then.lookup(ROOT, b"f").unwrap();
+    let mut bytes = [0; 8];
+    let read = then.read(found.ino, 0, &mut bytes).unwrap();
+    assert_eq!(&bytes[..read], b"1");
 }
 
 /// An empty vault can be backed up, too.

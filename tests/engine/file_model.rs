@@ -70,19 +70,12 @@ impl Work {
             2 => {
                 // A name that leads to something else from now on; a directory stays.
                 let Some(ino) = self.any(FileType::Regular) else { return };
-                if let Some(old) = self.taken(parent, &name) {
-                    if old == ino || self.files.by_ino[&old].inode.file_type == FileType::Directory {
-                        return;
-                    }
-                    self.drop_name(old, parent, &name);
-                }
-                self.files.link(ino, parent, &name);
+                self.lead_to(ino, parent, &name);
             }
             3 => {
                 let Some(ino) = self.any(FileType::Regular) else { return };
-                let names = self.files.by_ino[&ino].inode.names.clone();
-                let (parent, name) = &names[size(self.random.below(names.len() as u64))];
-                self.drop_name(ino, *parent, name);
+                let (parent, name) = self.name_of(ino);
+                self.drop_name(ino, parent, &name);
             }
             4 => {
                 let Some(ino) = self.any(FileType::Regular) else { return };
@@ -108,6 +101,46 @@ impl Work {
                 self.pieces = vec![(piece, content)];
             }
         }
+    }
+
+    /// Changes of names alone, of few files and with few names, so that names change hands often.
+    fn step_of_names(&mut self) {
+        let name = format!("n{}", self.random.below(3)).into_bytes();
+        let Some(ino) = self.any(FileType::Regular).filter(|_| self.random.below(4) > 0) else {
+            if self.taken(1, &name).is_none() {
+                self.files.make(self.next, FileType::Regular, 1, &name);
+                self.next += 1;
+            }
+            return;
+        };
+        let (parent, old) = self.name_of(ino);
+        match self.random.below(4) {
+            0 => self.drop_name(ino, parent, &old),
+            1 => drop(self.lead_to(ino, 1, &name)),
+            _ => {
+                if self.lead_to(ino, 1, &name) {
+                    self.drop_name(ino, parent, &old);
+                }
+            }
+        }
+    }
+
+    /// One of the names of an inode.
+    fn name_of(&mut self, ino: Ino) -> (Ino, Vec<u8>) {
+        let names = self.files.by_ino[&ino].inode.names.clone();
+        names[size(self.random.below(names.len() as u64))].clone()
+    }
+
+    /// From now on a name leads to this inode and to no other; false when it does already, or is that of a directory.
+    fn lead_to(&mut self, ino: Ino, parent: Ino, name: &[u8]) -> bool {
+        if let Some(old) = self.taken(parent, name) {
+            if old == ino || self.files.by_ino[&old].inode.file_type == FileType::Directory {
+                return false;
+            }
+            self.drop_name(old, parent, name);
+        }
+        self.files.link(ino, parent, name);
+        true
     }
 
     fn drop_name(&mut self, ino: Ino, parent: Ino, name: &[u8]) {
@@ -176,6 +209,44 @@ fn random_work_on_files_is_what_the_model_says() {
                 _ => {}
             }
             set_pins(&storage, &work.pin_sequences());
+            work.compare(&storage);
+        }
+    }
+}
+
+/// Names go from file to file, and versions in which they went are pruned while snapshots keep older ones: what is made again
+/// from those that are left is what the model says.
+#[test]
+fn names_that_change_hands_are_made_again_after_prunes() {
+    for seed in 0..6 {
+        let dir = scratch();
+        let mut storage = create(dir.path());
+        let mut work = Work::new(seed);
+        for _ in 0..8 {
+            for _ in 0..12 {
+                for _ in 0..=work.random.below(3) {
+                    work.step_of_names();
+                }
+                let commit = work.files.commit_of(Durability::Buffered);
+                if commit.changes.is_empty() {
+                    continue;
+                }
+                let at = storage.commit(commit).unwrap().last;
+                if work.random.below(5) == 0 {
+                    work.pins.push((at, work.files.clone()));
+                }
+            }
+            if work.pins.len() > 4 {
+                let n = size(work.random.below(work.pins.len() as u64));
+                work.pins.remove(n);
+            }
+            set_pins(&storage, &work.pin_sequences());
+            let keep = Some(1 + u32::try_from(work.random.below(3)).unwrap());
+            storage.prune(PrunePolicy { keep, ..PrunePolicy::default() }, "tester").unwrap();
+            work.compare(&storage);
+            storage.close().unwrap();
+            RocksStorage::repair(dir.path(), &super::support::options()).unwrap();
+            storage = open(dir.path());
             work.compare(&storage);
         }
     }

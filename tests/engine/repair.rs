@@ -4,12 +4,15 @@ use std::path::Path;
 
 use mirrordna::record::{FileType, Kind};
 use mirrordna::storage::{
-    Durability, Expect, NOW, OpenOptions, RocksStorage, Selection, Storage, StorageError, Version,
+    Durability, Expect, NOW, OpenOptions, PrunePolicy, RocksStorage, Selection, Sequence, Storage, StorageError,
+    Version,
 };
 use rocksdb::{DB, IteratorMode, Options};
 
 use super::files::{Files, noise};
-use super::support::{Found, assert_clean, check, commit, create, delete, open, options, put_memory, scratch};
+use super::support::{
+    Found, assert_clean, check, commit, create, delete, open, options, put_memory, scratch, set_pins,
+};
 
 const FAMILIES: [&str; 10] =
     ["default", "meta", "log", "tiles", "versions", "heads", "index", "dentries", "extents", "chunks"];
@@ -179,6 +182,89 @@ fn directory_entries_lost_altered_or_added_are_made_again() {
     heals("dentries", "the row of dentries", |db, dentries| db.put_cf(dentries, b"??", b"??").unwrap());
     heals("meta", "the highest number of an inode", |db, meta| db.put_cf(meta, b"ino", b"?").unwrap());
     heals("meta", "the highest number of an inode", |db, meta| db.delete_cf(meta, b"ino").unwrap());
+}
+
+/// Prunes all that neither the present nor the first of these times needs, makes the directories again, and sees that they
+/// are what they were.
+fn pruned_and_made_again(storage: RocksStorage, dir: &Path, keep: u32, times: &[(Sequence, Files)]) {
+    let pin = times[0].0;
+    set_pins(&storage, &[pin]);
+    let dropped = storage.prune(PrunePolicy { keep: Some(keep), ..PrunePolicy::default() }, "tester").unwrap();
+    assert!(dropped.versions > 0);
+    storage.close().unwrap();
+    RocksStorage::repair(dir, &options()).unwrap();
+    let storage = open(dir);
+    for (at, files) in times {
+        files.compare(&storage, *at);
+    }
+    assert_clean(&storage, &[pin]);
+}
+
+/// When a file lost a name is not known once that version was pruned. Whoever got the name meanwhile keeps it.
+#[test]
+fn a_name_that_was_lost_in_a_pruned_version_stays_with_who_got_it() {
+    let dir = scratch();
+    let storage = create(dir.path());
+    let mut files = Files::default();
+    files.make(1, FileType::Directory, 0, b"");
+    files.make(2, FileType::Regular, 1, b"f");
+    let pinned = (files.commit(&storage, Durability::Buffered), files.clone());
+    files.unlink(2, 1, b"f");
+    files.link(2, 1, b"f.bak");
+    files.make(3, FileType::Regular, 1, b"f");
+    files.commit(&storage, Durability::Buffered);
+    files.unlink(2, 1, b"f.bak");
+    files.remove(2);
+    files.commit(&storage, Durability::Buffered);
+    pruned_and_made_again(storage, dir.path(), 1, &[pinned, (NOW, files)]);
+}
+
+/// That a file lost a name and got it again is not known once the version between was pruned. Whoever had the name meanwhile
+/// does not keep it.
+#[test]
+fn a_name_that_came_back_after_a_pruned_version_is_there() {
+    let dir = scratch();
+    let storage = create(dir.path());
+    let mut files = Files::default();
+    files.make(1, FileType::Directory, 0, b"");
+    files.make(2, FileType::Regular, 1, b"f");
+    files.make(3, FileType::Regular, 1, b"other");
+    let pinned = (files.commit(&storage, Durability::Buffered), files.clone());
+    files.unlink(2, 1, b"f");
+    files.link(2, 1, b"x");
+    files.link(3, 1, b"f");
+    files.commit(&storage, Durability::Buffered);
+    files.unlink(3, 1, b"f");
+    files.commit(&storage, Durability::Buffered);
+    files.link(2, 1, b"f");
+    files.commit(&storage, Durability::Buffered);
+    files.set(2, 0, Vec::new(), Vec::new());
+    files.commit(&storage, Durability::Buffered);
+    pruned_and_made_again(storage, dir.path(), 2, &[pinned, (NOW, files)]);
+}
+
+/// A restore goes on in many commits, and gives a name back before the other file has lost it.
+#[test]
+fn a_name_that_two_files_had_in_the_middle_of_a_restore_stays_with_the_one_that_has_it() {
+    let dir = scratch();
+    let storage = create(dir.path());
+    let mut files = Files::default();
+    files.make(1, FileType::Directory, 0, b"");
+    files.make(2, FileType::Regular, 1, b"x");
+    files.make(3, FileType::Regular, 1, b"f");
+    files.commit(&storage, Durability::Buffered);
+    files.link(2, 1, b"f");
+    files.commit(&storage, Durability::Buffered);
+    files.unlink(3, 1, b"f");
+    files.remove(3);
+    files.unlink(2, 1, b"f");
+    files.link(2, 1, b"f");
+    files.commit(&storage, Durability::Buffered);
+    storage.close().unwrap();
+    RocksStorage::repair(dir.path(), &options()).unwrap();
+    let storage = open(dir.path());
+    files.compare(&storage, NOW);
+    assert_clean(&storage, &[]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ::rocksdb::{DBRecoveryMode, WriteBatch};
+use ::rocksdb::{DBRawIterator, DBRecoveryMode, WriteBatch};
 
 use crate::record::inode::parse_ino;
 use crate::record::{Inode, Kind, json};
@@ -14,7 +14,7 @@ use super::super::file_rows;
 use super::super::files::{HeadFile, Marker, database_dir};
 use super::super::lock::LockFile;
 use super::super::merkle::{self, Tree};
-use super::super::types::{Head, Sequence};
+use super::super::types::{Head, Operation, Sequence};
 use super::super::{Result, StorageError};
 use super::artifacts::HIGHEST_KEY;
 use super::check::postings;
@@ -74,6 +74,9 @@ pub(super) fn derive(database: &Database) -> Result<()> {
 /// Where rows go that are made again.
 trait Rows {
     fn put(&mut self, cf: Cf, key: &[u8], value: &[u8]) -> Result<()>;
+
+    /// Makes sure that what was put is in the database; false when it never is.
+    fn written(&mut self) -> Result<bool>;
 }
 
 /// Nowhere: to see whether they can be made at all.
@@ -82,6 +85,10 @@ struct Dry;
 impl Rows for Dry {
     fn put(&mut self, _: Cf, _: &[u8], _: &[u8]) -> Result<()> {
         Ok(())
+    }
+
+    fn written(&mut self) -> Result<bool> {
+        Ok(false)
     }
 }
 
@@ -104,6 +111,11 @@ impl Rows for Batches<'_> {
     fn put(&mut self, cf: Cf, key: &[u8], value: &[u8]) -> Result<()> {
         self.batch.put_cf(self.database.cf(cf)?, key, value);
         if self.batch.len() >= BATCH { self.write(false) } else { Ok(()) }
+    }
+
+    fn written(&mut self) -> Result<bool> {
+        self.write(false)?;
+        Ok(true)
     }
 }
 
@@ -166,38 +178,148 @@ fn rebuild_files(database: &Database, rows: &mut impl Rows) -> Result<()> {
     if !database.artifacts {
         return Ok(());
     }
-    let ends = ends_of_commits(database)?;
-    // A name may have gone from one inode to another in one commit: then it is not gone.
-    let highest = each_name(database, &ends, false, rows)?;
-    each_name(database, &ends, true, rows)?;
+    let commits = Commits::read(database)?;
+    let mut entries = Entries { database, commits, rows };
+    let highest = entries.put_got()?;
     if highest > 0 {
-        rows.put(Cf::Meta, HIGHEST_KEY, &file_rows::encode_highest(highest))?;
+        entries.rows.put(Cf::Meta, HIGHEST_KEY, &file_rows::encode_highest(highest))?;
     }
-    Ok(())
+    if !entries.rows.written()? {
+        return Ok(());
+    }
+    if entries.commits.pruned > 0 {
+        entries.put_got_again()?;
+        entries.rows.written()?;
+    }
+    entries.put_lost()
 }
 
-/// The last sequences of the commits that changed artifacts.
-fn ends_of_commits(database: &Database) -> Result<Vec<Sequence>> {
-    let mut ends = Vec::new();
-    let mut any = false;
-    let mut log = database.pass_over(Cf::Log, &[])?;
-    log.seek_to_first();
-    while let Some((stored, bytes)) = log.item() {
-        let sequence = Sequence::from_be_bytes(stored.try_into().unwrap_or_default());
-        let entry = codec::decode_entry(sequence, bytes)?;
-        any |= entry.kind == Some(Kind::Artifact);
-        if entry.end_of_commit && std::mem::take(&mut any) {
-            ends.push(sequence);
+/// Directory entries that are made again.
+///
+/// Each version of an inode says for certain which names it had then. When it lost one is less certain: that version may have
+/// been pruned, or a restore may have given the name to another inode some commits before. So what inodes got is put first,
+/// and what they lost is compared with that.
+struct Entries<'a, R> {
+    database: &'a Database,
+    commits: Commits,
+    rows: &'a mut R,
+}
+
+impl<R: Rows> Entries<'_, R> {
+    /// An entry for each name that an inode got. Returns the highest number of an inode.
+    fn put_got(&mut self) -> Result<Ino> {
+        each_step(self.database, Sequence::MAX, &mut |step| {
+            step.got().try_for_each(|(name, dentry)| self.put(step, name, Some(&dentry)))
+        })
+    }
+
+    /// An entry for each name that an inode has as before, though another one had it in between: the version in which it lost
+    /// the name was pruned.
+    fn put_got_again(&mut self) -> Result<()> {
+        let mut names = Names::read(self.database)?;
+        each_step(self.database, self.commits.pruned, &mut |step| {
+            step.kept().try_for_each(|(name, dentry)| {
+                let leads_to = names.lead_to(name, self.commits.end_of(step.sequence))?;
+                if leads_to == Some(dentry.ino) { Ok(()) } else { self.put(step, name, Some(&dentry)) }
+            })
+        })?;
+        Ok(())
+    }
+
+    /// An entry that a name is gone for each that an inode lost and no other one has got since.
+    fn put_lost(&mut self) -> Result<()> {
+        let mut names = Names::read(self.database)?;
+        each_step(self.database, Sequence::MAX, &mut |step| {
+            step.lost().try_for_each(|(name, dentry)| {
+                let leads_to = names.lead_to(name, self.commits.end_of(step.sequence))?;
+                if leads_to == Some(dentry.ino) { self.put(step, name, None) } else { Ok(()) }
+            })
+        })?;
+        Ok(())
+    }
+
+    fn put(&mut self, step: &Step<'_>, (parent, name): &FileName, dentry: Option<&Dentry>) -> Result<()> {
+        let key = file_rows::key::dentry(*parent, name, self.commits.end_of(step.sequence));
+        self.rows.put(Cf::Dentries, &key, &file_rows::encode_dentry(dentry))
+    }
+}
+
+/// What the log says of the commits that changed artifacts.
+struct Commits {
+    /// Their last sequences, which entries of directories carry.
+    ends: Vec<Sequence>,
+    /// The newest prune: between two versions before it there may have been others.
+    pruned: Sequence,
+}
+
+impl Commits {
+    fn read(database: &Database) -> Result<Self> {
+        let mut commits = Self { ends: Vec::new(), pruned: 0 };
+        let mut any = false;
+        let mut log = database.pass_over(Cf::Log, &[])?;
+        log.seek_to_first();
+        while let Some((stored, bytes)) = log.item() {
+            let sequence = Sequence::from_be_bytes(stored.try_into().unwrap_or_default());
+            let entry = codec::decode_entry(sequence, bytes)?;
+            any |= entry.kind == Some(Kind::Artifact);
+            if entry.end_of_commit && std::mem::take(&mut any) {
+                commits.ends.push(sequence);
+            }
+            if entry.operation == Operation::Prune {
+                commits.pruned = sequence;
+            }
+            log.next();
         }
-        log.next();
+        database.finished(&log)?;
+        Ok(commits)
     }
-    database.finished(&log)?;
-    Ok(ends)
+
+    /// The last sequence of the commit that has this one.
+    fn end_of(&self, sequence: Sequence) -> Sequence {
+        self.ends.get(self.ends.partition_point(|end| *end < sequence)).copied().unwrap_or(sequence)
+    }
 }
 
-/// Puts an entry for each name that an inode got, or one that says that it is gone for each that it lost. Returns the highest
-/// number of an inode.
-fn each_name(database: &Database, ends: &[Sequence], got: bool, rows: &mut impl Rows) -> Result<Ino> {
+/// A directory, and a name in it.
+type FileName = (Ino, Vec<u8>);
+
+/// An inode goes from a version to the next that is left, which has this sequence; or comes from nothing.
+struct Step<'a> {
+    sequence: Sequence,
+    before: Option<&'a Inode>,
+    after: Option<&'a Inode>,
+}
+
+impl Step<'_> {
+    /// Names that it has from now on.
+    fn got(&self) -> impl Iterator<Item = (&FileName, Dentry)> {
+        names_of(self.after).filter(|(name, _)| !has(self.before, name))
+    }
+
+    /// Names that it has as before.
+    fn kept(&self) -> impl Iterator<Item = (&FileName, Dentry)> {
+        names_of(self.after).filter(|(name, _)| has(self.before, name))
+    }
+
+    /// Names that it has no more.
+    fn lost(&self) -> impl Iterator<Item = (&FileName, Dentry)> {
+        names_of(self.before).filter(|(name, _)| !has(self.after, name))
+    }
+}
+
+fn names_of(inode: Option<&Inode>) -> impl Iterator<Item = (&FileName, Dentry)> {
+    inode.into_iter().flat_map(|inode| {
+        let dentry = Dentry { ino: inode.ino, file_type: inode.file_type };
+        inode.names.iter().map(move |name| (name, dentry))
+    })
+}
+
+fn has(inode: Option<&Inode>, name: &FileName) -> bool {
+    inode.is_some_and(|inode| inode.names.contains(name))
+}
+
+/// Walks all steps of all inodes up to a sequence, those of one inode newest first. Returns the highest number of an inode.
+fn each_step(database: &Database, upto: Sequence, visit: &mut dyn FnMut(&Step<'_>) -> Result<()>) -> Result<Ino> {
     let mut highest = 0;
     // The version that was seen last, which is the next newer one.
     let mut newer: Option<(Ino, Sequence, Option<Inode>)> = None;
@@ -206,17 +328,14 @@ fn each_name(database: &Database, ends: &[Sequence], got: bool, rows: &mut impl 
     while let Some((stored, bytes)) = versions.item() {
         if let Some((kind, id, sequence)) = key::split_version(stored)
             && let Some(ino) = parse_ino(id)
+            && sequence <= upto
         {
             highest = highest.max(ino);
             let version = codec::decode_version(kind, id, sequence, bytes)?;
             let inode = if version.deleted { None } else { Some(read_inode(id, sequence, &version.json)?) };
-            if newer.as_ref().is_some_and(|(other, ..)| *other != ino)
-                && let Some((_, sequence, first)) = newer.take()
-            {
-                put_names(rows, ends, got, sequence, None, first.as_ref())?;
-            }
-            if let Some((_, sequence, next)) = newer.take() {
-                put_names(rows, ends, got, sequence, inode.as_ref(), next.as_ref())?;
+            if let Some((other, sequence, after)) = newer.take() {
+                let before = inode.as_ref().filter(|_| other == ino);
+                visit(&Step { sequence, before, after: after.as_ref() })?;
             }
             newer = Some((ino, sequence, inode));
         }
@@ -224,33 +343,33 @@ fn each_name(database: &Database, ends: &[Sequence], got: bool, rows: &mut impl 
     }
     database.finished(&versions)?;
     if let Some((_, sequence, first)) = newer {
-        put_names(rows, ends, got, sequence, None, first.as_ref())?;
+        visit(&Step { sequence, before: None, after: first.as_ref() })?;
     }
     Ok(highest)
 }
 
-/// The names that came or went from one version to the next, which has this sequence.
-fn put_names(
-    rows: &mut impl Rows,
-    ends: &[Sequence],
-    got: bool,
-    sequence: Sequence,
-    before: Option<&Inode>,
-    after: Option<&Inode>,
-) -> Result<()> {
-    // Entries carry the last sequence of their commit.
-    let end = ends.get(ends.partition_point(|end| *end < sequence)).copied().unwrap_or(sequence);
-    let (with, without) = if got { (after, before) } else { (before, after) };
-    let Some(with) = with else { return Ok(()) };
-    let dentry = Dentry { ino: with.ino, file_type: with.file_type };
-    for (parent, name) in &with.names {
-        let stays = without.is_some_and(|other| other.names.iter().any(|(p, n)| p == parent && n == name));
-        if !stays {
-            let value = file_rows::encode_dentry(got.then_some(&dentry));
-            rows.put(Cf::Dentries, &file_rows::key::dentry(*parent, name, end), &value)?;
-        }
+/// What names lead to by the rows that are in the database by now.
+struct Names<'a> {
+    database: &'a Database,
+    rows: DBRawIterator<'a>,
+}
+
+impl<'a> Names<'a> {
+    fn read(database: &'a Database) -> Result<Self> {
+        Ok(Self { database, rows: database.iterate(Cf::Dentries, &[])? })
     }
-    Ok(())
+
+    /// The inode that a name leads to at a sequence.
+    fn lead_to(&mut self, (parent, name): &FileName, at: Sequence) -> Result<Option<Ino>> {
+        self.rows.seek(file_rows::key::dentry(*parent, name, at));
+        let of_name = |stored: &[u8]| {
+            file_rows::key::split_dentry(stored).is_some_and(|(of, named, _)| (of, named) == (*parent, name.as_slice()))
+        };
+        let row = self.rows.item().filter(|(stored, _)| of_name(stored));
+        let dentry = row.map(|(_, bytes)| file_rows::decode_dentry(*parent, name, bytes)).transpose()?.flatten();
+        self.database.finished(&self.rows)?;
+        Ok(dentry.map(|dentry| dentry.ino))
+    }
 }
 
 fn read_inode(id: &str, sequence: Sequence, stored: &[u8]) -> Result<Inode> {
