@@ -4,7 +4,7 @@ use std::path::Path;
 
 use mirrordna::record::{FileType, Kind};
 use mirrordna::storage::{
-    Durability, Expect, NOW, OpenOptions, PrunePolicy, RocksStorage, Selection, Sequence, Storage, StorageError,
+    Durability, Expect, Fault, NOW, OpenOptions, PrunePolicy, RocksStorage, Selection, Sequence, Storage, StorageError,
     Version,
 };
 use rocksdb::{DB, IteratorMode, Options};
@@ -307,6 +307,35 @@ fn stays_named(subject: &str, change: impl FnOnce(&DB)) {
     }
     let after = inspect(dir.path());
     assert!(after.faults.iter().any(|fault| !fault.derived && fault.subject.contains(subject)), "{:#?}", after.faults);
+}
+
+/// Two inodes with one name: whichever the entry leads to, that is told, now and at each pin, and no repair mends it.
+#[test]
+fn two_files_with_one_name_are_named() {
+    for entry in [2, 3] {
+        let dir = scratch();
+        let storage = create(dir.path());
+        let mut files = Files::default();
+        files.make(1, FileType::Directory, 0, b"");
+        for ino in if entry == 2 { [3, 2] } else { [2, 3] } {
+            files.make(ino, FileType::Regular, 1, b"f");
+        }
+        let pin = files.commit(&storage, Durability::Buffered);
+        set_pins(&storage, &[pin]);
+        assert_eq!(storage.dentry(1, b"f", NOW).unwrap().unwrap().ino, entry);
+        let faults = check(&storage, &[pin]).faults;
+        let told = |when: &str| {
+            let problem = format!("artifacts 2 and 3 both have this name ({when})");
+            Fault { subject: "the entry \"f\" of directory 1".to_owned(), problem, derived: false }
+        };
+        for when in ["now".to_owned(), format!("at sequence {pin}")] {
+            assert!(faults.contains(&told(&when)), "{faults:#?}");
+        }
+        assert_eq!(faults.len(), 2, "{faults:#?}");
+        storage.close().unwrap();
+        RocksStorage::repair(dir.path(), &options()).unwrap();
+        assert!(inspect(dir.path()).faults.contains(&told("now")));
+    }
 }
 
 fn version_key(id: &str, sequence: u64) -> Vec<u8> {
