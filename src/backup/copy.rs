@@ -4,8 +4,8 @@
 
 use std::io;
 
-use crate::storage::{ChunkRow, LogState, Part, RowPage, Storage};
-use crate::vault::Vault;
+use crate::storage::{ChunkRow, LogState, Part, RowPage, Storage, StorageError};
+use crate::vault::{self, Vault};
 
 use super::error::{BackupError, Result};
 use super::keys::Name;
@@ -62,14 +62,20 @@ impl<'a, 's> Copy<'a, 's> {
         for _ in 0..ATTEMPTS {
             let (state, _held) = self.vault.between_jobs()?;
             let parent = self.parent(before, &state)?;
-            let (streams, chunks) = match self.streams(&state, parent) {
+            let copied = match self.streams(&state, parent) {
                 // What the backup before has is only a help, and may be damaged.
-                Err(error) if error.is_damage() && parent.is_some() => self.streams(&state, None)?,
-                other => other?,
+                Err(error) if error.is_damage() && parent.is_some() => self.streams(&state, None),
+                other => other,
             };
             // A prune says what it is about to do before it begins, so what was read until now was all there.
-            if self.vault.state().horizon == state.horizon {
-                return Ok(Copied { state, streams, chunks, read: self.read });
+            let is_pruned = self.vault.state().horizon != state.horizon;
+            match copied {
+                Err(error) if is_pruned && is_lack(&error) => {}
+                Ok(_) if is_pruned => {}
+                copied => {
+                    let (streams, chunks) = copied?;
+                    return Ok(Copied { state, streams, chunks, read: self.read });
+                }
             }
         }
         Err(BackupError::Pruned)
@@ -209,6 +215,11 @@ impl<'a, 's> Copy<'a, 's> {
         let store = self.store;
         Items::new(stream, move |name: &Name| store.get(Kind::List, name))
     }
+}
+
+/// Whether it is what a prune may leave for one who reads beside it: something that was listed and is not there any more.
+fn is_lack(error: &BackupError) -> bool {
+    error.is_damage() || matches!(error, BackupError::Vault(vault::Error::Storage(StorageError::Corrupt { .. })))
 }
 
 /// Reads chunks, and proves that they are what their rows say.

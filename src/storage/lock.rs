@@ -1,5 +1,5 @@
 //! The two locks of a vault's directory: `LOCK`, held by the process that owns the vault, and `JOB`, held by the process
-//! that does work in many commits.
+//! that does work in many commits, or prunes.
 //!
 //! The kernel lets go of both when their process dies, however it dies, and that is all they rely on. Their text says who
 //! holds them, for others to name.
@@ -53,8 +53,8 @@ impl LockFile {
     }
 }
 
-/// The lock of the process that imports or restores, held until it is dropped. It belongs to that process and not to the
-/// owner of the vault, so it stays when the ownership goes from one process to another.
+/// The lock of the process that imports, restores or prunes, held until it is dropped. It belongs to that process and not to
+/// the owner of the vault, so it stays when the ownership goes from one process to another; who prunes is always the owner.
 #[derive(Debug)]
 pub(super) struct JobLock {
     file: File,
@@ -75,7 +75,7 @@ impl JobLock {
     /// Takes the lock, waiting for at most `timeout`.
     pub(super) fn take(dir: &Path, timeout: Duration, now: Timestamp) -> Result<Self> {
         wait(timeout, || Self::try_take(dir, now))?.ok_or_else(|| {
-            let holder = format!("an import or a restore of {}", holder(&dir.join(JOB)));
+            let holder = format!("an import, a restore or a prune of {}", holder(&dir.join(JOB)));
             StorageError::Locked { path: dir.to_owned(), holder }
         })
     }
@@ -150,7 +150,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let _job = JobLock::take(dir.path(), Duration::ZERO, Timestamp::default()).unwrap();
         let error = JobLock::take(dir.path(), Duration::ZERO, Timestamp::default()).unwrap_err();
-        assert!(error.to_string().contains("an import or a restore of process"), "{error}");
+        assert!(error.to_string().contains("an import, a restore or a prune of process"), "{error}");
         assert!(LockFile::try_take(dir.path(), Timestamp::default()).unwrap().is_some());
     }
 }

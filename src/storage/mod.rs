@@ -274,10 +274,12 @@ pub trait Storage: Send + Sync {
     /// Keeps what is needed to read at a sequence.
     fn lease(&self, at: Sequence) -> Lease;
 
-    /// Drops versions that neither the policy nor a snapshot nor a lease needs.
+    /// Drops versions that neither the policy nor a snapshot nor a lease needs. Waits for a [`Job`] to end, and none begins
+    /// before this ends.
     ///
     /// # Errors
-    /// [`StorageError::Corrupt`] when it cannot be read what a snapshot pins, and those of the engine.
+    /// [`StorageError::Locked`] when a job goes on for too long, [`StorageError::Corrupt`] when it cannot be read what a
+    /// snapshot pins, and those of the engine.
     fn prune(&self, policy: PrunePolicy, actor: &str) -> Result<Pruned>;
 
     /// The sequences that snapshots pin.
@@ -286,10 +288,10 @@ pub trait Storage: Send + Sync {
     /// [`StorageError::Corrupt`] when it cannot be read what a snapshot pins, and those of the engine.
     fn pins(&self) -> Result<Vec<Sequence>>;
 
-    /// Begins work in many commits, and waits for other such work to end.
+    /// Begins work in many commits, and waits for other such work, or a prune, to end.
     ///
     /// # Errors
-    /// [`StorageError::Locked`] when another process goes on with such work for too long.
+    /// [`StorageError::Locked`] when somebody goes on with that for too long.
     fn job(&self) -> Result<Box<dyn Job + '_>>;
 
     /// The work that must be finished or undone.

@@ -340,8 +340,8 @@ impl Vault {
         }
     }
 
-    /// Where the log stands, durably, while nobody imports or restores, and a view that keeps that state readable. What is
-    /// held back of artifacts is committed before.
+    /// Where the log stands, durably, while nobody imports, restores or prunes, and a view that keeps that state readable. A
+    /// prune that begins later has another horizon. What is held back of artifacts is committed before.
     pub(crate) fn between_jobs(&self) -> Result<(LogState, View)> {
         self.storage().settle()?;
         let found = {
@@ -550,10 +550,11 @@ impl Vault {
         })
     }
 
-    /// Drops versions that neither `policy` nor a snapshot needs.
+    /// Drops versions that neither `policy` nor a snapshot needs, while nobody imports or restores.
     ///
     /// # Errors
-    /// [`Error::Argument`] for a policy that keeps nothing, and those of the storage.
+    /// [`Error::Argument`] for a policy that keeps nothing, [`StorageError::Locked`] when somebody imports or restores for too
+    /// long, and those of the storage.
     pub fn prune(&self, policy: PrunePolicy) -> Result<Pruned> {
         let prune = || {
             if policy.keep == Some(0) {

@@ -53,8 +53,12 @@ impl RocksStorage {
     }
 
     pub(super) fn begin_job(&self) -> Result<Box<dyn Job + '_>> {
-        let lock = JobLock::take(&self.dir, self.lock_timeout, self.clock.now())?;
-        Ok(Box::new(RocksJob::new(self, lock)))
+        Ok(Box::new(RocksJob::new(self, self.lock_jobs()?)))
+    }
+
+    /// Keeps imports, restores and prunes from beginning, and backups.
+    pub(super) fn lock_jobs(&self) -> Result<JobLock> {
+        JobLock::take(&self.dir, self.lock_timeout, self.clock.now())
     }
 }
 

@@ -361,9 +361,12 @@ impl Storage for RocksStorage {
     }
 
     fn prune(&self, policy: PrunePolicy, actor: &str) -> Result<Pruned> {
-        if !policy.dry_run {
-            self.wait_for_leases();
+        if policy.dry_run {
+            return self.prune_versions(policy, actor);
         }
+        // Whoever asked for it from another process may be gone before it ends, so it is the owner who holds the lock.
+        let _job = self.lock_jobs()?;
+        self.wait_for_leases();
         self.prune_versions(policy, actor)
     }
 
