@@ -66,17 +66,19 @@ impl Stream {
         Ok(())
     }
 
-    /// The next entry, again and again until [`Stream::advance`] says that it was given.
+    /// The next entry, again and again until [`Stream::advance`] says that it was given. After an error the listing begins
+    /// anew behind what was given, so that it is met again as long as it lasts.
     pub(crate) fn peek(&mut self) -> Result<Option<&Entry>> {
         if self.given >= self.kept.len() {
             let Some(next) = self.listing.as_mut().and_then(Iterator::next) else { return Ok(None) };
+            let next = next.inspect_err(|_| self.listing = None)?;
             if self.kept.len() >= KEPT
                 && let Some(oldest) = self.kept.pop_front()
             {
                 self.start = offset_of(&oldest);
                 self.given = self.given.saturating_sub(1);
             }
-            self.kept.push_back(next?);
+            self.kept.push_back(next);
         }
         Ok(self.kept.get(self.given))
     }

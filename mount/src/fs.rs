@@ -251,7 +251,7 @@ impl VaultFs {
             Ok(())
         };
         match entries() {
-            // What was given before the error is good; the error is met again behind it.
+            // What was given before the error is good. The error is met again behind it, where the kernel goes on.
             Err(_) if given > 0 => Ok(()),
             other => other,
         }

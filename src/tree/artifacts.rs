@@ -72,7 +72,7 @@ pub(super) fn xattr(pinned: &Pinned, ino: Ino, node: &Node, name: &OsStr) -> Res
 }
 
 /// The entries of a directory behind a place: the cursor of an entry is its number in the order of the names, which does
-/// not change any more.
+/// not change any more. Whoever goes on after an error meets it again as long as it lasts.
 pub(super) fn entries(parent: Node, after: Cursor) -> impl Iterator<Item = Result<Entry>> + Send {
     let mut page: VecDeque<(Vec<u8>, Dentry)> = VecDeque::new();
     let mut last: Option<Vec<u8>> = None;
@@ -95,10 +95,7 @@ pub(super) fn entries(parent: Node, after: Cursor) -> impl Iterator<Item = Resul
                     last = names.last().map(|(name, _)| name.clone());
                     page = names.into();
                 }
-                Err(error) => {
-                    ended = true;
-                    return Some(Err(failed(&parent, error)));
-                }
+                Err(error) => return Some(Err(failed(&parent, error))),
             }
         }
     })

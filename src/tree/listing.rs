@@ -46,7 +46,7 @@ type Rest = Peekable<Box<dyn Iterator<Item = Result<Entry>> + Send>>;
 /// The entries of a directory.
 ///
 /// Entries that are there from beginning to end come once each. Records are in order of the id. What is written meanwhile
-/// and becomes a record may come twice.
+/// and becomes a record may come twice. Whoever goes on after an error meets it again as long as it lasts.
 pub struct Listing {
     fixed: VecDeque<Entry>,
     rest: Rest,
@@ -249,30 +249,41 @@ fn snapshot_entries(vault: &Vault, after: Cursor) -> Result<impl Iterator<Item =
         position = Position::from(last);
         snapshots.extend(page.into_iter().map(|posting| (posting.birth, posting.id)));
     }
-    let vault = vault.clone();
-    let entries = move |(birth, id): (Sequence, String)| match pinned(&vault, &id) {
-        // It was deleted meanwhile, or is another one now.
-        Ok(None) => Vec::new(),
-        Ok(Some(pinned)) => {
-            let file = |format| Node { at: At::Present, item: Item::SnapshotFile(Arc::clone(&pinned), format) };
-            let tree = Node { at: At::Past(Arc::clone(&pinned)), item: Item::Directory(Directory::Root) };
-            let nodes = [
-                (id.clone(), tree),
-                (format!("{id}.json"), file(Format::Json)),
-                (format!("{id}.yaml"), file(Format::Yaml)),
-            ];
-            let entry = |(n, (name, node)): (u64, (String, Node))| {
-                let cursor = Cursor(FIXED + birth * EACH + n);
-                Ok(Entry { name: name.into(), node, cursor, attributes: None })
-            };
-            (0..).zip(nodes).map(entry).collect()
+    let (vault, mut snapshots) = (vault.clone(), snapshots.into_iter());
+    let mut found: VecDeque<Entry> = VecDeque::new();
+    Ok(std::iter::from_fn(move || {
+        loop {
+            if let Some(entry) = found.pop_front() {
+                return Some(Ok(entry));
+            }
+            let (birth, id) = snapshots.as_slice().first()?;
+            match pinned(&vault, id) {
+                // It was deleted meanwhile, or is another one now.
+                Ok(None) => {}
+                Ok(Some(pinned)) => {
+                    let first = Cursor(FIXED + birth * EACH);
+                    found.extend(entries_of_snapshot(id, &pinned, first).filter(|entry| entry.cursor > after));
+                }
+                Err(error) => return Some(Err(error)),
+            }
+            // Not before this is it taken: after an error it is read again.
+            snapshots.next();
         }
-        Err(error) => vec![Err(error)],
-    };
-    Ok(snapshots
-        .into_iter()
-        .flat_map(entries)
-        .filter(move |entry| entry.as_ref().map_or(true, |entry| entry.cursor > after)))
+    }))
+}
+
+/// The directory and the files of a snapshot.
+fn entries_of_snapshot(id: &str, pinned: &Arc<Pinned>, first: Cursor) -> impl Iterator<Item = Entry> + use<> {
+    let file = |format| Node { at: At::Present, item: Item::SnapshotFile(Arc::clone(pinned), format) };
+    let tree = Node { at: At::Past(Arc::clone(pinned)), item: Item::Directory(Directory::Root) };
+    let nodes =
+        [(id.to_owned(), tree), (format!("{id}.json"), file(Format::Json)), (format!("{id}.yaml"), file(Format::Yaml))];
+    (first.0..).zip(nodes).map(|(cursor, (name, node))| Entry {
+        name: name.into(),
+        node,
+        cursor: Cursor(cursor),
+        attributes: None,
+    })
 }
 
 /// A snapshot to look into, if it is there.

@@ -81,7 +81,8 @@ enum Keep {
     Strays,
 }
 
-/// The records of a directory in order of the id, read page by page.
+/// The records of a directory in order of the id, read page by page. Whoever goes on after an error meets it again as long
+/// as it lasts: nothing is left out, and it never ends as if it were whole.
 pub(super) struct Members {
     view: View,
     kind: Kind,
@@ -113,17 +114,18 @@ impl Members {
         let (view, kind) = (&self.view, self.kind);
         let (page, after, ended, keep) = match &mut self.walk {
             Walk::Ids(ids) => {
-                for id in ids {
-                    if let Some(head) = view.head(kind, &id)? {
-                        return Ok(Some((id, head)));
-                    }
+                while let Some(id) = ids.as_slice().first() {
+                    let head = view.head(kind, id)?;
+                    // Not before this is it taken: after an error it is read again.
+                    let Some((id, head)) = ids.next().zip(head) else { continue };
+                    return Ok(Some((id, head)));
                 }
                 return Ok(None);
             }
             Walk::Heads { page, after, ended, keep } => (page, after, ended, keep),
         };
         loop {
-            let Some((id, head)) = page.pop_front() else {
+            let Some((id, head)) = page.front() else {
                 if *ended {
                     return Ok(None);
                 }
@@ -132,9 +134,9 @@ impl Members {
                 *after = page.back().map(|(id, _)| id.clone());
                 continue;
             };
-            if let Some(head) = keep.filter(view, kind, &id, head)? {
-                return Ok(Some((id, head)));
-            }
+            let kept = keep.filter(view, kind, id, *head)?;
+            let Some(((id, _), head)) = page.pop_front().zip(kept) else { continue };
+            return Ok(Some((id, head)));
         }
     }
 }
@@ -164,11 +166,7 @@ impl Iterator for Members {
     type Item = Result<(String, Head)>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let item = self.fetch();
-        if item.is_err() {
-            self.walk = Walk::Ids(Vec::new().into_iter());
-        }
-        item.transpose()
+        self.fetch().transpose()
     }
 }
 

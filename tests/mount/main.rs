@@ -7,6 +7,8 @@ mod artifacts_programs;
 mod bad_records;
 mod changes;
 mod editors;
+#[path = "../support/failing.rs"]
+mod failing;
 mod files;
 mod generated;
 mod life;

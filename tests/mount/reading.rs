@@ -4,14 +4,17 @@ use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
+use std::sync::Arc;
 
 use mirrordna::record::Kind;
-use mirrordna::storage::{Action, Change, Commit, Durability, Expect, FileRows, Origin, prepare};
+use mirrordna::storage::{Action, Change, Commit, Durability, Expect, FileRows, Origin, Storage, prepare};
 use mirrordna::vault::{NewSnapshot, Tier};
+use mirrordna::{Vault, VaultOptions};
 use mirrordna_mount::MountOptions;
 
+use crate::failing::{self, Failing};
 use crate::sample;
-use crate::support::Mount;
+use crate::support::{Mount, sh};
 use crate::tools::everything;
 
 fn xattr(path: &std::path::Path, name: &str) -> Option<String> {
@@ -158,6 +161,30 @@ fn a_damaged_record_is_an_error() {
     assert!(mount.read(".vault/last-error").contains(&id));
     assert_eq!(mount.sh("jq -r .status .vault/health.json; ls .vault | grep last"), "warning\nlast-error\n");
     mount.sh("cat memories/short_term/*.json >/dev/null");
+}
+
+/// A directory that cannot be read to its end is an error for whoever lists it, wherever reading it failed, and never a
+/// short listing; the kernel keeps none of it, so it is listed whole as soon as it can be read.
+#[test]
+fn a_listing_that_fails_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = Failing::create(&dir.path().join("vault"));
+    let vault = Vault::over(Arc::clone(&storage) as Arc<dyn Storage>, &VaultOptions::default());
+    // More than two pages.
+    sample::import(&vault, Kind::Entry, &failing::bare(Kind::Entry, 2_500), true);
+    let mount = Mount::of(dir, vault, MountOptions::default());
+    for pages in [0, 1, 2] {
+        for list in ["ls -f entries", "ls entries", "find entries -type f", "cp -r entries copy"] {
+            storage.fail_after_pages(pages);
+            let output = sh(&mount.point, &list.replace("copy", "\"$(mktemp -d)\""));
+            let error = String::from_utf8_lossy(&output.stderr);
+            assert!(!output.status.success() && error.contains("Input/output error"), "{list}: {output:?}");
+        }
+    }
+    storage.fail_after_pages(usize::MAX);
+    for _ in 0..2 {
+        assert_eq!(mount.sh("ls entries | wc -l"), "2501\n");
+    }
 }
 
 /// `df` shows what the vault takes on disk.

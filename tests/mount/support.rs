@@ -29,6 +29,11 @@ impl Mount {
         drop(vault);
         // As a process finds it that opens and mounts it.
         let vault = open(&dir.path().join("vault"));
+        Self::of(dir, vault, options)
+    }
+
+    /// A vault that is open, mounted beside it.
+    pub(crate) fn of(dir: TempDir, vault: Vault, options: MountOptions) -> Self {
         let point = dir.path().join("mount point");
         std::fs::create_dir(&point).unwrap();
         // All tests can be run on a mount of one connection, too.

@@ -2,6 +2,8 @@
 
 mod artifacts;
 mod changes;
+#[path = "../support/failing.rs"]
+mod failing;
 mod files;
 mod past;
 mod renaming;

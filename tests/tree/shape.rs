@@ -2,11 +2,15 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
 
 use mirrordna::record::{FileType, Kind, object};
+use mirrordna::storage::Storage;
 use mirrordna::tree::{Cursor, Directory, Node, Tree};
 use mirrordna::vault::{NewSnapshot, Tier};
+use mirrordna::{Vault, VaultOptions};
 
+use crate::failing::{self, Failing};
 use crate::sample;
 use crate::support::{bytes, entries, names, node, vault, walk};
 
@@ -207,6 +211,30 @@ fn tiers_of_any_size_are_listed_in_order_of_the_id() {
         for top in [String::new(), format!("snapshots/{}/", pin.id)] {
             let directory = node(&tree, &format!("{top}memories/{}", tier.name())).unwrap();
             assert_eq!(names(&tree, &directory), expected);
+        }
+    }
+}
+
+/// A listing that cannot be read to its end fails, wherever that is, and fails again for whoever goes on; nothing is left
+/// out once it can be read.
+#[test]
+fn a_listing_that_fails_never_ends_as_if_it_were_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = Failing::create(&dir.path().join("vault"));
+    let vault = Vault::over(Arc::clone(&storage) as Arc<dyn Storage>, &VaultOptions::default());
+    sample::import(&vault, Kind::Entry, &failing::bare(Kind::Entry, 2_500), true);
+    sample::import(&vault, Kind::Memory, &sample::memories(Tier::LongTerm, 5_000), false);
+    let tree = Tree::new(vault);
+    for (path, count) in [("entries", 2_501), ("memories/long_term", 5_001)] {
+        let node = node(&tree, path).unwrap();
+        for pages in [0, 1, 2] {
+            storage.fail_after_pages(pages);
+            let mut listing = tree.list(&node, Cursor::START).unwrap();
+            let good = listing.by_ref().take_while(Result::is_ok).count();
+            assert_eq!(good, 1 + 1_024 * pages, "{path}: SHA256SUMS and the pages before");
+            assert!(listing.next().is_some_and(|entry| entry.is_err()), "{path}: it is not at its end");
+            storage.fail_after_pages(usize::MAX);
+            assert_eq!(good + listing.map(Result::unwrap).count(), count, "{path}: it goes on where it failed");
         }
     }
 }
