@@ -18,9 +18,8 @@ const LARGE: u64 = 128 << 10;
 
 impl Tree {
     pub(super) fn open_record(&self, node: &Node, kind: Kind, id: &str) -> Result<Content> {
-        let head = match self.head(node, kind, id) {
-            Ok(head) => head,
-            Err(error) => return self.draft_content(node, kind, id).ok_or(error),
+        let Some(head) = node.at.view(&self.vault).head(kind, id)? else {
+            return self.draft_content(node, kind, id)?.ok_or_else(|| Error::not_found(kind, id));
         };
         if head.file.len <= LARGE {
             return Ok(self.render(node, kind, id)?.content);

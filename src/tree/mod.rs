@@ -160,12 +160,14 @@ impl Tree {
             }
             _ => {
                 let (Some(id), Some(kind)) = (name.strip_suffix(".json"), directory.kind()) else {
-                    return Ok(self.lookup_extra(parent, directory, name));
+                    return self.lookup_extra(parent, directory, name);
                 };
                 let found = members::find(&parent.at.view(&self.vault), directory, id)?;
                 let found = found.filter(|_| !self.is_aside(&parent.at, kind, id));
-                let record = found.map(|_| parent.beside(Item::Record { kind, id: id.into() }));
-                Ok(record.or_else(|| self.lookup_extra(parent, directory, name)))
+                match found {
+                    Some(_) => Ok(Some(parent.beside(Item::Record { kind, id: id.into() }))),
+                    None => self.lookup_extra(parent, directory, name),
+                }
             }
         }
     }
@@ -200,7 +202,7 @@ impl Tree {
             }
             Item::Record { kind, id } => match node.at.view(&self.vault).head(*kind, id)? {
                 Some(head) => Ok(Attributes::of_head(&head)),
-                None => self.draft_attributes(node, *kind, id).ok_or_else(|| Error::not_found(*kind, id)),
+                None => self.draft_attributes(node, *kind, id)?.ok_or_else(|| Error::not_found(*kind, id)),
             },
             Item::Scratch(file) => self.scratch_attributes(file).map_err(|refusal| of_scratch(node, refusal)),
             Item::Latest => {

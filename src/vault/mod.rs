@@ -434,15 +434,18 @@ impl Vault {
             retry(|| {
                 let old = self.find(kind, &id)?;
                 let expect = old.as_ref().map_or(Expect::Absent, |old| Expect::At(old.sequence));
-                match self.store(kind, record.clone(), old.as_ref(), expect, None) {
-                    // It came, or went, between looking and storing: look again.
-                    Err(Error::Storage(StorageError::Exists { .. } | StorageError::NotFound { .. })) => {
-                        Err(Error::Storage(StorageError::Stale { kind, id: id.clone(), expected: 0, now: 0 }))
-                    }
-                    other => other,
-                }
+                look_again(kind, &id, self.store(kind, record.clone(), old.as_ref(), expect, None))
             })
         })
+    }
+
+    /// Stores a version of a record over its newest one.
+    ///
+    /// # Errors
+    /// As [`Vault::put`], and [`StorageError::Stale`] when that is not its newest one any more.
+    pub(crate) fn put_over(&self, newest: &Version, kind: Kind, id: &str, record: Value) -> Result<Record> {
+        let old = Record::new(kind, id, newest)?;
+        look_again(kind, id, self.store(kind, record, Some(&old), Expect::At(old.sequence), None))
     }
 
     /// Stores a record of any kind that is not there yet.
@@ -673,8 +676,18 @@ impl Vault {
     }
 }
 
+/// A record that came, or went, between looking and storing is to be looked at again.
+fn look_again<T>(kind: Kind, id: &str, stored: Result<T>) -> Result<T> {
+    match stored {
+        Err(Error::Storage(StorageError::Exists { .. } | StorageError::NotFound { .. })) => {
+            Err(Error::Storage(StorageError::Stale { kind, id: id.to_owned(), expected: 0, now: 0 }))
+        }
+        other => other,
+    }
+}
+
 /// Tries again what failed because somebody else changed the record between reading and storing.
-fn retry<T>(attempt: impl Fn() -> Result<T>) -> Result<T> {
+pub(crate) fn retry<T>(attempt: impl Fn() -> Result<T>) -> Result<T> {
     let mut tries = 0;
     loop {
         match attempt() {

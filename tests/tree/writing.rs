@@ -1,13 +1,16 @@
 //! Writing through the tree: what becomes of a text, and what is refused.
 
 use std::ffi::OsStr;
+use std::sync::Arc;
 
 use mirrordna::record::Kind;
-use mirrordna::storage::NOW;
+use mirrordna::storage::{Action, Change, Commit, Durability, Expect, FileRows, NOW, Origin, RocksStorage, Storage};
 use mirrordna::tree::{Directory, Effects, Item, Node, Offset, OpenFile, Refusal, Tree, Written};
 use mirrordna::vault::{NewSnapshot, Past, Tier};
+use mirrordna::{Vault, VaultOptions};
 use tempfile::TempDir;
 
+use crate::failing::Failing;
 use crate::sample;
 use crate::support::{bytes, names, node, read, vault};
 use crate::texts::memory_text;
@@ -329,4 +332,100 @@ fn a_cut_record_is_refused() {
     tree.truncate(&node, len).unwrap();
     assert_eq!(tree.vault().state(), state);
     assert!(matches!(node.item, Item::Record { .. }));
+}
+
+/// Whoever writes a record that is deleted elsewhere meanwhile writes into nothing, also when another one has its id then or
+/// it goes just while the text is stored; nobody sees its name any more.
+#[test]
+fn a_record_deleted_elsewhere_does_not_come_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = Failing::create(&dir.path().join("vault"));
+    let vault = Vault::over(Arc::clone(&storage) as Arc<dyn Storage>, &VaultOptions::default());
+    let tree = Tree::writable(vault, None).unwrap();
+    let (long, name, record) = (tier(Tier::LongTerm), file(ID), Node::record(Kind::Memory, ID));
+    let rewritten = |truncate| {
+        put(&tree, &long, &name, &memory_text(ID, "before"));
+        let open = tree.open_file(&record, truncate).unwrap();
+        tree.set_len(&open, 0).unwrap();
+        tree.write(&open, Offset::At(0), memory_text(ID, "after").as_bytes()).unwrap();
+        open
+    };
+    let is_gone = || {
+        assert_eq!(names(&tree, &long), [""; 0]);
+        assert_eq!(node(&tree, &format!("memories/long_term/{name}")), None);
+        assert!(tree.attributes(&record).is_err() && tree.open(&record).is_err());
+        assert_eq!(content(&tree, ID), None);
+    };
+
+    // Deleted before the text is whole, or after.
+    for text in ["{", "[]", &memory_text(ID, "after")] {
+        let open = rewritten(true);
+        tree.set_len(&open, 0).unwrap();
+        tree.write(&open, Offset::At(0), text.as_bytes()).unwrap();
+        tree.vault().delete(Kind::Memory, ID).unwrap();
+        is_gone();
+        tree.flush(&open).unwrap();
+        tree.sync(&open).unwrap();
+        assert_eq!(open.read(0, 100).unwrap(), text.as_bytes().get(..text.len().min(100)).unwrap());
+        let _ = tree.close(open);
+        is_gone();
+    }
+    // Two writers, one of which has made the record.
+    let first = create(&tree, &long, &name).unwrap();
+    let second = create(&tree, &long, &name).unwrap();
+    for open in [&first, &second] {
+        tree.write(open, Offset::At(0), memory_text(ID, "new").as_bytes()).unwrap();
+    }
+    tree.flush(&first).unwrap();
+    tree.vault().delete(Kind::Memory, ID).unwrap();
+    let _ = tree.close(second);
+    let _ = tree.close(first);
+    is_gone();
+    // It goes between looking and storing.
+    let open = rewritten(false);
+    let delete = |storage: &RocksStorage| {
+        let (action, expect) = (Action::Delete, Expect::Present);
+        let changes = vec![Change { kind: Kind::Memory, id: ID.to_owned(), action, expect, event: None }];
+        let (seen, files, actor) = (Vec::new(), FileRows::default(), String::new());
+        let (origin, durability) = (Origin::Direct, Durability::Buffered);
+        storage.commit(Commit { seen, changes, files, actor, origin, token: None, durability }).unwrap();
+    };
+    storage.before_commit(delete);
+    tree.flush(&open).unwrap();
+    let _ = tree.close(open);
+    is_gone();
+    // Another record has its id.
+    let open = rewritten(false);
+    tree.vault().delete(Kind::Memory, ID).unwrap();
+    put(&tree, &tier(Tier::Episodic), &name, &memory_text(ID, "another"));
+    assert_eq!(names(&tree, &long), [""; 0]);
+    tree.flush(&open).unwrap();
+    // What is written there does not keep the other one from being set aside.
+    rename(&tree, (&tier(Tier::Episodic), &name), (&tier(Tier::Episodic), "backup~")).unwrap();
+    rename(&tree, (&tier(Tier::Episodic), "backup~"), (&tier(Tier::Episodic), &name)).unwrap();
+    let _ = tree.close(open);
+    assert_eq!(content(&tree, ID).as_deref(), Some("another"));
+}
+
+/// A memory that is promoted elsewhere while it is written keeps the tier that it has then, and has one name.
+#[test]
+fn a_memory_promoted_elsewhere_keeps_its_tier() {
+    let (_dir, tree) = writable();
+    let (long, short, name) = (tier(Tier::LongTerm), tier(Tier::ShortTerm), file(ID));
+    put(&tree, &short, &name, &memory_text(ID, "before"));
+    let open = tree.open_file(&Node::record(Kind::Memory, ID), true).unwrap();
+    tree.write(&open, Offset::At(0), memory_text(ID, "after").as_bytes()).unwrap();
+    tree.vault().memories().promote(ID, Tier::LongTerm).unwrap();
+    let seen = || (names(&tree, &short), names(&tree, &long), node(&tree, &format!("memories/short_term/{name}")));
+    let expected = || (Vec::<String>::new(), vec!["SHA256SUMS".to_owned(), name.clone()], None);
+    assert_eq!(seen(), expected());
+    tree.sync(&open).unwrap();
+    assert_eq!((seen(), content(&tree, ID).as_deref()), (expected(), Some("after")));
+    // Through the tree it goes where it is moved.
+    rename(&tree, (&long, &name), (&short, &name)).unwrap();
+    tree.set_len(&open, 0).unwrap();
+    tree.write(&open, Offset::At(0), memory_text(ID, "again").as_bytes()).unwrap();
+    let _ = tree.close(open);
+    assert_eq!(names(&tree, &short), ["SHA256SUMS", &name]);
+    assert_eq!((names(&tree, &long).len(), content(&tree, ID).as_deref()), (0, Some("again")));
 }

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use crate::record::{Checksum, FileType, Kind};
 use crate::storage::Durability;
+use crate::vault::Result;
 
 use super::super::content::Content;
 use super::super::node::{At, Directory, Item, Node};
@@ -33,13 +34,14 @@ impl Tree {
             return Ok(Effects::default());
         };
         let text = writing.text(*kind, id).map_err(|source| Refusal::Vault { path: node.to_string(), source })?;
-        let Some((mut text, directory)) = text else {
+        let path = node.to_string();
+        let Some((mut text, over)) = text else {
             // What is being written has no length but for who writes it.
-            let path = node.to_string();
-            let is_written = writing.drafts.any(*kind, id);
-            return Err(if is_written { Refusal::Busy { path } } else { Refusal::Missing { path } });
+            let shown = writing.shown(*kind, id).map_err(|source| Refusal::Vault { path: path.clone(), source })?;
+            return Err(if shown.is_some() { Refusal::Busy { path } } else { Refusal::Missing { path } });
         };
-        let path = format!("{directory}{id}.json");
+        let target = Target { directory: over.directory, kind: *kind, id };
+        let path = target.path();
         let wanted = usize::try_from(len).ok().filter(|_| len <= MOST);
         let wanted = wanted.ok_or_else(|| Refusal::TooLarge { path: path.clone(), limit: MOST })?;
         text.resize(wanted, 0);
@@ -47,9 +49,8 @@ impl Tree {
             let reason = format!("cut to {len} bytes it would be no record");
             return Err(Refusal::Misfit { path, reason });
         };
-        let target = Target { directory, kind: *kind, id, replace: true };
-        writing.store(target, value, Durability::Buffered)?;
-        Ok(Effects::changed(node.clone()))
+        let stored = writing.store_over(target, over, &value, Durability::Buffered)?;
+        stored.map(|_| Effects::changed(node.clone())).ok_or(Refusal::Missing { path })
     }
 
     /// Asks whether mode, owner or times of a file may be set. They are those of the vault and stay as they are, which
@@ -117,20 +118,23 @@ impl Tree {
         self.writing.as_ref().map_or(0, |writing| writing.drafts.bytes())
     }
 
-    fn newest_draft(&self, node: &Node, kind: Kind, id: &str) -> Option<Arc<Draft>> {
-        self.writing.as_ref().filter(|_| node.at == At::Present)?.drafts.newest(kind, id)
+    fn shown_draft(&self, node: &Node, kind: Kind, id: &str) -> Result<Option<Arc<Draft>>> {
+        let writing = self.writing.as_ref().filter(|_| node.at == At::Present);
+        writing.map_or(Ok(None), |writing| writing.shown(kind, id))
     }
 
     /// What is known of a node that is no record yet.
-    pub(in crate::tree) fn draft_attributes(&self, node: &Node, kind: Kind, id: &str) -> Option<Attributes> {
-        self.newest_draft(node, kind, id).map(|draft| of_draft(&draft))
+    pub(in crate::tree) fn draft_attributes(&self, node: &Node, kind: Kind, id: &str) -> Result<Option<Attributes>> {
+        Ok(self.shown_draft(node, kind, id)?.map(|draft| of_draft(&draft)))
     }
 
     /// What a node holds that is no record yet.
-    pub(in crate::tree) fn draft_content(&self, node: &Node, kind: Kind, id: &str) -> Option<Content> {
-        let draft = self.newest_draft(node, kind, id)?;
-        let state = draft.state();
-        Some(Content::of(state.text.to_vec(), Checksum::of(&state.text), state.modified))
+    pub(in crate::tree) fn draft_content(&self, node: &Node, kind: Kind, id: &str) -> Result<Option<Content>> {
+        let content = |draft: Arc<Draft>| {
+            let state = draft.state();
+            Content::of(state.text.to_vec(), Checksum::of(&state.text), state.modified)
+        };
+        Ok(self.shown_draft(node, kind, id)?.map(content))
     }
 
     /// What is known of a scratch file.

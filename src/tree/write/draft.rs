@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::record::{Kind, Timestamp};
+use crate::storage::Sequence;
 
 use super::super::node::{Directory, Node};
 use super::text::{Full, MOST_IN_ALL, Room, Text};
@@ -16,6 +17,15 @@ use super::{Refusal, Written};
 /// The most bytes of a text. A record has at most 16 MiB of canonical JSON; spaces and escapes can make that longer.
 pub(super) const MOST: u64 = 64 << 20;
 
+/// A record that a draft is to be a version of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Over {
+    /// The log entry that created it, which tells it from one that is made anew under its id.
+    pub(super) birth: Sequence,
+    /// Where it lay when the draft was opened or committed.
+    pub(super) directory: Directory,
+}
+
 /// How far a draft is.
 pub(super) struct State {
     pub(super) text: Text,
@@ -23,8 +33,8 @@ pub(super) struct State {
     pub(super) directory: Directory,
     /// The text was changed since it was opened or committed.
     pub(super) dirty: bool,
-    /// The record is there, or was when the file was opened; a new one must not be.
-    pub(super) exists: bool,
+    /// The record that is there, or was when the file was opened; for a new one none may be there.
+    pub(super) over: Option<Over>,
     pub(super) standing: Standing,
     pub(super) modified: Timestamp,
 }
@@ -36,7 +46,8 @@ pub(super) enum Standing {
     Open,
     /// The text as it is, or more of it, was refused. Others do not see a new record of which nothing became.
     Refused,
-    /// The name was deleted, or another file was renamed onto it: what is written here goes nowhere.
+    /// The name was deleted, another file was renamed onto it, or the record was deleted elsewhere: what is written here
+    /// goes nowhere.
     Detached,
 }
 
@@ -82,9 +93,16 @@ impl Draft {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Others find it by its name.
-    fn is_visible(&self) -> bool {
-        self.state().standing == Standing::Open
+    /// Others find it by its name. `birth` is that of the record that is there.
+    fn is_visible(&self, birth: Option<Sequence>) -> bool {
+        let state = self.state();
+        state.standing == Standing::Open && state.over.is_none_or(|over| Some(over.birth) == birth)
+    }
+
+    /// It was changed and is to be a version of the record that was born then.
+    pub(super) fn changes(&self, birth: Sequence) -> bool {
+        let state = self.state();
+        state.dirty && state.standing != Standing::Detached && state.over.is_none_or(|over| over.birth == birth)
     }
 
     /// Puts bytes at an offset, or at the end. What lies between the end and the offset becomes zeros.
@@ -129,6 +147,14 @@ impl State {
             self.standing = Standing::Refused;
         }
         why(self.path(id))
+    }
+
+    /// The record got another place through this tree.
+    pub(super) fn moved(&mut self, directory: Directory) {
+        self.directory = directory;
+        if let Some(over) = &mut self.over {
+            over.directory = directory;
+        }
     }
 
     fn touch(&mut self, now: Timestamp) {
@@ -197,16 +223,14 @@ impl Drafts {
         !open.is_empty() && open.contains_key(&(kind, id.to_owned()))
     }
 
-    /// The draft that shows what a new record will be.
-    pub(super) fn newest(&self, kind: Kind, id: &str) -> Option<Arc<Draft>> {
-        self.of(kind, id).into_iter().rev().find(|draft| draft.is_visible())
+    /// The draft that shows what a record will be. `birth` is that of the record that is there.
+    pub(super) fn newest(&self, kind: Kind, id: &str, birth: Option<Sequence>) -> Option<Arc<Draft>> {
+        self.of(kind, id).into_iter().rev().find(|draft| draft.is_visible(birth))
     }
 
-    /// The drafts in a directory that others can see, the newest of each record.
-    pub(super) fn list(&self, directory: Directory) -> Vec<Arc<Draft>> {
-        let all: Vec<Vec<Arc<Draft>>> = self.lock().values().cloned().collect();
-        let newest = all.into_iter().filter_map(|drafts| drafts.into_iter().rev().find(|draft| draft.is_visible()));
-        newest.filter(|draft| draft.directory() == directory).collect()
+    /// The ids of a kind that are being written.
+    pub(super) fn ids(&self, kind: Kind) -> Vec<String> {
+        self.lock().keys().filter(|(of, _)| *of == kind).map(|(_, id)| id.clone()).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Vec<Arc<Draft>>>> {
@@ -223,7 +247,7 @@ mod tests {
             text: Text::new(Vec::new(), &Room::new(MOST_IN_ALL)).unwrap(),
             directory: Directory::Collection(Kind::Entry),
             dirty: false,
-            exists: false,
+            over: None,
             standing: Standing::Open,
             modified: Timestamp::EPOCH,
         };

@@ -9,7 +9,7 @@ use super::super::Tree;
 use super::super::node::{Directory, Item, Node};
 use super::aside::SetAside;
 use super::commit::{Target, parse};
-use super::draft::{Standing, State};
+use super::draft::{Over, Standing, State};
 use super::files::OpenFile;
 use super::names::{Place, path};
 use super::scratch::ScratchFile;
@@ -33,21 +33,23 @@ impl Writing {
         }
     }
 
-    /// Makes sure that a record can come to a place where none is seen. Returns whether there is one that was set aside.
-    fn check_free(&self, place: &Place) -> Written<bool> {
+    /// Makes sure that a record can come to a place where none is seen. Returns the one that was set aside, if it is there.
+    fn check_free(&self, place: &Place) -> Written<Option<Over>> {
         place.check_new()?;
-        let Place::Record { kind, id, .. } = place else { return Ok(false) };
-        if self.aside.holds(*kind, id) {
-            return Ok(true);
+        let Place::Record { kind, id, .. } = place else { return Ok(None) };
+        let failed = vault_failed(place.to_string());
+        let head = self.vault.live_head(*kind, id).map_err(&failed)?;
+        if let Some(SetAside { directory, .. }) = self.aside.get(*kind, id) {
+            return Ok(head.map(|head| Over { birth: head.birth, directory }));
         }
         let taken =
             |by: String| Refusal::Exists { path: place.to_string(), reason: format!("the id is taken by {by}") };
-        if let Some(head) = self.vault.live_head(*kind, id).map_err(vault_failed(place.to_string()))? {
+        if let Some(head) = head {
             return Err(taken(format!("a {kind} that lies elsewhere, in version {}", head.sequence)));
         }
-        match self.drafts.newest(*kind, id) {
+        match self.shown(*kind, id).map_err(failed)? {
             Some(draft) => Err(taken(format!("{}, which is being written", draft.path()))),
-            None => Ok(false),
+            None => Ok(None),
         }
     }
 
@@ -80,14 +82,14 @@ impl Writing {
             Place::Record { directory, kind, id } => {
                 // A draft of somebody else that is no record yet is replaced as a file would be.
                 let is_record = self.vault.live_head(*kind, id).map_err(vault_failed(new.to_string()))?.is_some();
-                let replace = if is_there { is_record } else { self.check_free(new)? };
+                let replace = if is_there { is_record } else { self.check_free(new)?.is_some() };
                 let Some(value) = parse(&new.to_string(), &self.scratch.read(scratch)?)? else {
                     let reason = format!("{name} ends in the middle of the JSON");
                     return Err(Refusal::Misfit { path: new.to_string(), reason });
                 };
-                let target = Target { directory: *directory, kind: *kind, id, replace };
+                let target = Target { directory: *directory, kind: *kind, id };
                 // The text may be durable under its old name, which goes at once.
-                self.store(target, value, crate::storage::Durability::Sync)?;
+                self.store(target, replace, value, crate::storage::Durability::Sync)?;
                 self.detach(*kind, id);
                 self.aside.end(*kind, id);
                 self.end_backup(scratch, &mut effects);
@@ -115,7 +117,7 @@ impl Writing {
         let moved = self.buffered().memories().promote(id, tier);
         moved.map_err(vault_failed(new.to_string()))?;
         for draft in self.drafts.of(*kind, id) {
-            draft.state().directory = *directory;
+            draft.state().moved(*directory);
         }
         Ok(Effects::changed(Node::record(*kind, id)))
     }
@@ -151,12 +153,12 @@ impl Tree {
                 Ok((parent.beside(Item::Scratch(scratch.clone())), OpenFile::of_scratch(scratch, file)))
             }
             Place::Record { directory, kind, id } => {
-                let exists = writing.check_free(&place)?;
+                let over = writing.check_free(&place)?;
                 let state = State {
                     text: writing.drafts.text(place.to_string(), Vec::new())?,
                     directory: *directory,
                     dirty: false,
-                    exists,
+                    over,
                     standing: Standing::Open,
                     modified: self.vault.now(),
                 };
@@ -234,7 +236,7 @@ impl Tree {
                 let Some(head) = head else { return Err(Refusal::Busy { path: old.to_string() }) };
                 match &new {
                     Place::Scratch { directory, name } => {
-                        if writing.drafts.of(*kind, id).iter().any(|draft| draft.state().dirty) {
+                        if writing.drafts.of(*kind, id).iter().any(|draft| draft.changes(head.birth)) {
                             return Err(Refusal::Busy { path: old.to_string() });
                         }
                         let aside = SetAside { directory: directory_of(&old), backup: 0, sequence: head.sequence };

@@ -12,7 +12,7 @@ use crate::vault::Error;
 use super::super::node::{At, Directory, Item, Node};
 use super::super::{Attributes, Tree, members};
 use super::commit::Became;
-use super::draft::{Draft, Standing, State};
+use super::draft::{Draft, Over, Standing, State};
 use super::scratch::ScratchFile;
 use super::{Effects, Refusal, Writing, Written};
 
@@ -104,24 +104,26 @@ impl Writing {
     /// A draft over a record that is there, or over what somebody else writes as a new one.
     fn draft(&self, kind: Kind, id: &str, node: &Node, truncate: bool) -> Written<Arc<Draft>> {
         let failed = |source: Error| Refusal::Vault { path: node.to_string(), source };
-        let (text, directory, exists) = if let Some((text, directory)) = self.text(kind, id).map_err(failed)? {
-            (text, directory, true)
+        let (text, directory, over) = if let Some((text, over)) = self.text(kind, id).map_err(failed)? {
+            (text, over.directory, Some(over))
         } else {
-            let other = self.drafts.newest(kind, id).ok_or_else(|| Refusal::Missing { path: node.to_string() })?;
+            let other = self.shown(kind, id).map_err(failed)?;
+            let other = other.ok_or_else(|| Refusal::Missing { path: node.to_string() })?;
             let state = other.state();
-            (state.text.to_vec(), state.directory, state.exists)
+            (state.text.to_vec(), state.directory, state.over)
         };
         let text = self.drafts.text(node.to_string(), if truncate { Vec::new() } else { text })?;
         let modified = self.vault.now();
-        let state = State { text, directory, dirty: truncate, exists, standing: Standing::Open, modified };
+        let state = State { text, directory, dirty: truncate, over, standing: Standing::Open, modified };
         Ok(self.drafts.open(kind, id, state))
     }
 
-    /// What the file of a record holds, and where it lies.
-    pub(super) fn text(&self, kind: Kind, id: &str) -> crate::vault::Result<Option<(Vec<u8>, Directory)>> {
+    /// What the file of a record holds, and which record it is.
+    pub(super) fn text(&self, kind: Kind, id: &str) -> crate::vault::Result<Option<(Vec<u8>, Over)>> {
         let Some(version) = self.vault.present().version(kind, id)? else { return Ok(None) };
         let record = json::parse(&version.json).map_err(RecordError::from)?;
-        Ok(Some((record_file(&record), Directory::of(kind, members::tier_of_terms(&version.terms)))))
+        let directory = Directory::of(kind, members::tier_of_terms(&version.terms));
+        Ok(Some((record_file(&record), Over { birth: version.birth, directory })))
     }
 }
 
@@ -253,7 +255,7 @@ impl Tree {
         let (is_new, untouched, dropped) = {
             let state = draft.state();
             let detached = state.standing == Standing::Detached;
-            (!state.exists && !detached, !state.dirty, state.dirty && !detached)
+            (state.over.is_none() && !detached, !state.dirty, state.dirty && !detached)
         };
         if is_new {
             if untouched && !told {

@@ -35,6 +35,8 @@ pub(super) use aside::Aside;
 pub(super) use draft::Drafts;
 pub(super) use scratch::Scratch;
 
+use draft::Draft;
+
 pub use files::{Offset, OpenFile};
 pub use refusal::Refusal;
 pub use scratch::ScratchFile;
@@ -87,6 +89,19 @@ impl Writing {
             aside: Aside::default(),
         })
     }
+
+    /// The draft that has the name of a record: of a new one, or of one that is set aside. Of a record that has its name a
+    /// draft is but another version to be, and of one that was deleted elsewhere nothing can come of it.
+    fn shown(&self, kind: Kind, id: &str) -> Result<Option<Arc<Draft>>> {
+        if !self.drafts.any(kind, id) {
+            return Ok(None);
+        }
+        let birth = self.vault.live_head(kind, id)?.map(|head| head.birth);
+        if birth.is_some() && !self.aside.holds(kind, id) {
+            return Ok(None);
+        }
+        Ok(self.drafts.newest(kind, id, birth))
+    }
 }
 
 impl Tree {
@@ -102,14 +117,14 @@ impl Tree {
     }
 
     /// The node of a name that no record has: that of a draft or a scratch file.
-    pub(super) fn lookup_extra(&self, parent: &Node, directory: Directory, name: &str) -> Option<Node> {
-        let writing = self.writing.as_ref().filter(|_| parent.at == At::Present)?;
+    pub(super) fn lookup_extra(&self, parent: &Node, directory: Directory, name: &str) -> Result<Option<Node>> {
+        let Some(writing) = self.writing.as_ref().filter(|_| parent.at == At::Present) else { return Ok(None) };
         if let Some(file) = writing.scratch.find(directory, name) {
-            return Some(parent.beside(Item::Scratch(file)));
+            return Ok(Some(parent.beside(Item::Scratch(file))));
         }
-        let (kind, id) = (directory.kind()?, name.strip_suffix(".json")?);
-        let draft = writing.drafts.newest(kind, id)?;
-        (draft.directory() == directory).then(|| Node::record(kind, id))
+        let (Some(kind), Some(id)) = (directory.kind(), name.strip_suffix(".json")) else { return Ok(None) };
+        let draft = writing.shown(kind, id)?.filter(|draft| draft.directory() == directory);
+        Ok(draft.map(|draft| draft.node()))
     }
 
     /// The entries of a directory that are no records, behind a place.
@@ -126,11 +141,11 @@ impl Tree {
             entry(name, parent.beside(Item::Scratch(file)), number)
         });
         let mut extras: Vec<Entry> = scratch.collect();
-        for draft in writing.drafts.list(directory) {
-            let (kind, id) = (draft.kind(), draft.id());
-            // Of a record that has a name it is but another version to be.
-            if self.vault.live_head(kind, id)?.is_none() || writing.aside.holds(kind, id) {
-                extras.push(entry(draft.name(), draft.node(), draft.number()));
+        if let Some(kind) = directory.kind() {
+            for id in writing.drafts.ids(kind) {
+                if let Some(draft) = writing.shown(kind, &id)?.filter(|draft| draft.directory() == directory) {
+                    extras.push(entry(draft.name(), draft.node(), draft.number()));
+                }
             }
         }
         extras.retain(|entry| entry.cursor > after);
