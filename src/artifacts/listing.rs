@@ -31,15 +31,16 @@ impl Artifacts {
         })
     }
 
-    /// As [`Artifacts::list`], with attributes. A reference is taken on the file of each entry that is taken.
+    /// As [`Artifacts::list`], with attributes, which a file has not that is damaged. A reference is taken on the file of each
+    /// entry that is taken.
     ///
     /// # Errors
-    /// As [`Artifacts::list`].
+    /// As [`Artifacts::list`]. Entries may have been taken before; whoever goes on behind them meets the error again.
     pub fn list_with_attributes(
         &self,
         ino: Ino,
         after: Cursor,
-        take: &mut dyn FnMut(&ListEntry<'_>, &Attributes) -> bool,
+        take: &mut dyn FnMut(&ListEntry<'_>, Option<&Attributes>) -> bool,
     ) -> Result<()> {
         let _entered = self.enter();
         let mut at = after;
@@ -51,18 +52,19 @@ impl Artifacts {
             let mut missing = Vec::new();
             for (cursor, entry, target) in directory.after(at) {
                 let known = namespace.nodes.get(&target.ino).map(super::namespace::Node::attributes);
-                let Some(attributes) = known else {
+                if known.is_none() && !namespace.damaged.contains(&target.ino) {
                     let asking_for = Some((cursor, namespace.changes));
                     if std::mem::replace(&mut asked_for, asking_for) == asking_for {
                         // The storage has the name and not the inode: `verify` says so, and the others are listed.
                         continue;
                     }
                     let next = directory.after(cursor - 1).take(AHEAD).map(|(.., target)| target.ino);
-                    missing = next.filter(|ino| !namespace.nodes.contains_key(ino)).collect();
+                    let is_missing = |ino: &u64| !namespace.nodes.contains_key(ino) && !namespace.damaged.contains(ino);
+                    missing = next.filter(is_missing).collect();
                     break;
-                };
+                }
                 let entry = ListEntry { name: &entry.name, cursor, ino: target.ino, file_type: target.file_type };
-                if !take(&entry, &attributes) {
+                if !take(&entry, known.as_ref()) {
                     break;
                 }
                 namespace.reference(target.ino);

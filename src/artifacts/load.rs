@@ -14,8 +14,8 @@ const PAGE: usize = 4_096;
 
 /// What was read.
 pub(super) enum Found {
-    /// Inodes, and whether the storage has each of them.
-    Nodes(Vec<(Inode, bool)>),
+    /// Inodes, and whether the storage has each of them; and those that are damaged.
+    Nodes(Vec<(Inode, bool)>, Vec<Ino>),
     /// Names of a directory, and whether these are all.
     Names(Ino, Vec<(Vec<u8>, Option<Dentry>)>, bool),
 }
@@ -24,10 +24,11 @@ impl Found {
     /// Puts it into memory, where nothing newer is.
     pub(super) fn teach(self, namespace: &mut Namespace) {
         match self {
-            Self::Nodes(nodes) => {
+            Self::Nodes(nodes, damaged) => {
                 for (inode, stored) in nodes {
                     namespace.learn(inode, stored);
                 }
+                namespace.damaged.extend(damaged);
             }
             Self::Names(parent, names, all) => namespace.learn_names(parent, &names, all),
         }
@@ -40,17 +41,25 @@ impl Artifacts {
         let storage = &*self.storage;
         match need {
             Need::Node(ino) => match inode(storage, ino, NOW)? {
-                Some(inode) => Ok(Found::Nodes(vec![(inode, true)])),
-                None if ino == ROOT => Ok(Found::Nodes(vec![(new_root(self.now()), false)])),
+                Some(inode) => Ok(Found::Nodes(vec![(inode, true)], Vec::new())),
+                None if ino == ROOT => Ok(Found::Nodes(vec![(new_root(self.now()), false)], Vec::new())),
                 None => Err(FsError::Stale { ino }),
             },
             Need::Nodes(inos) => {
-                let mut nodes = Vec::with_capacity(inos.len());
+                let (mut nodes, mut damaged) = (Vec::with_capacity(inos.len()), Vec::new());
                 for ino in inos {
-                    // One that has just been deleted is no error: the name that led to it will be gone too.
-                    nodes.extend(inode(storage, ino, NOW)?.map(|inode| (inode, true)));
+                    match inode(storage, ino, NOW) {
+                        // One that has just been deleted is no error: the name that led to it will be gone too.
+                        Ok(found) => nodes.extend(found.map(|inode| (inode, true))),
+                        // It keeps nobody from the others.
+                        Err(FsError::Storage(error @ StorageError::Corrupt { .. })) => {
+                            tracing::error!(target: "mirrordna::artifacts", ino, %error, "cannot be listed with attributes");
+                            damaged.push(ino);
+                        }
+                        Err(error) => return Err(error),
+                    }
                 }
-                Ok(Found::Nodes(nodes))
+                Ok(Found::Nodes(nodes, damaged))
             }
             Need::Name(parent, name) => {
                 let target = storage.dentry(parent, &name, NOW)?;

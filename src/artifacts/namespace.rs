@@ -171,6 +171,8 @@ pub(super) type Name = (Ino, Box<[u8]>);
 #[derive(Debug, Default)]
 pub(super) struct Namespace {
     pub(super) nodes: HashMap<Ino, Node>,
+    /// Inodes that were damaged when a listing asked for them, until they can be read.
+    pub(super) damaged: HashSet<Ino>,
     /// How often each inode was handed out and not given back.
     pub(super) references: HashMap<Ino, u64>,
     /// Inodes that wait to be committed; those that are not in memory are to be deleted.
@@ -357,6 +359,7 @@ impl Namespace {
     /// Puts an inode into memory that the storage has, unless it is there.
     pub(super) fn learn(&mut self, inode: Inode, stored: bool) {
         let ino = inode.ino;
+        self.damaged.remove(&ino);
         if self.nodes.contains_key(&ino) || self.dirty.contains(&ino) || self.in_flight.contains(&ino) {
             return;
         }
@@ -461,6 +464,7 @@ impl Namespace {
     /// Forgets a clean inode whose record was changed by somebody else. False when it cannot be, since changes of it wait
     /// here.
     pub(super) fn forget_clean(&mut self, ino: Ino) -> bool {
+        self.damaged.remove(&ino);
         match self.nodes.get(&ino) {
             None => true,
             Some(node) if node.is_clean() && !self.in_flight.contains(&ino) => {

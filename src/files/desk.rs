@@ -196,19 +196,25 @@ impl Desk<'_> {
         Ok(attributes)
     }
 
-    fn list(&self, ino: Ino, after: u64) -> Result<Answer> {
-        let mut entries: Vec<(Vec<u8>, Cursor, Attributes)> = Vec::new();
-        let listed = self.artifacts.list_with_attributes(ino, after, &mut |entry, attributes| {
+    fn list(&self, directory: Ino, after: u64) -> Result<Answer> {
+        let (mut entries, mut damaged) = (Vec::<(Vec<u8>, Cursor, Attributes)>::new(), None);
+        let listed = self.artifacts.list_with_attributes(directory, after, &mut |entry, attributes| {
             if entries.len() == PAGE {
                 return false;
             }
-            entries.push((entry.name.to_vec(), entry.cursor, *attributes));
-            true
+            damaged = attributes.is_none().then_some(entry.ino);
+            entries.extend(attributes.map(|attributes| (entry.name.to_vec(), entry.cursor, *attributes)));
+            damaged.is_none()
         });
         for (_, _, attributes) in &entries {
             self.artifacts.forget(attributes.ino, 1);
         }
         listed?;
+        if let Some(ino) = damaged {
+            // It says why, unless it was made good meanwhile.
+            self.artifacts.attributes(ino)?;
+            return self.list(directory, after);
+        }
         let more = entries.len() == PAGE;
         Ok(Answer::Entries { entries, more })
     }

@@ -4,6 +4,8 @@
 mod attributes;
 mod content;
 mod crash;
+#[path = "../support/failing.rs"]
+mod failing;
 mod full;
 mod names;
 mod namespace;

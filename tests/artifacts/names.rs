@@ -13,6 +13,7 @@ use mirrordna::storage::{
 };
 use mirrordna::{Vault, VaultOptions};
 
+use crate::failing;
 use crate::support::{Fixture, ME, code, scratch};
 
 const REPLACE: RenameFlags = RenameFlags { no_replace: false, exchange: false };
@@ -41,7 +42,7 @@ fn a_name_without_an_inode_does_not_stop_a_listing() {
     let (origin, durability) = (Origin::Direct, Durability::Buffered);
     fixture.vault.storage().commit(Commit { seen, changes, files, actor, origin, token: None, durability }).unwrap();
     let mut listed = Vec::new();
-    let mut take = |entry: &ListEntry<'_>, _: &Attributes| {
+    let mut take = |entry: &ListEntry<'_>, _: Option<&Attributes>| {
         listed.push(String::from_utf8_lossy(entry.name).into_owned());
         true
     };
@@ -49,6 +50,38 @@ fn a_name_without_an_inode_does_not_stop_a_listing() {
     fixture.files.list_with_attributes(dir, 0, &mut take).unwrap();
     listed.sort();
     assert_eq!(listed, ["a", "z"]);
+}
+
+/// A damaged inode keeps nobody from listing the others, and is listed by its name.
+#[test]
+fn a_damaged_inode_does_not_stop_a_listing() {
+    let fixture = Fixture::new();
+    let dir = fixture.dir("dir");
+    let made = ["a", "m", "z"].map(|name| fixture.make(dir, name, &NewNode::file(0o644)).unwrap().ino);
+    fixture.commit();
+    failing::damage_inode(fixture.vault.storage(), made[1]);
+    let fixture = fixture.reopen();
+    for _ in 0..2 {
+        let mut listed = Vec::new();
+        let mut take = |entry: &ListEntry<'_>, attributes: Option<&Attributes>| {
+            assert!(attributes.is_none_or(|attributes| attributes.ino == entry.ino));
+            listed.push((String::from_utf8_lossy(entry.name).into_owned(), attributes.is_some()));
+            true
+        };
+        fixture.files.list_with_attributes(dir, 0, &mut take).unwrap();
+        listed.sort();
+        let expected = [("a", true), ("m", false), ("z", true)].map(|(name, known)| (name.to_owned(), known));
+        assert_eq!(listed, expected);
+        assert_eq!(code(fixture.find(dir, "m")), "EIO");
+    }
+    // Each of them was referenced, and can be given back.
+    for ino in made {
+        fixture.files.forget(ino, 2);
+    }
+    assert!(
+        fixture.vault.files().read_dir("dir").and_then(Iterator::collect::<Result<Vec<_>, _>>).is_err(),
+        "a program is told"
+    );
 }
 
 #[test]
@@ -276,13 +309,13 @@ fn a_listing_has_each_name_once_with_its_attributes() {
     loop {
         let mut page = 0;
         let after = cursor;
-        let mut take = |entry: &mirrordna::artifacts::ListEntry<'_>, attributes: &mirrordna::artifacts::Attributes| {
+        let mut take = |entry: &mirrordna::artifacts::ListEntry<'_>, attributes: Option<&Attributes>| {
             if page == 100 {
                 return false;
             }
             page += 1;
             assert!(entry.cursor >= mirrordna::artifacts::FIRST_CURSOR && i64::try_from(entry.cursor).is_ok());
-            assert_eq!((entry.ino, entry.file_type), (attributes.ino, FileType::Regular));
+            assert_eq!((entry.ino, entry.file_type), (attributes.unwrap().ino, FileType::Regular));
             cursor = entry.cursor;
             names.push(String::from_utf8(entry.name.to_vec()).unwrap());
             inos.push(entry.ino);

@@ -4,12 +4,18 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _};
 use std::process::Command;
+use std::sync::Arc;
 use std::thread;
 
+use mirrordna::artifacts::{Caller, NewNode, ROOT};
+use mirrordna::storage::{Durability, Storage};
+use mirrordna::{Vault, VaultOptions};
 use mirrordna_mount::{MountOptions, mount};
 use rustix::fs::{FallocateFlags, RenameFlags, SeekFrom as Place, XattrFlags};
 
-use crate::support::{Mount, succeeded, vault};
+use crate::failing::{self, Failing};
+use crate::support::{Mount, sh, succeeded, vault};
+use crate::waiting::until;
 
 fn writable() -> MountOptions {
     MountOptions::default()
@@ -331,4 +337,58 @@ fn a_listing_shows_what_was_changed_before_it_began() {
     assert!(!found.contains(&seen[1_400]) && !found.contains(&seen[1_300]));
     assert!(found.contains(std::ffi::OsStr::new("renamed")));
     assert_eq!(found.len(), 2_999);
+}
+
+/// A damaged file keeps nobody from listing the others: it is listed by its name, and is an error for whoever looks at it.
+#[test]
+fn a_damaged_file_does_not_hide_the_others() {
+    let mount = Mount::with(writable(), |vault| {
+        let damaged = make_files(vault, 700);
+        failing::damage_inode(vault.storage(), damaged);
+    });
+    for _ in 0..2 {
+        assert_eq!(mount.sh("ls artifacts/dir | wc -l; find artifacts/dir -name file_7 | wc -l"), "700\n1\n");
+        let output = sh(&mount.point, "ls -l artifacts/dir | wc -l");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(error.contains("file_7': Input/output error") && error.lines().count() == 1, "{output:?}");
+        assert_eq!(fs::read(mount.path("artifacts/dir/file_8")).unwrap(), b"");
+        assert_eq!(fs::read(mount.path("artifacts/dir/file_7")).unwrap_err().raw_os_error(), Some(libc::EIO));
+    }
+}
+
+/// A listing that fails is an error, and what the kernel was told of before it gives back.
+#[test]
+fn a_listing_that_fails_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = Failing::create(&dir.path().join("vault"));
+    let vault = || Vault::over(Arc::clone(&storage) as Arc<dyn Storage>, &VaultOptions::default());
+    let one = make_files(&vault(), 700);
+    let mount = Mount::of(dir, vault(), writable());
+    for versions in [100, 300, 300] {
+        storage.fail_after_versions(versions);
+        let output = sh(&mount.point, "ls artifacts/dir");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && error.contains("Input/output error"), "{output:?}");
+    }
+    storage.fail_after_versions(usize::MAX);
+    assert_eq!(mount.sh("ls artifacts/dir | wc -l; rm -r artifacts/dir"), "700\n");
+    let artifacts = mount.vault.artifacts().unwrap();
+    for ino in one..one + 600 {
+        until("the file to be forgotten", || artifacts.attributes(ino).is_err());
+    }
+}
+
+/// Makes a directory `dir` with empty files, and gives the number of `file_7`.
+fn make_files(vault: &Vault, count: usize) -> u64 {
+    let files = vault.artifacts().unwrap();
+    let caller = Caller { uid: 0, gid: 0, umask: 0 };
+    let dir = files.create(ROOT, b"dir", &NewNode::directory(0o755), &caller).unwrap().ino;
+    let mut create =
+        |n: usize| files.create(dir, format!("file_{n}").as_bytes(), &NewNode::file(0o644), &caller).unwrap().ino;
+    let made: Vec<u64> = (0..count).map(&mut create).collect();
+    for ino in made.iter().chain([&dir]) {
+        files.forget(*ino, 1);
+    }
+    files.commit(Durability::Sync).unwrap();
+    made[7]
 }

@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use mirrordna::record::id::SystemIds;
-use mirrordna::record::{Checksum, Kind, Value, object};
+use mirrordna::record::{Checksum, FileType, Inode, Kind, Value, object};
 use mirrordna::storage::{
-    CheckSink, ChunkId, Commit, Committed, Dentry, Head, Ino, Intent, Job, Lease, LogEntry, LogState, OpenOptions,
-    Part, Piece, Position, Posting, PrunePolicy, Pruned, Result, RocksStorage, RowPage, Selection, Sequence, Space,
-    Storage, StorageError, StorageStats, Subscriber, Version, WriteBack,
+    Action, Change, CheckSink, ChunkId, Commit, Committed, Dentry, Durability, Expect, FileRows, Head, Ino, Intent,
+    Job, Lease, LogEntry, LogState, OpenOptions, Origin, Part, Piece, Position, Posting, PrunePolicy, Pruned, Result,
+    RocksStorage, RowPage, Selection, Sequence, Space, Storage, StorageError, StorageStats, Subscriber, Version,
+    WriteBack, prepare_inode,
 };
 
 type Once = Box<dyn FnOnce(&RocksStorage) + Send>;
@@ -20,6 +21,8 @@ pub(crate) struct Failing {
     inner: RocksStorage,
     /// How many pages of heads can be read before reading them fails.
     heads: AtomicUsize,
+    /// How many versions can be read before reading them fails.
+    versions: AtomicUsize,
     /// What somebody else does just before the next commit.
     before_commit: Mutex<Option<Once>>,
 }
@@ -28,12 +31,18 @@ impl Failing {
     /// A new one, which does not fail yet.
     pub(crate) fn create(dir: &Path) -> Arc<Self> {
         let inner = RocksStorage::create(dir, &OpenOptions::default(), &SystemIds).unwrap();
-        Arc::new(Self { inner, heads: AtomicUsize::new(usize::MAX), before_commit: Mutex::default() })
+        let [heads, versions] = [usize::MAX; 2].map(AtomicUsize::new);
+        Arc::new(Self { inner, heads, versions, before_commit: Mutex::default() })
     }
 
     /// From now on only so many pages of heads can be read; as many as there are with `usize::MAX`.
     pub(crate) fn fail_after_pages(&self, pages: usize) {
         self.heads.store(pages, Ordering::Relaxed);
+    }
+
+    /// From now on only so many versions can be read, as pages of heads.
+    pub(crate) fn fail_after_versions(&self, versions: usize) {
+        self.versions.store(versions, Ordering::Relaxed);
     }
 
     /// Somebody else comes just before the next commit.
@@ -44,15 +53,8 @@ impl Failing {
 
 impl Storage for Failing {
     fn heads(&self, kind: Kind, after: Option<&str>, limit: usize) -> Result<Vec<(String, Head)>> {
-        let left = self.heads.load(Ordering::Relaxed);
-        if left == 0 {
-            return Err(StorageError::Corrupt { what: format!("heads of {kind}"), detail: "as told".to_owned() });
-        }
-        let page = self.inner.heads(kind, after, limit)?;
-        if left != usize::MAX && !page.is_empty() {
-            self.heads.store(left - 1, Ordering::Relaxed);
-        }
-        Ok(page)
+        one_less(&self.heads)?;
+        self.inner.heads(kind, after, limit)
     }
 
     fn commit(&self, commit: Commit) -> Result<Committed> {
@@ -72,6 +74,7 @@ impl Storage for Failing {
     }
 
     fn version(&self, kind: Kind, id: &str, at: Sequence) -> Result<Option<Version>> {
+        one_less(&self.versions)?;
         self.inner.version(kind, id, at)
     }
 
@@ -204,6 +207,24 @@ impl Storage for Failing {
     fn settle(&self) -> Result<()> {
         self.inner.settle()
     }
+}
+
+/// Fails when nothing is left.
+fn one_less(left: &AtomicUsize) -> Result<()> {
+    let next = |left: usize| if left == usize::MAX { Some(left) } else { left.checked_sub(1) };
+    let found = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+    let failed = |_| StorageError::Io { path: "as told".into(), source: std::io::Error::from_raw_os_error(5) };
+    found.map(drop).map_err(failed)
+}
+
+/// Makes an inode one that says that it is another.
+pub(crate) fn damage_inode(storage: &dyn Storage, ino: Ino) {
+    let other = Inode::new(ino + 1_000_000, FileType::Regular, 0);
+    let (action, expect) = (Action::Put(Box::new(prepare_inode(&other).unwrap())), Expect::Present);
+    let changes = vec![Change { kind: Kind::Artifact, id: ino.to_string(), action, expect, event: None }];
+    let (seen, files, actor) = (Vec::new(), FileRows::default(), String::new());
+    let (origin, durability) = (Origin::Direct, Durability::Buffered);
+    storage.commit(Commit { seen, changes, files, actor, origin, token: None, durability }).unwrap();
 }
 
 /// Records that are nothing but their ids, for a lenient import.

@@ -19,7 +19,7 @@ use mirrordna::artifacts::{
 };
 
 use super::changes::caller;
-use super::translate::{absent, kind, kind_of_mode, nanos, place, set_time};
+use super::translate::{absent, kind, kind_of_mode, nanos, place, set_time, unknown};
 use super::{ArtifactsFs, FOR_EVER, Sharing, notify, refuse};
 use crate::connection::agree;
 use crate::directory::{DOT, DOT_DOT};
@@ -380,18 +380,24 @@ impl Filesystem for ArtifactsFs {
             if full {
                 return Ok(());
             }
+            let mut any = false;
             // Each entry that is taken counts as looked up.
-            let add = &mut |entry: &ListEntry<'_>, attributes: &Attributes| {
-                let (attr, generation) = (self.attr(attributes), self.generations.of(attributes));
+            let add = &mut |entry: &ListEntry<'_>, attributes: Option<&Attributes>| {
+                // Of a damaged one nothing is kept, so that whoever looks at it asks, and is told.
+                let keep = if attributes.is_some() { FOR_EVER } else { Duration::ZERO };
+                let attributes = attributes.copied().unwrap_or_else(|| unknown(entry));
+                let (attr, generation) = (self.attr(&attributes), self.generations.of(&attributes));
                 let name = OsStr::from_bytes(entry.name);
-                let taken = !reply.add(attr.ino, entry.cursor, name, &FOR_EVER, &attr, generation);
+                let taken = !reply.add(attr.ino, entry.cursor, name, &keep, &attr, generation);
                 if taken {
-                    self.known.told(attributes.ino);
+                    self.known.told(entry.ino);
+                    any = true;
                 }
                 taken
             };
             let listed = self.artifacts.list_with_attributes(self.ino(ino), after(offset), add);
-            listed.map_err(|error| refuse(ino, &error))
+            // What was taken the kernel has to learn of, to give it back. It meets the error again behind it.
+            listed.or_else(|error| if any { Ok(()) } else { Err(refuse(ino, &error)) })
         });
         match listed {
             Ok(()) => reply.ok(),

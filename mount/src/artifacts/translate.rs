@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fuser::{Errno, FileAttr, FileType as Kind, INodeNo, TimeOrNow};
-use mirrordna::artifacts::{Attributes, FileType, Seek, SetTime};
+use mirrordna::artifacts::{Attributes, FileType, ListEntry, Seek, SetTime};
 
 use crate::fs::BLOCK;
 
@@ -47,6 +47,25 @@ pub(super) fn absent() -> FileAttr {
         rdev: 0,
         blksize: BLOCK,
         flags: 0,
+    }
+}
+
+/// What stands for the attributes of a file whose inode is damaged.
+pub(super) fn unknown(entry: &ListEntry<'_>) -> Attributes {
+    Attributes {
+        ino: entry.ino,
+        file_type: entry.file_type,
+        mode: 0,
+        uid: 0,
+        gid: 0,
+        rdev: 0,
+        nlink: 1,
+        size: 0,
+        blocks: 0,
+        atime: 0,
+        mtime: 0,
+        ctime: 0,
+        btime: 0,
     }
 }
 
