@@ -133,6 +133,17 @@ impl VaultFs {
         Ok((self.attr(number, &attributes, self.tree.is_writable(node)), self.keep(node, written)))
     }
 
+    /// As [`VaultFs::attributes`], of a node that the kernel knows and somebody may have open: it may have been removed.
+    pub(crate) fn attributes_held(&self, number: INodeNo, node: &Node) -> Answer<(FileAttr, Duration)> {
+        match self.attributes(number, node) {
+            Err(errno) if errno == Errno::ENOENT => {
+                let attributes = self.tree.attributes_held(node).map_err(|error| self.refuse(node, &error))?;
+                Ok((self.attr(number, &attributes, self.tree.is_writable(node)), Duration::ZERO))
+            }
+            other => other,
+        }
+    }
+
     /// How long it stays true what is told of a node. `written` says whether it was being written before that was read:
     /// what is told of such a file is never kept, so that committing it leaves nothing to be dropped.
     fn keep(&self, node: &Node, written: bool) -> Duration {
@@ -191,11 +202,10 @@ impl VaultFs {
                 Err(refusal) => reply.error(refused(&refusal)),
             };
         }
+        let open = |node: Node| self.tree.open_held(&node).map_err(|error| self.refuse(&node, &error));
         let content = match self.handles.file(handle) {
             Some(content) => Ok((*content).clone()),
-            None => {
-                self.node(number).and_then(|node| self.tree.open(&node).map_err(|error| self.refuse(&node, &error)))
-            }
+            None => self.node(number).and_then(open),
         };
         match content {
             Err(errno) => reply.error(errno),

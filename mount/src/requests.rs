@@ -68,7 +68,7 @@ impl Filesystem for VaultFs {
         let answer = match (self.handles.file(handle), written) {
             (Some(content), _) => Ok((self.attr(number, &of_content(&content), false), Duration::ZERO)),
             (None, Some(open)) => self.written_attributes(number, &open).map(|attr| (attr, Duration::ZERO)),
-            (None, None) => self.node(number).and_then(|node| self.attributes(number, &node)),
+            (None, None) => self.node(number).and_then(|node| self.attributes_held(number, &node)),
         };
         match answer {
             Ok((attr, keep)) => reply.attr(&keep, &attr),

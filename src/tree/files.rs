@@ -5,16 +5,28 @@ use std::sync::Arc;
 
 use crate::record::document::Format;
 use crate::record::{Kind, RecordError, json};
-use crate::storage::{Sequence, StorageError, record_file};
+use crate::storage::{Head, NOW, Sequence, StorageError, Version, record_file};
 use crate::vault::{Error, Result};
 
 use super::cache::{Digest, Made};
 use super::content::{Content, Spool};
 use super::node::{At, Directory, Item, Node, Pinned};
-use super::{Tree, days, gone, listing, spooling, sums};
+use super::{Attributes, Tree, days, gone, listing, spooling, sums};
 
 /// A record whose file is longer than this is kept for a while once it was read, since it is read in several pieces.
 const LARGE: u64 = 128 << 10;
+
+/// What the file of a version holds.
+fn rendered(kind: Kind, id: &str, version: &Version) -> Result<Content> {
+    let record = json::parse(&version.json).map_err(RecordError::from)?;
+    let bytes = record_file(&record);
+    if bytes.len() as u64 != version.file.len {
+        // Sizes and checksums were told from the head before; nobody may see other bytes than those.
+        let detail = format!("its file has {} bytes, and {} were noted", bytes.len(), version.file.len);
+        return Err(StorageError::Corrupt { what: format!("{kind} {id}"), detail }.into());
+    }
+    Ok(Content::of(bytes, version.file.sha256, version.time))
+}
 
 impl Tree {
     pub(super) fn open_record(&self, node: &Node, kind: Kind, id: &str) -> Result<Content> {
@@ -31,14 +43,44 @@ impl Tree {
     fn render(&self, node: &Node, kind: Kind, id: &str) -> Result<Made> {
         let view = node.at.view(&self.vault);
         let version = view.version(kind, id)?.ok_or_else(|| Error::not_found(kind, id))?;
-        let record = json::parse(&version.json).map_err(RecordError::from)?;
-        let bytes = record_file(&record);
-        if bytes.len() as u64 != version.file.len {
-            // Sizes and checksums were told from the head before; nobody may see other bytes than those.
-            let detail = format!("its file has {} bytes, and {} were noted", bytes.len(), version.file.len);
-            return Err(StorageError::Corrupt { what: format!("{kind} {id}"), detail }.into());
+        Ok(Made { content: rendered(kind, id, &version)?, sequence: version.sequence })
+    }
+
+    /// As [`Tree::open`] for whoever has the file open: a record that was deleted meanwhile is what it was, as long as that
+    /// is not pruned.
+    ///
+    /// # Errors
+    /// As [`Tree::open`].
+    pub fn open_held(&self, node: &Node) -> Result<Content> {
+        let opened = self.open(node);
+        match (&node.item, self.last_version(node, opened.as_ref().err())?) {
+            (Item::Record { kind, id }, Some(version)) => rendered(*kind, id, &version),
+            _ => opened,
         }
-        Ok(Made { content: Content::of(bytes, version.file.sha256, version.time), sequence: version.sequence })
+    }
+
+    /// As [`Tree::attributes`] for whoever has the file open, as [`Tree::open_held`]. A record that was deleted has no name.
+    ///
+    /// # Errors
+    /// As [`Tree::attributes`].
+    pub fn attributes_held(&self, node: &Node) -> Result<Attributes> {
+        let found = self.attributes(node);
+        match self.last_version(node, found.as_ref().err())? {
+            Some(version) => Ok(Attributes { nlink: 0, ..Attributes::of_head(&Head::from(&version)) }),
+            None => found,
+        }
+    }
+
+    /// The last version of a record that is not there any more, as an error says.
+    fn last_version(&self, node: &Node, error: Option<&Error>) -> Result<Option<Version>> {
+        let (Item::Record { kind, id }, At::Present, Some(Error::Storage(StorageError::NotFound { .. }))) =
+            (&node.item, &node.at, error)
+        else {
+            return Ok(None);
+        };
+        // The newest is the deletion.
+        let versions = self.vault.storage().history(*kind, id, NOW, 2)?;
+        Ok(versions.into_iter().find(|version| !version.deleted))
     }
 
     /// What is known about a file that is no record; the file is made when it has to be.

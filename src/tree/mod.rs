@@ -290,7 +290,7 @@ impl Tree {
     pub fn seek(&self, node: &Node, offset: u64, what: Seek) -> Result<Option<u64>> {
         match node.artifact() {
             Some((pinned, ino)) => artifacts::seek(pinned, ino, node, offset, what),
-            None => Ok(what.in_data(offset, self.attributes(node)?.size)),
+            None => Ok(what.in_data(offset, self.attributes_held(node)?.size)),
         }
     }
 

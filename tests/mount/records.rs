@@ -295,3 +295,30 @@ fn closing_commits_and_syncing_makes_durable() {
     File::open(mount.path("memories/long_term")).unwrap().sync_all().unwrap();
     assert_eq!(vault.state().durable, vault.state().sequence);
 }
+
+/// Whoever has a record open for reading when it is deleted, here or elsewhere, can read it to its end, though nothing of it
+/// was read before; for all others it is gone.
+#[test]
+fn a_deleted_record_stays_readable_for_whoever_has_it_open() {
+    for elsewhere in [false, true] {
+        let mount = Mount::new(sample::fill);
+        let path = mount.path(&format!("identities/{}.json", sample::USER));
+        let mut file = File::open(&path).unwrap();
+        let len = file.metadata().unwrap().len();
+        if elsewhere {
+            mount.vault.delete(Kind::Identity, sample::USER).unwrap();
+        } else {
+            fs::remove_file(&path).unwrap();
+        }
+        assert!(!path.exists() && File::open(&path).is_err());
+        let (mut text, found) = (String::new(), file.metadata().unwrap());
+        file.read_to_string(&mut text).unwrap();
+        assert_eq!((found.len(), found.nlink(), text.len() as u64), (len, 0, len));
+        assert!(text.contains(sample::USER));
+        assert_eq!(file.seek(SeekFrom::End(0)).unwrap(), len);
+    }
+    let mount = Mount::new(sample::fill);
+    let id = sample::USER;
+    let script = format!("cd identities; exec 5<{id}.json; rm {id}.json; cat <&5 | jq -r .identity_id; ls | wc -l");
+    assert_eq!(mount.sh(&script), format!("{id}\n2\n"));
+}

@@ -5,11 +5,11 @@ use std::ffi::OsStr;
 use mirrordna::health::{self, Health};
 use mirrordna::record::{Kind, Timestamp, json, object};
 use mirrordna::storage::Intent;
-use mirrordna::tree::{Node, Tree};
+use mirrordna::tree::{Attributes, Node, Tree};
 use mirrordna::vault::{EventQuery, MemoryUpdate, NewSnapshot, Tier};
 
 use crate::sample;
-use crate::support::{entries, names, node, read, vault};
+use crate::support::{bytes, entries, names, node, read, vault};
 
 #[test]
 fn a_record_is_pretty_json_with_real_characters_and_a_final_newline() {
@@ -199,4 +199,22 @@ fn snapshot_files_are_the_same_each_time_and_gone_with_the_snapshot() {
     let new = node(&tree, "snapshots/snap_one.json").unwrap();
     assert_ne!(old, new, "another snapshot of the same name is another file");
     assert_ne!(old.to_string(), new.to_string());
+}
+
+/// Whoever has a record open when it is deleted can go on reading it; for all others it is gone.
+#[test]
+fn a_record_that_is_deleted_stays_readable_for_whoever_has_it_open() {
+    let (_dir, vault) = vault();
+    sample::fill(&vault);
+    let tree = Tree::new(vault);
+    let record = Node::record(Kind::Identity, sample::USER);
+    let (content, attributes) = (bytes(&tree, &record), tree.attributes(&record).unwrap());
+    let held = || tree.open_held(&record).unwrap().read_at(0, usize::MAX).unwrap().into_owned();
+    assert_eq!((held(), tree.attributes_held(&record).unwrap()), (content.clone(), attributes));
+    tree.vault().delete(Kind::Identity, sample::USER).unwrap();
+    assert_eq!(held(), content);
+    assert_eq!(tree.attributes_held(&record).unwrap(), Attributes { nlink: 0, ..attributes });
+    assert!(tree.open(&record).is_err() && tree.attributes(&record).is_err());
+    let never = Node::record(Kind::Identity, "mdna_usr_ffffffffffffffff");
+    assert!(tree.open_held(&never).is_err() && tree.attributes_held(&never).is_err());
 }
