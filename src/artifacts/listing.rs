@@ -31,8 +31,8 @@ impl Artifacts {
         })
     }
 
-    /// As [`Artifacts::list`], with attributes, which a file has not that is damaged. A reference is taken on the file of each
-    /// entry that is taken.
+    /// As [`Artifacts::list`], with attributes, which a file has not that is damaged. A reference is taken on the file of
+    /// each entry that is taken.
     ///
     /// # Errors
     /// As [`Artifacts::list`]. Entries may have been taken before; whoever goes on behind them meets the error again.

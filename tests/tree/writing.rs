@@ -428,4 +428,9 @@ fn a_memory_promoted_elsewhere_keeps_its_tier() {
     let _ = tree.close(open);
     assert_eq!(names(&tree, &short), ["SHA256SUMS", &name]);
     assert_eq!((names(&tree, &long).len(), content(&tree, ID).as_deref()), (0, Some("again")));
+    // A name that is made anew after the promotion gives the tier, as that of any file.
+    rename(&tree, (&short, &name), (&short, "backup~")).unwrap();
+    tree.vault().memories().promote(ID, Tier::LongTerm).unwrap();
+    put(&tree, &short, &name, &memory_text(ID, "anew"));
+    assert_eq!(names(&tree, &short), ["SHA256SUMS", &name, "backup~"]);
 }

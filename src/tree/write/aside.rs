@@ -34,10 +34,6 @@ impl Aside {
         !aside.is_empty() && aside.contains_key(&(kind, id.to_owned()))
     }
 
-    pub(super) fn get(&self, kind: Kind, id: &str) -> Option<SetAside> {
-        self.lock().get(&(kind, id.to_owned())).copied()
-    }
-
     pub(super) fn add(&self, kind: Kind, id: &str, aside: SetAside) {
         self.lock().insert((kind, id.to_owned()), aside);
     }

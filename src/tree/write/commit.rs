@@ -80,8 +80,8 @@ fn ends_in_a_character(text: &[u8]) -> bool {
 }
 
 impl Writing {
-    /// Stores a record where its file is written, with `replace` over the one that may be there. A record that is stored as it
-    /// is already makes no version. Returns which version the record has then.
+    /// Stores a record where its file is written, with `replace` over the one that may be there. A record that is stored as
+    /// it is already makes no version. Returns which version the record has then.
     pub(super) fn store(
         &self,
         target: Target<'_>,

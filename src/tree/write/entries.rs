@@ -38,13 +38,12 @@ impl Writing {
         place.check_new()?;
         let Place::Record { kind, id, .. } = place else { return Ok(None) };
         let failed = vault_failed(place.to_string());
-        let head = self.vault.live_head(*kind, id).map_err(&failed)?;
-        if let Some(SetAside { directory, .. }) = self.aside.get(*kind, id) {
-            return Ok(head.map(|head| Over { birth: head.birth, directory }));
+        if self.aside.holds(*kind, id) {
+            return Ok(self.text(*kind, id).map_err(failed)?.map(|(_, over)| over));
         }
         let taken =
             |by: String| Refusal::Exists { path: place.to_string(), reason: format!("the id is taken by {by}") };
-        if let Some(head) = head {
+        if let Some(head) = self.vault.live_head(*kind, id).map_err(&failed)? {
             return Err(taken(format!("a {kind} that lies elsewhere, in version {}", head.sequence)));
         }
         match self.shown(*kind, id).map_err(failed)? {
