@@ -52,8 +52,18 @@ private:
     std::string subject_;
 };
 
-/// Follows work that takes a while: phase, steps done, steps in all. Returning false stops work that can be stopped; an
-/// exception does, too, and comes out of the call that does the work.
+/// Follows work that takes a while: phase, steps done, steps in all, on the thread that does the work. Returning false
+/// stops the work, which then throws Error with MDNA_CANCELLED.
+///
+/// An exception stops the work as well. The first one comes out of the function that does the work, and the callback is not
+/// called again after it. It also comes out when the work fails for another reason (mdna_last_error() has that), and when
+/// the work is done all the same: it may be too late to stop it.
+///
+/// These cannot be stopped: Vault::snapshot_restore(), Vault::verify(), and verify() and repair() of a directory. Returning
+/// false makes no difference to them, and an exception comes out when they are done.
+///
+/// When an exception comes out of work that was done, its result is lost. A callback whose caller needs the result in any
+/// case stores its exception (std::current_exception()) and returns false instead.
 using Progress = std::function<bool(std::string_view, std::uint64_t, std::uint64_t)>;
 
 /// Text that may be missing: nothing, or NULL, is none.
@@ -118,7 +128,7 @@ class Followed {
 public:
     explicit Followed(const Progress &progress) : progress_(progress) {}
     mdna_progress_fn callback() const noexcept { return progress_ ? &Followed::tell : nullptr; }
-    /// Throws what the callback threw, or else what the call says.
+    /// Throws what the callback threw, whatever the call says, or else what the call says.
     void check(mdna_status status) const {
         if (thrown_) {
             std::rethrow_exception(thrown_);
@@ -129,6 +139,10 @@ public:
 private:
     static int tell(void *self, const char *phase, std::uint64_t done, std::uint64_t total) noexcept {
         auto &followed = *static_cast<Followed *>(self);
+        if (followed.thrown_) {
+            // Work that cannot be stopped goes on; the first exception is the one that comes out.
+            return 1;
+        }
         try {
             return followed.progress_(phase, done, total) ? 0 : 1;
         } catch (...) {
@@ -462,7 +476,9 @@ public:
         return Mount(detail::made<mdna_mount>(
             [&](mdna_mount **out) { return mdna_mount_start(get(), detail::Text(mountpoint), options, out); }));
     }
+    /// Checks everything that is stored: the report says what is damaged.
     std::string verify() const { return text(mdna_vault_verify); }
+    /// It cannot be stopped: an exception of `progress` comes out when it is done.
     std::string verify(const Progress &progress) const {
         return detail::followed(progress, [&](mdna_progress_fn f, void *data, mdna_string *out) {
             return mdna_vault_verify_with(get(), f, data, out);
@@ -589,6 +605,8 @@ public:
     std::string snapshot_render(std::string_view id, mdna_format format = MDNA_FORMAT_JSON) const {
         return detail::text([&](mdna_string *out) { return mdna_snapshot_render(get(), detail::Text(id), format, out); });
     }
+    /// Brings the present to a snapshot. It cannot be stopped: an exception of `progress` comes out when the restore is done,
+    /// and the present is that of the snapshot then.
     std::string snapshot_restore(std::string_view id, const Progress &progress = nullptr) {
         return detail::followed(progress, [&](mdna_progress_fn f, void *data, mdna_string *out) {
             return mdna_snapshot_restore(get(), detail::Text(id), f, data, out);
@@ -839,13 +857,15 @@ private:
 /// Unmounts the vault that is mounted on a directory, by this process or another one.
 inline void umount(std::string_view mountpoint) { detail::check(mdna_umount(detail::Text(mountpoint))); }
 
-/// Verifies the vault in a directory, also one that is too damaged to be opened.
+/// Verifies the vault in a directory, also one that is too damaged to be opened. It cannot be stopped: an exception of
+/// `progress` comes out when it is done.
 inline std::string verify(std::string_view path, const Progress &progress = nullptr, const mdna_open_options *options = nullptr) {
     return detail::followed(progress, [&](mdna_progress_fn f, void *data, mdna_string *out) {
         return mdna_verify_path(detail::Text(path), options, f, data, out);
     });
 }
-/// Makes what is derived again, and verifies the vault in a directory, which nobody may have open.
+/// Makes what is derived again, and verifies the vault in a directory, which nobody may have open. It cannot be stopped: an
+/// exception of `progress` comes out when the repair is done.
 inline std::string repair(std::string_view path, const Progress &progress = nullptr, const mdna_open_options *options = nullptr) {
     return detail::followed(progress, [&](mdna_progress_fn f, void *data, mdna_string *out) {
         return mdna_repair_path(detail::Text(path), options, f, data, out);
