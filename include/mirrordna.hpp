@@ -2,8 +2,9 @@
 // range-for. Header only, over mirrordna.h, which says what each function does, which JSON it takes and gives, and how
 // it fails.
 //
-// Handles can be moved and not copied; one that was moved from is empty. Any number of threads may use a handle at
-// once, but for moving and destroying it. Text goes in as std::string_view and comes out as std::string, both UTF-8.
+// Handles can be moved and not copied. One that was moved from is empty, and its functions, and those that are given it,
+// throw Error with MDNA_NULL_POINTER. Any number of threads may use a handle at once, but for moving and destroying it.
+// Text goes in as std::string_view and comes out as std::string, both UTF-8.
 #ifndef MIRRORDNA_HPP
 #define MIRRORDNA_HPP
 
@@ -743,6 +744,16 @@ public:
     void cancel() const { detail::check(mdna_s3_settings_cancel(get())); }
 
 private:
+    friend class Repository;
+
+    /// The handle, which must be there: NULL would mean the variables of the process.
+    mdna_s3_settings *given() const {
+        if (get() == nullptr) {
+            throw Error(MDNA_NULL_POINTER, "settings were moved from and cannot be used", std::string());
+        }
+        return get();
+    }
+
     detail::Handle<mdna_s3_settings, mdna_s3_settings_free> handle_;
 };
 
@@ -765,17 +776,17 @@ public:
     static Repository init(std::string_view location, const S3Settings &settings, const mdna_secret *secret,
                            const OptionalText &label = std::nullopt, const mdna_key_cost *cost = nullptr) {
         return Repository(detail::made<mdna_repository>([&](mdna_repository **out) {
-            return mdna_repository_init_with(detail::Text(location), settings.get(), secret, detail::Text(label), cost, out);
+            return mdna_repository_init_with(detail::Text(location), settings.given(), secret, detail::Text(label), cost, out);
         }));
     }
     static Repository open(std::string_view location, const S3Settings &settings, const mdna_secret *secret) {
         return Repository(detail::made<mdna_repository>([&](mdna_repository **out) {
-            return mdna_repository_open_with(detail::Text(location), settings.get(), secret, out);
+            return mdna_repository_open_with(detail::Text(location), settings.given(), secret, out);
         }));
     }
     static std::string kinds(std::string_view location, const S3Settings &settings) {
         return detail::text(
-            [&](mdna_string *out) { return mdna_key_kinds_with(detail::Text(location), settings.get(), out); });
+            [&](mdna_string *out) { return mdna_key_kinds_with(detail::Text(location), settings.given(), out); });
     }
     /// Which kinds of secrets open the repository at a location.
     static std::string kinds(std::string_view location) {
