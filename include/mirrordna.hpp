@@ -4,7 +4,8 @@
 //
 // Handles can be moved and not copied. One that was moved from is empty, and its functions, and those that are given it,
 // throw Error with MDNA_NULL_POINTER. Any number of threads may use a handle at once, but for moving and destroying it.
-// Text goes in as std::string_view and comes out as std::string, both UTF-8.
+// Text goes in as std::string_view and comes out as std::string, both UTF-8. The copies that these
+// classes make of texts are wiped. A secret that comes out as std::string is the program's to wipe, with wipe().
 #ifndef MIRRORDNA_HPP
 #define MIRRORDNA_HPP
 
@@ -85,6 +86,16 @@ private:
     std::optional<std::string_view> text_;
 };
 
+/// Overwrites a secret and leaves the text empty. Copies of it are not reached, nor is what a text left behind when it grew.
+inline void wipe(std::string &secret) noexcept {
+    // The compiler keeps writes to what is volatile.
+    volatile char *bytes = secret.data();
+    for (std::size_t i = 0; i < secret.size(); i++) {
+        bytes[i] = 0;
+    }
+    secret.clear();
+}
+
 namespace detail {
 
 inline void check(mdna_status status) {
@@ -93,18 +104,22 @@ inline void check(mdna_status status) {
     }
 }
 
-/// A text with a NUL behind it.
+/// A text with a NUL behind it. It may be a secret, so it is wiped.
 class Text {
 public:
-    Text(std::string_view text) : text_(text), given_(true) { refuse_nul(); }
-    Text(const OptionalText &text) : text_(text.value_or(std::string_view())), given_(text.has_value()) { refuse_nul(); }
+    Text(std::string_view text) : text_(without_nul(text)), given_(true) {}
+    Text(const OptionalText &text) : text_(without_nul(text.value_or(std::string_view()))), given_(text.has_value()) {}
+    Text(const Text &) = delete;
+    Text &operator=(const Text &) = delete;
+    ~Text() { wipe(text_); }
     operator const char *() const noexcept { return given_ ? text_.c_str() : nullptr; }
 
 private:
-    void refuse_nul() const {
-        if (text_.find('\0') != std::string::npos) {
+    static std::string_view without_nul(std::string_view text) {
+        if (text.find('\0') != std::string_view::npos) {
             throw Error(MDNA_INVALID_ARGUMENT, "a text has a NUL in it", std::string());
         }
+        return text;
     }
 
     std::string text_;
@@ -506,7 +521,7 @@ public:
         });
     }
 
-    /// The identity, and in it, as "_private_key", the only copy of its private key.
+    /// The identity, and in it, as "_private_key", the only copy of its private key: wipe() it after use.
     std::string identity_create(std::string_view type, const OptionalText &metadata_json = std::nullopt) {
         return text(mdna_identity_create, type, metadata_json);
     }
@@ -724,7 +739,7 @@ public:
 class KeyFile : public Secret {
 public:
     explicit KeyFile(std::string_view content) : Secret(MDNA_SECRET_KEY_FILE, content) {}
-    /// The content of a new one.
+    /// The content of a new one: wipe() it after use.
     static std::string make() { return detail::text(mdna_key_file_new); }
 };
 
@@ -900,7 +915,7 @@ inline std::string key_public(std::string_view private_key) {
     return detail::text([&](mdna_string *out) { return mdna_key_public(detail::Text(private_key), out); });
 }
 
-/// A new private key, the only copy.
+/// A new private key, the only copy: wipe() it after use.
 inline std::string key_new() {
     return detail::text([](mdna_string *out) { return mdna_key_new(out); });
 }
