@@ -66,6 +66,8 @@ fn main() {
         println!("cargo::error=no comment in ffi/src says what this is: {line}");
         return;
     }
+    // cbindgen would ask for an attribute of every function in the sources.
+    let header = header.replace("\nmdna_status mdna_", "\nMDNA_MUST_USE\nmdna_status mdna_");
     let made = Path::new(&variable("OUT_DIR")).join("mirrordna.h");
     write_if_new(&made, &header);
     println!("cargo::rustc-env=MDNA_HEADER={}", made.display());

@@ -7,3 +7,17 @@
 #define MDNA_S3_LIMITS_INIT { MDNA_S3_LIMITS_VERSION, 0, 0, 0, 0, 0 }
 /* A mdna_string that holds nothing, and may be freed. */
 #define MDNA_STRING_INIT { NULL, 0 }
+
+/*
+ * Before each function that can fail: the compiler warns when nobody looks at the status. Define it as nothing before the
+ * header is included to have no warnings.
+ */
+#ifndef MDNA_MUST_USE
+#if (defined(__cplusplus) && __cplusplus >= 201703L) || (defined(__STDC_VERSION__) && __STDC_VERSION__ >= 202311L)
+#define MDNA_MUST_USE [[nodiscard]]
+#elif defined(__GNUC__)
+#define MDNA_MUST_USE __attribute__((warn_unused_result))
+#else
+#define MDNA_MUST_USE
+#endif
+#endif

@@ -66,6 +66,20 @@
 /* A mdna_string that holds nothing, and may be freed. */
 #define MDNA_STRING_INIT { NULL, 0 }
 
+/*
+ * Before each function that can fail: the compiler warns when nobody looks at the status. Define it as nothing before the
+ * header is included to have no warnings.
+ */
+#ifndef MDNA_MUST_USE
+#if (defined(__cplusplus) && __cplusplus >= 201703L) || (defined(__STDC_VERSION__) && __STDC_VERSION__ >= 202311L)
+#define MDNA_MUST_USE [[nodiscard]]
+#elif defined(__GNUC__)
+#define MDNA_MUST_USE __attribute__((warn_unused_result))
+#else
+#define MDNA_MUST_USE
+#endif
+#endif
+
 
 /**
  * The version of `mdna_open_options` in this header.
@@ -1238,6 +1252,7 @@ void mdna_string_free(struct mdna_string *string);
  *
  * Returns `MDNA_END` when there is none; after a failure, too, there is nothing more.
  */
+MDNA_MUST_USE
 mdna_status mdna_cursor_next(struct mdna_cursor *cursor, struct mdna_string *out_json);
 
 /**
@@ -1249,6 +1264,7 @@ mdna_status mdna_cursor_next(struct mdna_cursor *cursor, struct mdna_string *out
  * Fails with `MDNA_INVALID_ARGUMENT` for a cursor that no filter was given for: of versions, events, files and what a
  * search found.
  */
+MDNA_MUST_USE
 mdna_status mdna_cursor_position(struct mdna_cursor *cursor, struct mdna_string *out_position);
 
 /**
@@ -1266,6 +1282,7 @@ void mdna_cursor_free(struct mdna_cursor *cursor);
  * Fails with `MDNA_INVALID_ARGUMENT` for a level that is none, and with `MDNA_LOG_IN_USE` when the program has set up
  * the logs of this process in another way.
  */
+MDNA_MUST_USE
 mdna_status mdna_log_set(const char *level, mdna_log_fn callback, void *user_data);
 
 /**
@@ -1275,6 +1292,7 @@ mdna_status mdna_log_set(const char *level, mdna_log_fn callback, void *user_dat
  * Fails with `MDNA_NOT_A_VAULT`, with `MDNA_LOCKED` when a process that does not answer holds the vault, with
  * `MDNA_NEWER_FORMAT` and `MDNA_UNKNOWN_FEATURES` for a vault of a newer library, and with `MDNA_CORRUPT`.
  */
+MDNA_MUST_USE
 mdna_status mdna_vault_open(const char *path, const struct mdna_open_options *options, struct mdna_vault **out);
 
 /**
@@ -1283,6 +1301,7 @@ mdna_status mdna_vault_open(const char *path, const struct mdna_open_options *op
  *
  * Fails with `MDNA_OCCUPIED` when something is there, and with `MDNA_PERMISSION`, `MDNA_NO_SPACE` or `MDNA_IO`.
  */
+MDNA_MUST_USE
 mdna_status mdna_vault_create(const char *path, const struct mdna_create_options *options, struct mdna_vault **out);
 
 /**
@@ -1290,6 +1309,7 @@ mdna_status mdna_vault_create(const char *path, const struct mdna_create_options
  *
  * Fails with `MDNA_NO_SPACE`, `MDNA_IO` or `MDNA_ENGINE`.
  */
+MDNA_MUST_USE
 mdna_status mdna_vault_flush(struct mdna_vault *vault);
 
 /**
@@ -1301,6 +1321,7 @@ void mdna_vault_close(struct mdna_vault *vault);
 /**
  * Another handle on the same vault, in whose name the log speaks. Free it with `mdna_vault_close()`.
  */
+MDNA_MUST_USE
 mdna_status mdna_vault_as_actor(struct mdna_vault *vault, const char *actor, struct mdna_vault **out);
 
 /**
@@ -1309,26 +1330,31 @@ mdna_status mdna_vault_as_actor(struct mdna_vault *vault, const char *actor, str
  *
  * Fails with `MDNA_INVALID_ARGUMENT` for any other number.
  */
+MDNA_MUST_USE
 mdna_status mdna_vault_with_durability(struct mdna_vault *vault, uint32_t durability, struct mdna_vault **out);
 
 /**
  * The id of a vault, as `"vault_0123456789abcdef"`. Free it with `mdna_string_free()`.
  */
+MDNA_MUST_USE
 mdna_status mdna_vault_id(struct mdna_vault *vault, struct mdna_string *out_id);
 
 /**
  * The directory of a vault. Free it with `mdna_string_free()`. Bytes of the path that are not UTF-8 are replaced.
  */
+MDNA_MUST_USE
 mdna_status mdna_vault_path(struct mdna_vault *vault, struct mdna_string *out_path);
 
 /**
  * Who the log names as the author of changes through this handle. Free it with `mdna_string_free()`.
  */
+MDNA_MUST_USE
 mdna_status mdna_vault_actor(struct mdna_vault *vault, struct mdna_string *out_actor);
 
 /**
  * Where the log of a vault stands.
  */
+MDNA_MUST_USE
 mdna_status mdna_vault_state(struct mdna_vault *vault, struct mdna_log_state *out_state);
 
 /**
@@ -1336,6 +1362,7 @@ mdna_status mdna_vault_state(struct mdna_vault *vault, struct mdna_log_state *ou
  * `sequence`, `durable_sequence`, `root`, `newest_entry`, `epoch`, `disk_bytes`, `vault_id`. Free it with
  * `mdna_string_free()`.
  */
+MDNA_MUST_USE
 mdna_status mdna_vault_overview(struct mdna_vault *vault, struct mdna_string *out_json);
 
 /**
@@ -1343,6 +1370,7 @@ mdna_status mdna_vault_overview(struct mdna_vault *vault, struct mdna_string *ou
  * `"warning"`, `"failed"`) and `checks`. What is stored is proven by `mdna_vault_verify()`. Free it with
  * `mdna_string_free()`.
  */
+MDNA_MUST_USE
 mdna_status mdna_vault_health(struct mdna_vault *vault, struct mdna_string *out_json);
 
 /**
@@ -1352,6 +1380,7 @@ mdna_status mdna_vault_health(struct mdna_vault *vault, struct mdna_string *out_
  *
  * Fails with `MDNA_INVALID_ARGUMENT` when `options` has no rule, or a truth value that is neither 0 nor 1.
  */
+MDNA_MUST_USE
 mdna_status mdna_vault_prune(struct mdna_vault *vault,
                              const struct mdna_prune_options *options,
                              struct mdna_string *out_json);
@@ -1361,6 +1390,7 @@ mdna_status mdna_vault_prune(struct mdna_vault *vault,
  * `sequence`, `time`, `operation`, `origin`, `event`, `collection`, `id`, `session`, `agent`, `actor`, `commitment`,
  * `end_of_commit` and `detail`. Free the cursor with `mdna_cursor_free()`.
  */
+MDNA_MUST_USE
 mdna_status mdna_vault_log(struct mdna_vault *vault, uint64_t from, uint64_t limit, struct mdna_cursor **out);
 
 /**
@@ -1368,6 +1398,7 @@ mdna_status mdna_vault_log(struct mdna_vault *vault, uint64_t from, uint64_t lim
  * `mdna_vault_health()` looks at. It never fails because of the vault: what goes wrong is in the report. `options` may
  * be NULL. Free the report with `mdna_string_free()`.
  */
+MDNA_MUST_USE
 mdna_status mdna_health_check(const char *path, const struct mdna_open_options *options, struct mdna_string *out_json);
 
 /**
@@ -1379,6 +1410,7 @@ mdna_status mdna_health_check(const char *path, const struct mdna_open_options *
  * and with `MDNA_UNKNOWN_PARENT`, `MDNA_CYCLE`, `MDNA_CHECKSUM_MISMATCH` by the rules of its kind. After a failure
  * nothing is changed.
  */
+MDNA_MUST_USE
 mdna_status mdna_record_create(struct mdna_vault *vault,
                                const char *collection,
                                const char *record_json,
@@ -1390,6 +1422,7 @@ mdna_status mdna_record_create(struct mdna_vault *vault,
  *
  * Fails as `mdna_record_create()`, but for `MDNA_EXISTS`, and with `MDNA_IMMUTABLE`.
  */
+MDNA_MUST_USE
 mdna_status mdna_record_put(struct mdna_vault *vault,
                             const char *collection,
                             const char *record_json,
@@ -1400,6 +1433,7 @@ mdna_status mdna_record_put(struct mdna_vault *vault,
  *
  * Fails with `MDNA_NOT_FOUND`, and with `MDNA_CORRUPT` when what is stored is not what was stored.
  */
+MDNA_MUST_USE
 mdna_status mdna_record_get(struct mdna_vault *vault,
                             const char *collection,
                             const char *id,
@@ -1410,6 +1444,7 @@ mdna_status mdna_record_get(struct mdna_vault *vault,
  *
  * Fails as `mdna_record_get()`.
  */
+MDNA_MUST_USE
 mdna_status mdna_record_describe(struct mdna_vault *vault,
                                  const char *collection,
                                  const char *id,
@@ -1424,6 +1459,7 @@ mdna_status mdna_record_describe(struct mdna_vault *vault,
  *
  * Fails with `MDNA_INVALID_ARGUMENT` for a filter that cannot be used.
  */
+MDNA_MUST_USE
 mdna_status mdna_record_list(struct mdna_vault *vault,
                              const char *collection,
                              const char *filter_json,
@@ -1434,6 +1470,7 @@ mdna_status mdna_record_list(struct mdna_vault *vault,
  *
  * Fails with `MDNA_NOT_FOUND`.
  */
+MDNA_MUST_USE
 mdna_status mdna_record_delete(struct mdna_vault *vault, const char *collection, const char *id);
 
 /**
@@ -1442,6 +1479,7 @@ mdna_status mdna_record_delete(struct mdna_vault *vault, const char *collection,
  *
  * Fails with `MDNA_NOT_FOUND` for a record that never was.
  */
+MDNA_MUST_USE
 mdna_status mdna_record_history(struct mdna_vault *vault,
                                 const char *collection,
                                 const char *id,
@@ -1455,6 +1493,7 @@ mdna_status mdna_record_history(struct mdna_vault *vault,
  *
  * Fails with `MDNA_INVALID_ARGUMENT` for another type, and with `MDNA_SCHEMA` for metadata that breaks the schema.
  */
+MDNA_MUST_USE
 mdna_status mdna_identity_create(struct mdna_vault *vault,
                                  const char *identity_type,
                                  const char *metadata_json,
@@ -1463,6 +1502,7 @@ mdna_status mdna_identity_create(struct mdna_vault *vault,
 /**
  * An identity. See `mdna_record_get()`.
  */
+MDNA_MUST_USE
 mdna_status mdna_identity_get(struct mdna_vault *vault, const char *identity_id, struct mdna_string *out_json);
 
 /**
@@ -1472,6 +1512,7 @@ mdna_status mdna_identity_get(struct mdna_vault *vault, const char *identity_id,
  * Fails with `MDNA_NOT_FOUND`, with `MDNA_PRIVATE_KEY` for a text that is no key, and with `MDNA_WRONG_STATE` when it
  * is the key of another identity.
  */
+MDNA_MUST_USE
 mdna_status mdna_identity_sign(struct mdna_vault *vault,
                                const char *identity_id,
                                const char *claim,
@@ -1483,6 +1524,7 @@ mdna_status mdna_identity_sign(struct mdna_vault *vault,
  *
  * Fails with `MDNA_NOT_FOUND` for an unknown identity.
  */
+MDNA_MUST_USE
 mdna_status mdna_identity_verify(struct mdna_vault *vault,
                                  const char *identity_id,
                                  const char *claim,
@@ -1494,6 +1536,7 @@ mdna_status mdna_identity_verify(struct mdna_vault *vault,
  *
  * Fails with `MDNA_PRIVATE_KEY`.
  */
+MDNA_MUST_USE
 mdna_status mdna_claim_sign(const char *private_key,
                             const char *identity_id,
                             const char *claim,
@@ -1503,6 +1546,7 @@ mdna_status mdna_claim_sign(const char *private_key,
  * Whether a signature over a claim is by the owner of a public key (base64), without a vault. Anything malformed is
  * not.
  */
+MDNA_MUST_USE
 mdna_status mdna_claim_verify(const char *public_key,
                               const char *identity_id,
                               const char *claim,
@@ -1515,6 +1559,7 @@ mdna_status mdna_claim_verify(const char *public_key,
  *
  * Fails with `MDNA_NO_RANDOMNESS`.
  */
+MDNA_MUST_USE
 mdna_status mdna_key_new(struct mdna_string *out_private_key);
 
 /**
@@ -1522,6 +1567,7 @@ mdna_status mdna_key_new(struct mdna_string *out_private_key);
  *
  * Fails with `MDNA_PRIVATE_KEY`.
  */
+MDNA_MUST_USE
 mdna_status mdna_key_public(const char *private_key, struct mdna_string *out_public_key);
 
 /**
@@ -1530,6 +1576,7 @@ mdna_status mdna_key_public(const char *private_key, struct mdna_string *out_pub
  *
  * Fails with `MDNA_UNKNOWN_PARENT`, and with `MDNA_SCHEMA` for ids of another form.
  */
+MDNA_MUST_USE
 mdna_status mdna_session_start(struct mdna_vault *vault,
                                const char *agent_id,
                                const char *user_id,
@@ -1540,6 +1587,7 @@ mdna_status mdna_session_start(struct mdna_vault *vault,
  * Starts a session with a context: an object that becomes its `context_metadata`. `parent_id` may be NULL,
  * `context_json` may be NULL. See `mdna_session_start()`; `out_json` may be NULL.
  */
+MDNA_MUST_USE
 mdna_status mdna_session_start_with(struct mdna_vault *vault,
                                     const char *agent_id,
                                     const char *user_id,
@@ -1553,6 +1601,7 @@ mdna_status mdna_session_start_with(struct mdna_vault *vault,
  *
  * Fails with `MDNA_NOT_FOUND`, and with `MDNA_WRONG_STATE` when it has ended.
  */
+MDNA_MUST_USE
 mdna_status mdna_session_end(struct mdna_vault *vault,
                              const char *session_id,
                              const char *final_state_json,
@@ -1561,11 +1610,13 @@ mdna_status mdna_session_end(struct mdna_vault *vault,
 /**
  * A session. See `mdna_record_get()`.
  */
+MDNA_MUST_USE
 mdna_status mdna_session_get(struct mdna_vault *vault, const char *session_id, struct mdna_string *out_json);
 
 /**
  * Sessions that fit a filter. `filter_json` may be NULL. See `mdna_record_list()`.
  */
+MDNA_MUST_USE
 mdna_status mdna_session_list(struct mdna_vault *vault, const char *filter_json, struct mdna_cursor **out);
 
 /**
@@ -1575,6 +1626,7 @@ mdna_status mdna_session_list(struct mdna_vault *vault, const char *filter_json,
  *
  * Fails with `MDNA_NOT_FOUND`, and with `MDNA_CYCLE` when imported sessions go back to each other.
  */
+MDNA_MUST_USE
 mdna_status mdna_session_lineage(struct mdna_vault *vault, const char *session_id, struct mdna_string *out_json);
 
 /**
@@ -1583,6 +1635,7 @@ mdna_status mdna_session_lineage(struct mdna_vault *vault, const char *session_i
  *
  * Fails as `mdna_session_lineage()`.
  */
+MDNA_MUST_USE
 mdna_status mdna_session_context(struct mdna_vault *vault, const char *session_id, struct mdna_string *out_json);
 
 /**
@@ -1592,17 +1645,20 @@ mdna_status mdna_session_context(struct mdna_vault *vault, const char *session_i
  * Fails with `MDNA_SCHEMA` and others that say what is wrong with the record, and with `MDNA_EXISTS` when it has an id
  * that is taken.
  */
+MDNA_MUST_USE
 mdna_status mdna_memory_add(struct mdna_vault *vault, const char *memory_json, struct mdna_string *out_id);
 
 /**
  * A memory. Reading it counts no access; see `mdna_memory_count_access()` and `mdna_record_get()`.
  */
+MDNA_MUST_USE
 mdna_status mdna_memory_get(struct mdna_vault *vault, const char *id, struct mdna_string *out_json);
 
 /**
  * Memories that fit a filter, in order of the log. `filter_json` may be NULL. See `mdna_record_list()`; paths of
  * memories that are indexed: `tier`, `source.session_id`, `source.agent_id`, `source.user_id`, `metadata.tags`.
  */
+MDNA_MUST_USE
 mdna_status mdna_memory_list(struct mdna_vault *vault, const char *filter_json, struct mdna_cursor **out);
 
 /**
@@ -1610,6 +1666,7 @@ mdna_status mdna_memory_list(struct mdna_vault *vault, const char *filter_json, 
  * `source.timestamp` first. Every memory holds the empty text. `filter_json` may be NULL; its `order` is not used. See
  * `mdna_record_list()`.
  */
+MDNA_MUST_USE
 mdna_status mdna_memory_search(struct mdna_vault *vault,
                                const char *query,
                                const char *filter_json,
@@ -1622,6 +1679,7 @@ mdna_status mdna_memory_search(struct mdna_vault *vault,
  *
  * Fails with `MDNA_NOT_FOUND`, `MDNA_SCHEMA`, and with `MDNA_INVALID_ARGUMENT` for other members.
  */
+MDNA_MUST_USE
 mdna_status mdna_memory_update(struct mdna_vault *vault,
                                const char *id,
                                const char *update_json,
@@ -1633,6 +1691,7 @@ mdna_status mdna_memory_update(struct mdna_vault *vault,
  *
  * Fails with `MDNA_NOT_FOUND`, and with `MDNA_INVALID_ARGUMENT` for another name.
  */
+MDNA_MUST_USE
 mdna_status mdna_memory_promote(struct mdna_vault *vault,
                                 const char *id,
                                 const char *tier,
@@ -1644,6 +1703,7 @@ mdna_status mdna_memory_promote(struct mdna_vault *vault,
  *
  * Fails with `MDNA_NOT_FOUND`, and with `MDNA_WRONG_STATE` when it is archived.
  */
+MDNA_MUST_USE
 mdna_status mdna_memory_archive(struct mdna_vault *vault, const char *id, struct mdna_string *out_json);
 
 /**
@@ -1652,6 +1712,7 @@ mdna_status mdna_memory_archive(struct mdna_vault *vault, const char *id, struct
  *
  * Fails with `MDNA_NOT_FOUND`.
  */
+MDNA_MUST_USE
 mdna_status mdna_memory_count_access(struct mdna_vault *vault, const char *id, struct mdna_string *out_json);
 
 /**
@@ -1659,6 +1720,7 @@ mdna_status mdna_memory_count_access(struct mdna_vault *vault, const char *id, s
  *
  * Fails with `MDNA_NOT_FOUND`.
  */
+MDNA_MUST_USE
 mdna_status mdna_memory_delete(struct mdna_vault *vault, const char *id);
 
 /**
@@ -1667,11 +1729,13 @@ mdna_status mdna_memory_delete(struct mdna_vault *vault, const char *id);
  *
  * Fails with `MDNA_SCHEMA`, and with `MDNA_EXISTS` when the agent has this version.
  */
+MDNA_MUST_USE
 mdna_status mdna_dna_create(struct mdna_vault *vault, const char *dna_json, struct mdna_string *out_id);
 
 /**
  * All versions of an agent's DNA, the oldest version first. Free the cursor with `mdna_cursor_free()`.
  */
+MDNA_MUST_USE
 mdna_status mdna_dna_versions(struct mdna_vault *vault, const char *agent_id, struct mdna_cursor **out);
 
 /**
@@ -1679,12 +1743,14 @@ mdna_status mdna_dna_versions(struct mdna_vault *vault, const char *agent_id, st
  *
  * Fails with `MDNA_NOT_FOUND` when the agent has no DNA.
  */
+MDNA_MUST_USE
 mdna_status mdna_dna_latest(struct mdna_vault *vault, const char *agent_id, struct mdna_string *out_json);
 
 /**
  * The behavioral constraints of the latest version of an agent's DNA, as a JSON list of texts, empty when the agent
  * has no DNA. Free it with `mdna_string_free()`.
  */
+MDNA_MUST_USE
 mdna_status mdna_dna_constraints(struct mdna_vault *vault, const char *agent_id, struct mdna_string *out_json);
 
 /**
@@ -1695,6 +1761,7 @@ mdna_status mdna_dna_constraints(struct mdna_vault *vault, const char *agent_id,
  *
  * Fails with `MDNA_INVALID_ARGUMENT` and `MDNA_SCHEMA`, which say what is wrong.
  */
+MDNA_MUST_USE
 mdna_status mdna_reflection_add(struct mdna_vault *vault, const char *reflection_json, struct mdna_string *out_json);
 
 /**
@@ -1704,6 +1771,7 @@ mdna_status mdna_reflection_add(struct mdna_vault *vault, const char *reflection
  *
  * Fails with `MDNA_SCHEMA`.
  */
+MDNA_MUST_USE
 mdna_status mdna_reflection_decision(struct mdna_vault *vault,
                                      const char *agent_id,
                                      const char *decision,
@@ -1718,6 +1786,7 @@ mdna_status mdna_reflection_decision(struct mdna_vault *vault,
  *
  * Fails with `MDNA_SCHEMA`.
  */
+MDNA_MUST_USE
 mdna_status mdna_reflection_capability(struct mdna_vault *vault,
                                        const char *agent_id,
                                        const char *capability,
@@ -1732,6 +1801,7 @@ mdna_status mdna_reflection_capability(struct mdna_vault *vault,
  *
  * Fails with `MDNA_INVALID_ARGUMENT` when the state is not an object, and with `MDNA_SCHEMA`.
  */
+MDNA_MUST_USE
 mdna_status mdna_reflection_state(struct mdna_vault *vault,
                                   const char *agent_id,
                                   const char *state_json,
@@ -1744,6 +1814,7 @@ mdna_status mdna_reflection_state(struct mdna_vault *vault,
  *
  * Fails with `MDNA_NOT_FOUND` for a reflection that is not there, and with `MDNA_SCHEMA`.
  */
+MDNA_MUST_USE
 mdna_status mdna_reflection_meta(struct mdna_vault *vault,
                                  const char *agent_id,
                                  const char *reflection_ids_json,
@@ -1756,6 +1827,7 @@ mdna_status mdna_reflection_meta(struct mdna_vault *vault,
  *
  * Fails with `MDNA_INVALID_ARGUMENT` for another type.
  */
+MDNA_MUST_USE
 mdna_status mdna_reflection_list(struct mdna_vault *vault,
                                  const char *agent_id,
                                  const char *reflection_type,
@@ -1767,6 +1839,7 @@ mdna_status mdna_reflection_list(struct mdna_vault *vault,
  *
  * Fails with `MDNA_NOT_FOUND` for an agent without DNA.
  */
+MDNA_MUST_USE
 mdna_status mdna_reflection_introspect(struct mdna_vault *vault, const char *agent_id, struct mdna_string *out_json);
 
 /**
@@ -1776,6 +1849,7 @@ mdna_status mdna_reflection_introspect(struct mdna_vault *vault, const char *age
  *
  * Fails with `MDNA_SCHEMA`, and with `MDNA_INVALID_ARGUMENT` for a time that is none.
  */
+MDNA_MUST_USE
 mdna_status mdna_timeline_append(struct mdna_vault *vault,
                                  const char *event_type,
                                  const char *actor,
@@ -1791,6 +1865,7 @@ mdna_status mdna_timeline_append(struct mdna_vault *vault,
  *
  * Fails with `MDNA_INVALID_ARGUMENT` for a query that cannot be used.
  */
+MDNA_MUST_USE
 mdna_status mdna_timeline_query(struct mdna_vault *vault, const char *query_json, struct mdna_cursor **out);
 
 /**
@@ -1798,12 +1873,14 @@ mdna_status mdna_timeline_query(struct mdna_vault *vault, const char *query_json
  * `first_event` and `last_event`. `timeline_id` may be NULL for the id of the vault. Free it with
  * `mdna_string_free()`.
  */
+MDNA_MUST_USE
 mdna_status mdna_timeline_summary(struct mdna_vault *vault, const char *timeline_id, struct mdna_string *out_json);
 
 /**
  * The days that have events, as a JSON list of texts such as `"2025-03-01"`, in order. Free it with
  * `mdna_string_free()`.
  */
+MDNA_MUST_USE
 mdna_status mdna_timeline_days(struct mdna_vault *vault, struct mdna_string *out_json);
 
 /**
@@ -1813,21 +1890,25 @@ mdna_status mdna_timeline_days(struct mdna_vault *vault, struct mdna_string *out
  *
  * Fails with `MDNA_NOT_FOUND`.
  */
+MDNA_MUST_USE
 mdna_status mdna_citation_chain(struct mdna_vault *vault, const char *citation_id, struct mdna_string *out_json);
 
 /**
  * The chain that a glyphtrail entry stands in. See `mdna_citation_chain()`.
  */
+MDNA_MUST_USE
 mdna_status mdna_glyph_chain(struct mdna_vault *vault, const char *glyph_id, struct mdna_string *out_json);
 
 /**
  * Begins a batch. Free it with `mdna_batch_free()`.
  */
+MDNA_MUST_USE
 mdna_status mdna_batch_begin(struct mdna_vault *vault, struct mdna_batch **out);
 
 /**
  * Stores a record that is not there yet. See `mdna_record_create()`; `out_id` may be NULL.
  */
+MDNA_MUST_USE
 mdna_status mdna_batch_create(struct mdna_batch *batch,
                               const char *collection,
                               const char *record_json,
@@ -1836,6 +1917,7 @@ mdna_status mdna_batch_create(struct mdna_batch *batch,
 /**
  * Stores a record: creates it, or adds a version when its id is there. See `mdna_record_put()`; `out_id` may be NULL.
  */
+MDNA_MUST_USE
 mdna_status mdna_batch_put(struct mdna_batch *batch,
                            const char *collection,
                            const char *record_json,
@@ -1847,6 +1929,7 @@ mdna_status mdna_batch_put(struct mdna_batch *batch,
  *
  * Fails with `MDNA_NOT_FOUND`, and with `MDNA_STALE` when the batch relies on another version of it.
  */
+MDNA_MUST_USE
 mdna_status mdna_batch_get(struct mdna_batch *batch,
                            const char *collection,
                            const char *id,
@@ -1857,17 +1940,20 @@ mdna_status mdna_batch_get(struct mdna_batch *batch,
  *
  * Fails with `MDNA_NOT_FOUND`.
  */
+MDNA_MUST_USE
 mdna_status mdna_batch_delete(struct mdna_batch *batch, const char *collection, const char *id);
 
 /**
  * Writes a memory, perhaps of a session that the batch itself has started. See `mdna_memory_add()`; `out_id` may be
  * NULL.
  */
+MDNA_MUST_USE
 mdna_status mdna_batch_memory_add(struct mdna_batch *batch, const char *memory_json, struct mdna_string *out_id);
 
 /**
  * Changes a memory. See `mdna_memory_update()`; `out_json` may be NULL.
  */
+MDNA_MUST_USE
 mdna_status mdna_batch_memory_update(struct mdna_batch *batch,
                                      const char *id,
                                      const char *update_json,
@@ -1877,6 +1963,7 @@ mdna_status mdna_batch_memory_update(struct mdna_batch *batch,
  * Starts a session. `parent_id`, which may be a session that the batch has started, may be NULL. `context_json` may be
  * NULL, `out_json` may be NULL. See `mdna_session_start_with()`.
  */
+MDNA_MUST_USE
 mdna_status mdna_batch_session_start(struct mdna_batch *batch,
                                      const char *agent_id,
                                      const char *user_id,
@@ -1887,6 +1974,7 @@ mdna_status mdna_batch_session_start(struct mdna_batch *batch,
 /**
  * Ends a session. `final_state_json` may be NULL, `out_json` may be NULL. See `mdna_session_end()`.
  */
+MDNA_MUST_USE
 mdna_status mdna_batch_session_end(struct mdna_batch *batch,
                                    const char *session_id,
                                    const char *final_state_json,
@@ -1899,6 +1987,7 @@ mdna_status mdna_batch_session_end(struct mdna_batch *batch,
  * Fails with `MDNA_STALE` when somebody else changed a record that the batch has read or changed: begin it again.
  * Then, and after any other failure but `MDNA_UNANSWERED`, nothing is changed.
  */
+MDNA_MUST_USE
 mdna_status mdna_batch_commit(struct mdna_batch *batch, uint64_t *out_sequence);
 
 /**
@@ -1914,12 +2003,14 @@ void mdna_batch_free(struct mdna_batch *batch);
  * Fails with `MDNA_EXISTS` for an id that is taken, and with `MDNA_INVALID_ID` or `MDNA_SCHEMA` for one that cannot be
  * an id.
  */
+MDNA_MUST_USE
 mdna_status mdna_snapshot_create(struct mdna_vault *vault, const char *snapshot_id, struct mdna_string *out_id);
 
 /**
  * Takes a snapshot whose file embeds the records when `full` is true, with metadata: an object. `snapshot_id` may be
  * NULL, `metadata_json` may be NULL, `out_id` may be NULL. See `mdna_snapshot_create()`.
  */
+MDNA_MUST_USE
 mdna_status mdna_snapshot_create_with(struct mdna_vault *vault,
                                       const char *snapshot_id,
                                       bool full,
@@ -1932,11 +2023,13 @@ mdna_status mdna_snapshot_create_with(struct mdna_vault *vault,
  *
  * Fails with `MDNA_NOT_FOUND`.
  */
+MDNA_MUST_USE
 mdna_status mdna_snapshot_get(struct mdna_vault *vault, const char *snapshot_id, struct mdna_string *out_json);
 
 /**
  * All snapshots, oldest first. Free the cursor with `mdna_cursor_free()`.
  */
+MDNA_MUST_USE
 mdna_status mdna_snapshot_list(struct mdna_vault *vault, struct mdna_cursor **out);
 
 /**
@@ -1944,6 +2037,7 @@ mdna_status mdna_snapshot_list(struct mdna_vault *vault, struct mdna_cursor **ou
  *
  * Fails with `MDNA_NOT_FOUND`.
  */
+MDNA_MUST_USE
 mdna_status mdna_snapshot_delete(struct mdna_vault *vault, const char *snapshot_id);
 
 /**
@@ -1951,6 +2045,7 @@ mdna_status mdna_snapshot_delete(struct mdna_vault *vault, const char *snapshot_
  *
  * Fails with `MDNA_NOT_FOUND`.
  */
+MDNA_MUST_USE
 mdna_status mdna_snapshot_view(struct mdna_vault *vault, const char *snapshot_id, struct mdna_view **out);
 
 /**
@@ -1959,6 +2054,7 @@ mdna_status mdna_snapshot_view(struct mdna_vault *vault, const char *snapshot_id
  *
  * Fails with `MDNA_NOT_FOUND`.
  */
+MDNA_MUST_USE
 mdna_status mdna_snapshot_render(struct mdna_vault *vault,
                                  const char *snapshot_id,
                                  uint32_t format,
@@ -1972,6 +2068,7 @@ mdna_status mdna_snapshot_render(struct mdna_vault *vault,
  *
  * Fails with `MDNA_NOT_FOUND`.
  */
+MDNA_MUST_USE
 mdna_status mdna_snapshot_restore(struct mdna_vault *vault,
                                   const char *snapshot_id,
                                   mdna_progress_fn progress,
@@ -1984,6 +2081,7 @@ mdna_status mdna_snapshot_restore(struct mdna_vault *vault,
  *
  * Fails with `MDNA_CHECKSUM_MISMATCH`, `MDNA_UNVERIFIED`, `MDNA_DOCUMENT` and `MDNA_IO`.
  */
+MDNA_MUST_USE
 mdna_status mdna_snapshot_load(const char *path, bool allow_unverified, struct mdna_string *out_json);
 
 /**
@@ -1992,6 +2090,7 @@ mdna_status mdna_snapshot_load(const char *path, bool allow_unverified, struct m
  * Fails with `MDNA_INVALID_ARGUMENT` for a sequence beyond the end of the log, and with `MDNA_PRUNED` for one below
  * the horizon of a prune that no snapshot pins.
  */
+MDNA_MUST_USE
 mdna_status mdna_vault_at(struct mdna_vault *vault, uint64_t sequence, struct mdna_view **out);
 
 /**
@@ -2002,6 +2101,7 @@ void mdna_view_free(struct mdna_view *view);
 /**
  * The sequence that a view shows.
  */
+MDNA_MUST_USE
 mdna_status mdna_view_sequence(struct mdna_view *view, uint64_t *out_sequence);
 
 /**
@@ -2009,21 +2109,25 @@ mdna_status mdna_view_sequence(struct mdna_view *view, uint64_t *out_sequence);
  *
  * Fails with `MDNA_NOT_FOUND` when it was not there.
  */
+MDNA_MUST_USE
 mdna_status mdna_view_get(struct mdna_view *view, const char *collection, const char *id, struct mdna_string *out_json);
 
 /**
  * All records of a collection as they were, in order of the id. Free the cursor with `mdna_cursor_free()`.
  */
+MDNA_MUST_USE
 mdna_status mdna_view_list(struct mdna_view *view, const char *collection, struct mdna_cursor **out);
 
 /**
  * The events of the timeline as it was. `query_json` may be NULL. See `mdna_timeline_query()`.
  */
+MDNA_MUST_USE
 mdna_status mdna_view_timeline(struct mdna_view *view, const char *query_json, struct mdna_cursor **out);
 
 /**
  * The summary of the events of the timeline as it was. `timeline_id` may be NULL. See `mdna_timeline_summary()`.
  */
+MDNA_MUST_USE
 mdna_status mdna_view_timeline_summary(struct mdna_view *view, const char *timeline_id, struct mdna_string *out_json);
 
 /**
@@ -2032,12 +2136,14 @@ mdna_status mdna_view_timeline_summary(struct mdna_view *view, const char *timel
  *
  * Fails with `MDNA_INVALID_ARGUMENT` for views of two vaults.
  */
+MDNA_MUST_USE
 mdna_status mdna_view_diff(struct mdna_view *first, struct mdna_view *second, struct mdna_cursor **out);
 
 /**
  * Writes what a view shows as a store folder of the protocol. See `mdna_export_store()`. `progress` may be NULL,
  * `user_data` may be NULL, `out_json` may be NULL.
  */
+MDNA_MUST_USE
 mdna_status mdna_view_export(struct mdna_view *view,
                              const char *dir,
                              mdna_progress_fn progress,
@@ -2052,6 +2158,7 @@ mdna_status mdna_view_export(struct mdna_view *view,
  * Fails with `MDNA_NULL_POINTER` when `callback` is NULL, and with `MDNA_LOCKED` when the process that owns the vault
  * does not answer.
  */
+MDNA_MUST_USE
 mdna_status mdna_watch_start(struct mdna_vault *vault,
                              uint64_t from,
                              mdna_watch_fn callback,
@@ -2070,12 +2177,14 @@ void mdna_watch_free(struct mdna_watch *watch);
  * `vault_id`, `entries`, `versions`, `root`, `fault_count`, `faults` (each with `subject`, `problem`, `derived`) and
  * `lenient`. Free it with `mdna_string_free()`.
  */
+MDNA_MUST_USE
 mdna_status mdna_vault_verify(struct mdna_vault *vault, struct mdna_string *out_report_json);
 
 /**
  * As `mdna_vault_verify()`; `progress` is told how far it is, and what it returns is not looked at. `progress` may be
  * NULL, and `user_data` may be NULL.
  */
+MDNA_MUST_USE
 mdna_status mdna_vault_verify_with(struct mdna_vault *vault,
                                    mdna_progress_fn progress,
                                    void *user_data,
@@ -2087,6 +2196,7 @@ mdna_status mdna_vault_verify_with(struct mdna_vault *vault,
  *
  * Fails with `MDNA_NOT_A_VAULT` and `MDNA_LOCKED`.
  */
+MDNA_MUST_USE
 mdna_status mdna_verify_path(const char *path,
                              const struct mdna_open_options *options,
                              mdna_progress_fn progress,
@@ -2100,6 +2210,7 @@ mdna_status mdna_verify_path(const char *path,
  *
  * Fails with `MDNA_CORRUPT` when log or versions themselves are damaged, and with `MDNA_LOCKED`.
  */
+MDNA_MUST_USE
 mdna_status mdna_repair_path(const char *path,
                              const struct mdna_open_options *options,
                              mdna_progress_fn progress,
@@ -2116,6 +2227,7 @@ mdna_status mdna_repair_path(const char *path,
  * Fails with `MDNA_INVALID_ARGUMENT` when the folder holds nothing to import, with `MDNA_IO`, `MDNA_DOCUMENT` and
  * `MDNA_CANCELLED`.
  */
+MDNA_MUST_USE
 mdna_status mdna_import_store(struct mdna_vault *vault,
                               const char *dir,
                               bool lenient,
@@ -2127,6 +2239,7 @@ mdna_status mdna_import_store(struct mdna_vault *vault,
  * Imports the events of a timeline file. Events whose id is there are skipped. `progress` may be NULL, `user_data` may
  * be NULL, `out_report_json` may be NULL. See `mdna_import_store()`.
  */
+MDNA_MUST_USE
 mdna_status mdna_import_timeline(struct mdna_vault *vault,
                                  const char *file,
                                  bool lenient,
@@ -2142,6 +2255,7 @@ mdna_status mdna_import_timeline(struct mdna_vault *vault,
  * Fails with `MDNA_INVALID_ARGUMENT` when it is encrypted and no passphrase is given, and with `MDNA_DOCUMENT` when
  * the passphrase is wrong or the file is damaged.
  */
+MDNA_MUST_USE
 mdna_status mdna_import_backup(struct mdna_vault *vault,
                                const char *file,
                                const char *passphrase,
@@ -2158,6 +2272,7 @@ mdna_status mdna_import_backup(struct mdna_vault *vault,
  *
  * Fails with `MDNA_INVALID_ARGUMENT` when `dir` is not new or empty, with `MDNA_IO` and `MDNA_CANCELLED`.
  */
+MDNA_MUST_USE
 mdna_status mdna_export_store(struct mdna_vault *vault,
                               const char *dir,
                               mdna_progress_fn progress,
@@ -2171,6 +2286,7 @@ mdna_status mdna_export_store(struct mdna_vault *vault,
  *
  * Fails with `MDNA_INVALID_ARGUMENT`, `MDNA_IO` and `MDNA_CANCELLED`; then there is no new file.
  */
+MDNA_MUST_USE
 mdna_status mdna_export_timeline(struct mdna_vault *vault,
                                  const char *query_json,
                                  const char *file,
@@ -2184,6 +2300,7 @@ mdna_status mdna_export_timeline(struct mdna_vault *vault,
  *
  * Fails with `MDNA_JSON`.
  */
+MDNA_MUST_USE
 mdna_status mdna_json_canonical(const char *json, size_t len, struct mdna_string *out_json);
 
 /**
@@ -2191,12 +2308,14 @@ mdna_status mdna_json_canonical(const char *json, size_t len, struct mdna_string
  *
  * Fails with `MDNA_JSON`.
  */
+MDNA_MUST_USE
 mdna_status mdna_json_checksum(const char *json, size_t len, struct mdna_string *out_hex);
 
 /**
  * The SHA-256 of `len` bytes at `data`, as files are checksummed: 64 hex digits, to be freed with
  * `mdna_string_free()`. `data` may be NULL when `len` is 0.
  */
+MDNA_MUST_USE
 mdna_status mdna_bytes_checksum(const uint8_t *data, size_t len, struct mdna_string *out_hex);
 
 /**
@@ -2204,6 +2323,7 @@ mdna_status mdna_bytes_checksum(const uint8_t *data, size_t len, struct mdna_str
  *
  * Fails with `MDNA_SCHEMA`, whose message names each fault, and with `MDNA_NOT_AN_OBJECT`.
  */
+MDNA_MUST_USE
 mdna_status mdna_record_check(const char *collection, const char *record_json);
 
 /**
@@ -2211,12 +2331,14 @@ mdna_status mdna_record_check(const char *collection, const char *record_json);
  *
  * Fails with `MDNA_UNKNOWN_COLLECTION`.
  */
+MDNA_MUST_USE
 mdna_status mdna_schema_text(const char *collection, struct mdna_string *out_json);
 
 /**
  * Makes settings for buckets: those that the variables `AWS_*` of the process hold now (see `mdna_repository_init()`),
  * or, with `from_environment` false, none. Free them with `mdna_s3_settings_free()`.
  */
+MDNA_MUST_USE
 mdna_status mdna_s3_settings_new(bool from_environment, struct mdna_s3_settings **out);
 
 /**
@@ -2231,6 +2353,7 @@ void mdna_s3_settings_free(struct mdna_s3_settings *settings);
  * Fails with `MDNA_INVALID_ARGUMENT` for a name that does not begin with `AWS_`. What a value is good for is told when
  * it is used.
  */
+MDNA_MUST_USE
 mdna_status mdna_s3_settings_set(struct mdna_s3_settings *settings,
                                  const char *name,
                                  const char *value);
@@ -2240,6 +2363,7 @@ mdna_status mdna_s3_settings_set(struct mdna_s3_settings *settings,
  *
  * Fails with `MDNA_UNSUPPORTED_VERSION`.
  */
+MDNA_MUST_USE
 mdna_status mdna_s3_settings_limit(struct mdna_s3_settings *settings, const struct mdna_s3_limits *limits);
 
 /**
@@ -2247,6 +2371,7 @@ mdna_status mdna_s3_settings_limit(struct mdna_s3_settings *settings, const stru
  * about to be: it ends with `MDNA_CANCELLED`, also before progress is told. There is no way back: the next attempt
  * needs new settings, and opens the repository again. Any thread may call it.
  */
+MDNA_MUST_USE
 mdna_status mdna_s3_settings_cancel(struct mdna_s3_settings *settings);
 
 /**
@@ -2260,6 +2385,7 @@ mdna_status mdna_s3_settings_cancel(struct mdna_s3_settings *settings);
  * Fails with `MDNA_OCCUPIED`, with `MDNA_INVALID_ARGUMENT` for an empty secret, a location that names no bucket, and
  * variables that cannot be used, and with `MDNA_IO`.
  */
+MDNA_MUST_USE
 mdna_status mdna_repository_init(const char *location,
                                  const struct mdna_secret *secret,
                                  const char *label,
@@ -2272,6 +2398,7 @@ mdna_status mdna_repository_init(const char *location,
  *
  * Fails as `mdna_repository_init()`, and with `MDNA_CANCELLED`.
  */
+MDNA_MUST_USE
 mdna_status mdna_repository_init_with(const char *location,
                                       struct mdna_s3_settings *settings,
                                       const struct mdna_secret *secret,
@@ -2286,6 +2413,7 @@ mdna_status mdna_repository_init_with(const char *location,
  * Fails with `MDNA_INVALID_ARGUMENT`, `MDNA_IO`, `MDNA_NOT_A_REPOSITORY`, `MDNA_WRONG_SECRET`, `MDNA_SECRET_NEEDED`,
  * `MDNA_NO_KEY_SLOT`, `MDNA_DAMAGED_KEY_SLOT`, `MDNA_HOSTILE_KEY_SLOT` and `MDNA_NEWER_FORMAT`.
  */
+MDNA_MUST_USE
 mdna_status mdna_repository_open(const char *location, const struct mdna_secret *secret, struct mdna_repository **out);
 
 /**
@@ -2294,6 +2422,7 @@ mdna_status mdna_repository_open(const char *location, const struct mdna_secret 
  *
  * Fails as `mdna_repository_open()`, and with `MDNA_CANCELLED`.
  */
+MDNA_MUST_USE
 mdna_status mdna_repository_open_with(const char *location,
                                       struct mdna_s3_settings *settings,
                                       const struct mdna_secret *secret,
@@ -2308,6 +2437,7 @@ void mdna_repository_close(struct mdna_repository *repository);
  * What a repository is: a JSON object with `id`, `location`, and `plain`, true when it hides nothing. Free it with
  * `mdna_string_free()`.
  */
+MDNA_MUST_USE
 mdna_status mdna_repository_describe(struct mdna_repository *repository, struct mdna_string *out_json);
 
 /**
@@ -2321,6 +2451,7 @@ mdna_status mdna_repository_describe(struct mdna_repository *repository, struct 
  * `MDNA_CANCELLED`, `MDNA_NO_SPACE`, `MDNA_PERMISSION` and `MDNA_IO`. After a failure there is no backup more, and what
  * was stored is made use of by the next one.
  */
+MDNA_MUST_USE
 mdna_status mdna_backup_create(struct mdna_repository *repository,
                                struct mdna_vault *vault,
                                const char *label,
@@ -2337,6 +2468,7 @@ mdna_status mdna_backup_create(struct mdna_repository *repository,
  *
  * Fails with `MDNA_IO`.
  */
+MDNA_MUST_USE
 mdna_status mdna_backup_list(struct mdna_repository *repository, struct mdna_string *out_json);
 
 /**
@@ -2348,6 +2480,7 @@ mdna_status mdna_backup_list(struct mdna_repository *repository, struct mdna_str
  * Fails with `MDNA_NOT_FOUND`, `MDNA_AMBIGUOUS`, `MDNA_OCCUPIED`, `MDNA_CORRUPT`, `MDNA_BACKUP_MISSING`,
  * `MDNA_CANCELLED` and `MDNA_IO`; then there is no directory `to`.
  */
+MDNA_MUST_USE
 mdna_status mdna_backup_restore(struct mdna_repository *repository,
                                 const char *backup,
                                 const char *to,
@@ -2363,6 +2496,7 @@ mdna_status mdna_backup_restore(struct mdna_repository *repository,
  *
  * Fails as `mdna_backup_restore()`.
  */
+MDNA_MUST_USE
 mdna_status mdna_backup_extract(struct mdna_repository *repository,
                                 const char *backup,
                                 const char *part,
@@ -2378,6 +2512,7 @@ mdna_status mdna_backup_extract(struct mdna_repository *repository,
  *
  * Fails with `MDNA_NOT_FOUND` and `MDNA_AMBIGUOUS`; then nothing is deleted.
  */
+MDNA_MUST_USE
 mdna_status mdna_backup_delete(struct mdna_repository *repository,
                                const char *backups_json,
                                bool dry_run,
@@ -2389,6 +2524,7 @@ mdna_status mdna_backup_delete(struct mdna_repository *repository,
  *
  * Fails with `MDNA_INVALID_ARGUMENT` for a retention without a rule.
  */
+MDNA_MUST_USE
 mdna_status mdna_backup_forget(struct mdna_repository *repository,
                                const struct mdna_retention *retention,
                                bool dry_run,
@@ -2403,6 +2539,7 @@ mdna_status mdna_backup_forget(struct mdna_repository *repository,
  * Fails with `MDNA_LOCKED`, with `MDNA_CORRUPT` when something cannot be read that says what is needed, and with
  * `MDNA_CANCELLED`.
  */
+MDNA_MUST_USE
 mdna_status mdna_repository_prune(struct mdna_repository *repository,
                                   bool dry_run,
                                   uint64_t grace_s,
@@ -2419,6 +2556,7 @@ mdna_status mdna_repository_prune(struct mdna_repository *repository,
  *
  * Fails with `MDNA_INVALID_ARGUMENT` for more than 100 percent, `MDNA_CANCELLED` and `MDNA_IO`.
  */
+MDNA_MUST_USE
 mdna_status mdna_repository_verify(struct mdna_repository *repository,
                                    uint32_t sample_percent,
                                    const char *vault_path,
@@ -2433,6 +2571,7 @@ mdna_status mdna_repository_verify(struct mdna_repository *repository,
  *
  * Fails with `MDNA_LOCKED`, `MDNA_CANCELLED` and `MDNA_IO`.
  */
+MDNA_MUST_USE
 mdna_status mdna_repository_repair(struct mdna_repository *repository,
                                    mdna_progress_fn progress,
                                    void *user_data,
@@ -2446,6 +2585,7 @@ mdna_status mdna_repository_repair(struct mdna_repository *repository,
  *
  * Fails with `MDNA_NOT_FOUND`, `MDNA_AMBIGUOUS`, `MDNA_CORRUPT`, `MDNA_CANCELLED` and `MDNA_IO`.
  */
+MDNA_MUST_USE
 mdna_status mdna_backup_export(struct mdna_repository *repository,
                                const char *backup,
                                const char *file,
@@ -2462,6 +2602,7 @@ mdna_status mdna_backup_export(struct mdna_repository *repository,
  *
  * Fails as `mdna_repository_open()` does, and with `MDNA_CORRUPT`, `MDNA_CANCELLED` and `MDNA_IO`.
  */
+MDNA_MUST_USE
 mdna_status mdna_backup_import(struct mdna_repository *repository,
                                const char *file,
                                const struct mdna_secret *secret,
@@ -2475,6 +2616,7 @@ mdna_status mdna_backup_import(struct mdna_repository *repository,
  *
  * Fails with `MDNA_IO`.
  */
+MDNA_MUST_USE
 mdna_status mdna_key_list(struct mdna_repository *repository, struct mdna_string *out_json);
 
 /**
@@ -2483,6 +2625,7 @@ mdna_status mdna_key_list(struct mdna_repository *repository, struct mdna_string
  *
  * Fails with `MDNA_INVALID_ARGUMENT` for an empty secret, and with `MDNA_IO`.
  */
+MDNA_MUST_USE
 mdna_status mdna_key_add(struct mdna_repository *repository,
                          const struct mdna_secret *secret,
                          const char *label,
@@ -2495,6 +2638,7 @@ mdna_status mdna_key_add(struct mdna_repository *repository,
  *
  * Fails with `MDNA_NOT_FOUND`, `MDNA_AMBIGUOUS`, and with `MDNA_INVALID_ARGUMENT` for the last sound one.
  */
+MDNA_MUST_USE
 mdna_status mdna_key_remove(struct mdna_repository *repository, const char *slot, struct mdna_string *out_id);
 
 /**
@@ -2503,6 +2647,7 @@ mdna_status mdna_key_remove(struct mdna_repository *repository, const char *slot
  *
  * Fails as `mdna_key_add()`.
  */
+MDNA_MUST_USE
 mdna_status mdna_key_change(struct mdna_repository *repository,
                             const struct mdna_secret *secret,
                             const struct mdna_key_cost *cost,
@@ -2514,6 +2659,7 @@ mdna_status mdna_key_change(struct mdna_repository *repository,
  *
  * Fails with `MDNA_INVALID_ARGUMENT`, `MDNA_IO` and `MDNA_NOT_A_REPOSITORY`.
  */
+MDNA_MUST_USE
 mdna_status mdna_key_kinds(const char *location, struct mdna_string *out_json);
 
 /**
@@ -2521,6 +2667,7 @@ mdna_status mdna_key_kinds(const char *location, struct mdna_string *out_json);
  *
  * Fails as `mdna_key_kinds()`, and with `MDNA_CANCELLED`.
  */
+MDNA_MUST_USE
 mdna_status mdna_key_kinds_with(const char *location, struct mdna_s3_settings *settings, struct mdna_string *out_json);
 
 /**
@@ -2528,6 +2675,7 @@ mdna_status mdna_key_kinds_with(const char *location, struct mdna_s3_settings *s
  *
  * Fails with `MDNA_NO_RANDOMNESS`.
  */
+MDNA_MUST_USE
 mdna_status mdna_key_file_new(struct mdna_string *out_content);
 
 /**
@@ -2538,6 +2686,7 @@ mdna_status mdna_key_file_new(struct mdna_string *out_content);
  * Fails with `MDNA_FILE_NOT_FOUND`, `MDNA_FILE_EXISTS`, `MDNA_FILE_IS_A_DIRECTORY`, `MDNA_FILE_NOT_A_DIRECTORY`,
  * `MDNA_FILE_INVALID`, and with `MDNA_INVALID_ARGUMENT` for other flags.
  */
+MDNA_MUST_USE
 mdna_status mdna_file_open(struct mdna_vault *vault,
                            const char *path,
                            uint32_t flags,
@@ -2556,11 +2705,13 @@ void mdna_file_close(struct mdna_file *file);
  * Fails with `MDNA_FILE_NOT_PERMITTED` when it is not open for reading, and with `MDNA_CORRUPT` when what is stored is
  * damaged.
  */
+MDNA_MUST_USE
 mdna_status mdna_file_read(struct mdna_file *file, uint8_t *buffer, size_t len, size_t *out_len);
 
 /**
  * Reads at an offset; the position stays. See `mdna_file_read()`.
  */
+MDNA_MUST_USE
 mdna_status mdna_file_read_at(struct mdna_file *file, uint64_t offset, uint8_t *buffer, size_t len, size_t *out_len);
 
 /**
@@ -2570,11 +2721,13 @@ mdna_status mdna_file_read_at(struct mdna_file *file, uint64_t offset, uint8_t *
  * Fails with `MDNA_FILE_NOT_PERMITTED` when it is not open for writing, with `MDNA_NO_SPACE` and
  * `MDNA_FILE_TOO_LARGE`; then a part may have been written.
  */
+MDNA_MUST_USE
 mdna_status mdna_file_write(struct mdna_file *file, const uint8_t *data, size_t len);
 
 /**
  * Writes `len` bytes at an offset; the position stays. See `mdna_file_write()`.
  */
+MDNA_MUST_USE
 mdna_status mdna_file_write_at(struct mdna_file *file, uint64_t offset, const uint8_t *data, size_t len);
 
 /**
@@ -2584,6 +2737,7 @@ mdna_status mdna_file_write_at(struct mdna_file *file, uint64_t offset, const ui
  * data or hole, and with `MDNA_INVALID_ARGUMENT` for another `whence`, and for a negative offset that counts from the
  * beginning.
  */
+MDNA_MUST_USE
 mdna_status mdna_file_seek(struct mdna_file *file, int64_t offset, uint32_t whence, uint64_t *out_position);
 
 /**
@@ -2591,6 +2745,7 @@ mdna_status mdna_file_seek(struct mdna_file *file, int64_t offset, uint32_t when
  *
  * Fails with `MDNA_FILE_GONE`.
  */
+MDNA_MUST_USE
 mdna_status mdna_file_stat(struct mdna_file *file, struct mdna_file_info *out_info);
 
 /**
@@ -2598,6 +2753,7 @@ mdna_status mdna_file_stat(struct mdna_file *file, struct mdna_file_info *out_in
  *
  * Fails as `mdna_file_write()`.
  */
+MDNA_MUST_USE
 mdna_status mdna_file_truncate(struct mdna_file *file, uint64_t size);
 
 /**
@@ -2605,6 +2761,7 @@ mdna_status mdna_file_truncate(struct mdna_file *file, uint64_t size);
  *
  * Fails with `MDNA_FILE_GONE`.
  */
+MDNA_MUST_USE
 mdna_status mdna_file_chmod(struct mdna_file *file, uint32_t mode);
 
 /**
@@ -2612,6 +2769,7 @@ mdna_status mdna_file_chmod(struct mdna_file *file, uint32_t mode);
  *
  * Fails with `MDNA_FILE_GONE`.
  */
+MDNA_MUST_USE
 mdna_status mdna_file_chown(struct mdna_file *file, uint32_t uid, uint32_t gid);
 
 /**
@@ -2619,6 +2777,7 @@ mdna_status mdna_file_chown(struct mdna_file *file, uint32_t uid, uint32_t gid);
  *
  * Fails with `MDNA_FILE_GONE`.
  */
+MDNA_MUST_USE
 mdna_status mdna_file_utimes(struct mdna_file *file, int64_t atime_ns, int64_t mtime_ns);
 
 /**
@@ -2626,6 +2785,7 @@ mdna_status mdna_file_utimes(struct mdna_file *file, int64_t atime_ns, int64_t m
  *
  * Fails with `MDNA_NO_SPACE`.
  */
+MDNA_MUST_USE
 mdna_status mdna_file_sync(struct mdna_file *file, bool data_only);
 
 /**
@@ -2633,6 +2793,7 @@ mdna_status mdna_file_sync(struct mdna_file *file, bool data_only);
  *
  * Fails with `MDNA_FILE_NOT_FOUND` and `MDNA_FILE_NOT_A_DIRECTORY`.
  */
+MDNA_MUST_USE
 mdna_status mdna_files_stat(struct mdna_vault *vault, const char *path, bool follow, struct mdna_file_info *out_info);
 
 /**
@@ -2641,6 +2802,7 @@ mdna_status mdna_files_stat(struct mdna_vault *vault, const char *path, bool fol
  *
  * Fails with `MDNA_FILE_NOT_FOUND` and `MDNA_FILE_NOT_A_DIRECTORY`.
  */
+MDNA_MUST_USE
 mdna_status mdna_files_list(struct mdna_vault *vault, const char *path, struct mdna_cursor **out);
 
 /**
@@ -2648,6 +2810,7 @@ mdna_status mdna_files_list(struct mdna_vault *vault, const char *path, struct m
  *
  * Fails with `MDNA_FILE_EXISTS`, `MDNA_FILE_NOT_FOUND` and `MDNA_FILE_NOT_A_DIRECTORY`.
  */
+MDNA_MUST_USE
 mdna_status mdna_files_mkdir(struct mdna_vault *vault, const char *path, bool parents);
 
 /**
@@ -2655,6 +2818,7 @@ mdna_status mdna_files_mkdir(struct mdna_vault *vault, const char *path, bool pa
  *
  * Fails with `MDNA_FILE_NOT_FOUND` and `MDNA_FILE_IS_A_DIRECTORY`.
  */
+MDNA_MUST_USE
 mdna_status mdna_files_remove(struct mdna_vault *vault, const char *path);
 
 /**
@@ -2662,6 +2826,7 @@ mdna_status mdna_files_remove(struct mdna_vault *vault, const char *path);
  *
  * Fails with `MDNA_FILE_NOT_FOUND`, `MDNA_FILE_NOT_A_DIRECTORY` and `MDNA_FILE_DIRECTORY_NOT_EMPTY`.
  */
+MDNA_MUST_USE
 mdna_status mdna_files_rmdir(struct mdna_vault *vault, const char *path);
 
 /**
@@ -2671,6 +2836,7 @@ mdna_status mdna_files_rmdir(struct mdna_vault *vault, const char *path);
  * Fails with `MDNA_FILE_NOT_FOUND`, `MDNA_FILE_EXISTS`, `MDNA_FILE_DIRECTORY_NOT_EMPTY`, `MDNA_FILE_INVALID`, and with
  * `MDNA_INVALID_ARGUMENT` for other flags.
  */
+MDNA_MUST_USE
 mdna_status mdna_files_rename(struct mdna_vault *vault, const char *from, const char *to, uint32_t flags);
 
 /**
@@ -2678,6 +2844,7 @@ mdna_status mdna_files_rename(struct mdna_vault *vault, const char *from, const 
  *
  * Fails as `mdna_files_mkdir()`.
  */
+MDNA_MUST_USE
 mdna_status mdna_files_symlink(struct mdna_vault *vault, const char *target, const char *path);
 
 /**
@@ -2686,6 +2853,7 @@ mdna_status mdna_files_symlink(struct mdna_vault *vault, const char *target, con
  *
  * Fails with `MDNA_FILE_NOT_FOUND`, and with `MDNA_FILE_INVALID` when it is none.
  */
+MDNA_MUST_USE
 mdna_status mdna_files_readlink(struct mdna_vault *vault, const char *path, struct mdna_string *out_target);
 
 /**
@@ -2693,6 +2861,7 @@ mdna_status mdna_files_readlink(struct mdna_vault *vault, const char *path, stru
  *
  * Fails as `mdna_files_mkdir()`, and with `MDNA_FILE_NOT_PERMITTED` for a directory.
  */
+MDNA_MUST_USE
 mdna_status mdna_files_link(struct mdna_vault *vault, const char *from, const char *to);
 
 /**
@@ -2700,6 +2869,7 @@ mdna_status mdna_files_link(struct mdna_vault *vault, const char *from, const ch
  *
  * Fails with `MDNA_FILE_NOT_FOUND`.
  */
+MDNA_MUST_USE
 mdna_status mdna_files_chmod(struct mdna_vault *vault, const char *path, uint32_t mode);
 
 /**
@@ -2708,6 +2878,7 @@ mdna_status mdna_files_chmod(struct mdna_vault *vault, const char *path, uint32_
  *
  * Fails with `MDNA_FILE_NOT_FOUND`.
  */
+MDNA_MUST_USE
 mdna_status mdna_files_chown(struct mdna_vault *vault,
                              const char *path,
                              uint32_t uid,
@@ -2719,6 +2890,7 @@ mdna_status mdna_files_chown(struct mdna_vault *vault,
  *
  * Fails with `MDNA_FILE_NOT_FOUND`.
  */
+MDNA_MUST_USE
 mdna_status mdna_files_utimes(struct mdna_vault *vault, const char *path, int64_t atime_ns, int64_t mtime_ns);
 
 /**
@@ -2726,6 +2898,7 @@ mdna_status mdna_files_utimes(struct mdna_vault *vault, const char *path, int64_
  *
  * Fails with `MDNA_NO_SPACE`.
  */
+MDNA_MUST_USE
 mdna_status mdna_files_sync(struct mdna_vault *vault);
 
 /**
@@ -2735,11 +2908,13 @@ mdna_status mdna_files_sync(struct mdna_vault *vault);
  * Fails with `MDNA_FILE_NOT_FOUND`, `MDNA_FILE_IS_A_DIRECTORY`, `MDNA_FILE_NOT_A_DIRECTORY` and `MDNA_FILE_INVALID`.
  * What would change the file fails with `MDNA_FILE_NOT_PERMITTED`.
  */
+MDNA_MUST_USE
 mdna_status mdna_view_file_open(struct mdna_view *view, const char *path, struct mdna_file **out);
 
 /**
  * What `stat` said of a file, or, with `follow` false, `lstat`. See `mdna_files_stat()`.
  */
+MDNA_MUST_USE
 mdna_status mdna_view_files_stat(struct mdna_view *view,
                                  const char *path,
                                  bool follow,
@@ -2748,11 +2923,13 @@ mdna_status mdna_view_files_stat(struct mdna_view *view,
 /**
  * The entries of a directory as it was. See `mdna_files_list()`. Free the cursor with `mdna_cursor_free()`.
  */
+MDNA_MUST_USE
 mdna_status mdna_view_files_list(struct mdna_view *view, const char *path, struct mdna_cursor **out);
 
 /**
  * Where a symbolic link led, to be freed with `mdna_string_free()`. See `mdna_files_readlink()`.
  */
+MDNA_MUST_USE
 mdna_status mdna_view_files_readlink(struct mdna_view *view, const char *path, struct mdna_string *out_target);
 
 /**
@@ -2763,6 +2940,7 @@ mdna_status mdna_view_files_readlink(struct mdna_view *view, const char *path, s
  * `MDNA_ALREADY_MOUNTED`, `MDNA_PERMISSION` and `MDNA_NO_FUSE`, and with `MDNA_INVALID_ARGUMENT` for a truth value
  * that is neither 0 nor 1.
  */
+MDNA_MUST_USE
 mdna_status mdna_mount_start(struct mdna_vault *vault,
                              const char *mountpoint,
                              const struct mdna_mount_options *options,
@@ -2774,6 +2952,7 @@ mdna_status mdna_mount_start(struct mdna_vault *vault,
  *
  * Fails with `MDNA_MOUNT_IN_USE` when somebody has files open there; then it is still mounted.
  */
+MDNA_MUST_USE
 mdna_status mdna_mount_stop(struct mdna_mount *mount);
 
 /**
@@ -2782,11 +2961,13 @@ mdna_status mdna_mount_stop(struct mdna_mount *mount);
  *
  * Fails when serving the mount failed, or what was written last could not be stored.
  */
+MDNA_MUST_USE
 mdna_status mdna_mount_wait(struct mdna_mount *mount);
 
 /**
  * Where a vault is mounted. Free it with `mdna_string_free()`. Bytes of the path that are not UTF-8 are replaced.
  */
+MDNA_MUST_USE
 mdna_status mdna_mount_path(struct mdna_mount *mount, struct mdna_string *out_path);
 
 /**
@@ -2799,6 +2980,7 @@ void mdna_mount_free(struct mdna_mount *mount);
  *
  * Fails with `MDNA_NOT_MOUNTED`, `MDNA_MOUNT_IN_USE` and `MDNA_PERMISSION`.
  */
+MDNA_MUST_USE
 mdna_status mdna_umount(const char *mountpoint);
 
 #ifdef __cplusplus

@@ -41,13 +41,13 @@ public:
     Error(mdna_status status, const std::string &message, std::string subject)
         : std::runtime_error(message), status_(status), subject_(std::move(subject)) {}
 
-    mdna_status status() const noexcept { return status_; }
+    [[nodiscard]] mdna_status status() const noexcept { return status_; }
     /// Name of the status, as "MDNA_NOT_FOUND".
-    const char *name() const noexcept { return mdna_status_name(status_); }
+    [[nodiscard]] const char *name() const noexcept { return mdna_status_name(status_); }
     /// What can be done about it.
-    const char *hint() const noexcept { return mdna_status_hint(status_); }
+    [[nodiscard]] const char *hint() const noexcept { return mdna_status_hint(status_); }
     /// The id or path it is about; empty when there is none.
-    const std::string &subject() const noexcept { return subject_; }
+    [[nodiscard]] const std::string &subject() const noexcept { return subject_; }
 
 private:
     mdna_status status_;
@@ -79,8 +79,8 @@ public:
     OptionalText(const std::string &text) noexcept : text_(text) {}
     OptionalText(const std::optional<std::string_view> &text) noexcept : text_(text) {}
 
-    bool has_value() const noexcept { return text_.has_value(); }
-    std::string_view value_or(std::string_view other) const noexcept { return text_.value_or(other); }
+    [[nodiscard]] bool has_value() const noexcept { return text_.has_value(); }
+    [[nodiscard]] std::string_view value_or(std::string_view other) const noexcept { return text_.value_or(other); }
 
 private:
     std::optional<std::string_view> text_;
@@ -197,18 +197,18 @@ template <typename T, typename Call> T *made(Call &&call) {
 } // namespace detail
 
 /// The version of the library that is loaded.
-inline std::string_view version() noexcept { return mdna_version(); }
-inline std::uint32_t abi_version() noexcept { return mdna_abi_version(); }
-inline std::string_view build_info() noexcept { return mdna_build_info(); }
+[[nodiscard]] inline std::string_view version() noexcept { return mdna_version(); }
+[[nodiscard]] inline std::uint32_t abi_version() noexcept { return mdna_abi_version(); }
+[[nodiscard]] inline std::string_view build_info() noexcept { return mdna_build_info(); }
 
 /// Results that are read one by one: `for (const std::string &json : cursor)`.
-class Cursor {
+class [[nodiscard]] Cursor {
 public:
     explicit Cursor(mdna_cursor *cursor) noexcept : handle_(cursor) {}
-    mdna_cursor *get() const noexcept { return handle_.get(); }
+    [[nodiscard]] mdna_cursor *get() const noexcept { return handle_.get(); }
 
     /// The next result; none at the end.
-    std::optional<std::string> next() {
+    [[nodiscard]] std::optional<std::string> next() {
         bool ended = false;
         std::string json = detail::text([&](mdna_string *out) {
             const mdna_status status = mdna_cursor_next(get(), out);
@@ -219,7 +219,7 @@ public:
     }
 
     /// Where a listing of records stands, for the member `after` of a filter.
-    std::string position() const {
+    [[nodiscard]] std::string position() const {
         return detail::text([&](mdna_string *out) { return mdna_cursor_position(get(), out); });
     }
 
@@ -257,18 +257,18 @@ private:
 };
 
 /// An open file of the artifacts, with a position of its own.
-class File {
+class [[nodiscard]] File {
 public:
     explicit File(mdna_file *file) noexcept : handle_(file) {}
-    mdna_file *get() const noexcept { return handle_.get(); }
+    [[nodiscard]] mdna_file *get() const noexcept { return handle_.get(); }
 
     /// Reads at the position into `buffer`: how many bytes, 0 at the end.
-    std::size_t read(void *buffer, std::size_t len) {
+    [[nodiscard]] std::size_t read(void *buffer, std::size_t len) {
         std::size_t count = 0;
         detail::check(mdna_file_read(get(), static_cast<std::uint8_t *>(buffer), len, &count));
         return count;
     }
-    std::size_t read_at(std::uint64_t offset, void *buffer, std::size_t len) const {
+    [[nodiscard]] std::size_t read_at(std::uint64_t offset, void *buffer, std::size_t len) const {
         std::size_t count = 0;
         detail::check(mdna_file_read_at(get(), offset, static_cast<std::uint8_t *>(buffer), len, &count));
         return count;
@@ -285,7 +285,7 @@ public:
         detail::check(mdna_file_seek(get(), offset, whence, &position));
         return position;
     }
-    mdna_file_info stat() const {
+    [[nodiscard]] mdna_file_info stat() const {
         mdna_file_info info;
         detail::check(mdna_file_stat(get(), &info));
         return info;
@@ -301,17 +301,17 @@ private:
 };
 
 /// The vault as it was.
-class View {
+class [[nodiscard]] View {
 public:
     explicit View(mdna_view *view) noexcept : handle_(view) {}
-    mdna_view *raw() const noexcept { return handle_.get(); }
+    [[nodiscard]] mdna_view *raw() const noexcept { return handle_.get(); }
 
-    std::uint64_t sequence() const {
+    [[nodiscard]] std::uint64_t sequence() const {
         std::uint64_t sequence = 0;
         detail::check(mdna_view_sequence(raw(), &sequence));
         return sequence;
     }
-    std::string get(std::string_view collection, std::string_view id) const {
+    [[nodiscard]] std::string get(std::string_view collection, std::string_view id) const {
         return detail::text([&](mdna_string *out) { return mdna_view_get(raw(), detail::Text(collection), detail::Text(id), out); });
     }
     Cursor list(std::string_view collection) const {
@@ -320,7 +320,7 @@ public:
     Cursor timeline(const OptionalText &query_json = std::nullopt) const {
         return Cursor(detail::made<mdna_cursor>([&](mdna_cursor **out) { return mdna_view_timeline(raw(), detail::Text(query_json), out); }));
     }
-    std::string timeline_summary(const OptionalText &timeline_id = std::nullopt) const {
+    [[nodiscard]] std::string timeline_summary(const OptionalText &timeline_id = std::nullopt) const {
         return detail::text([&](mdna_string *out) { return mdna_view_timeline_summary(raw(), detail::Text(timeline_id), out); });
     }
     Cursor diff(const View &other) const {
@@ -335,7 +335,7 @@ public:
     File file_open(std::string_view path) const {
         return File(detail::made<mdna_file>([&](mdna_file **out) { return mdna_view_file_open(raw(), detail::Text(path), out); }));
     }
-    mdna_file_info files_stat(std::string_view path, bool follow = true) const {
+    [[nodiscard]] mdna_file_info files_stat(std::string_view path, bool follow = true) const {
         mdna_file_info info;
         detail::check(mdna_view_files_stat(raw(), detail::Text(path), follow, &info));
         return info;
@@ -343,7 +343,7 @@ public:
     Cursor files_list(std::string_view path) const {
         return Cursor(detail::made<mdna_cursor>([&](mdna_cursor **out) { return mdna_view_files_list(raw(), detail::Text(path), out); }));
     }
-    std::string files_readlink(std::string_view path) const {
+    [[nodiscard]] std::string files_readlink(std::string_view path) const {
         return detail::text([&](mdna_string *out) { return mdna_view_files_readlink(raw(), detail::Text(path), out); });
     }
 
@@ -353,7 +353,7 @@ private:
 
 /// Calls a function for every change of a vault, on a thread of the library, until it is destroyed. The function gets a
 /// status and, when that is MDNA_OK, a change. An exception that leaves it ends the program.
-class Watch {
+class [[nodiscard]] Watch {
 public:
     using Callback = std::function<void(mdna_status, const mdna_change *)>;
 
@@ -389,11 +389,11 @@ private:
 };
 
 /// A mounted vault. Its destructor unmounts it, even when somebody uses it.
-class Mount {
+class [[nodiscard]] Mount {
 public:
     explicit Mount(mdna_mount *mount) noexcept : handle_(mount) {}
-    mdna_mount *get() const noexcept { return handle_.get(); }
-    std::string path() const {
+    [[nodiscard]] mdna_mount *get() const noexcept { return handle_.get(); }
+    [[nodiscard]] std::string path() const {
         return detail::text([&](mdna_string *out) { return mdna_mount_path(get(), out); });
     }
     void stop() { detail::check(mdna_mount_stop(get())); }
@@ -404,10 +404,10 @@ private:
 };
 
 /// Changes that are made together, by `commit()`, or not at all.
-class Batch {
+class [[nodiscard]] Batch {
 public:
     explicit Batch(mdna_batch *batch) noexcept : handle_(batch) {}
-    mdna_batch *raw() const noexcept { return handle_.get(); }
+    [[nodiscard]] mdna_batch *raw() const noexcept { return handle_.get(); }
 
     std::string create(std::string_view collection, std::string_view json) { return text(mdna_batch_create, collection, json); }
     std::string put(std::string_view collection, std::string_view json) { return text(mdna_batch_put, collection, json); }
@@ -444,10 +444,10 @@ private:
 };
 
 /// An open vault.
-class Vault {
+class [[nodiscard]] Vault {
 public:
     explicit Vault(mdna_vault *vault) noexcept : handle_(vault) {}
-    mdna_vault *get() const noexcept { return handle_.get(); }
+    [[nodiscard]] mdna_vault *get() const noexcept { return handle_.get(); }
 
     static Vault open(std::string_view path, const mdna_open_options *options = nullptr) {
         return Vault(detail::made<mdna_vault>([&](mdna_vault **out) { return mdna_vault_open(detail::Text(path), options, out); }));
@@ -463,16 +463,16 @@ public:
     Vault with_durability(mdna_durability durability) const {
         return Vault(detail::made<mdna_vault>([&](mdna_vault **out) { return mdna_vault_with_durability(get(), durability, out); }));
     }
-    std::string id() const { return text(mdna_vault_id); }
-    std::string path() const { return text(mdna_vault_path); }
-    std::string actor() const { return text(mdna_vault_actor); }
-    mdna_log_state state() const {
+    [[nodiscard]] std::string id() const { return text(mdna_vault_id); }
+    [[nodiscard]] std::string path() const { return text(mdna_vault_path); }
+    [[nodiscard]] std::string actor() const { return text(mdna_vault_actor); }
+    [[nodiscard]] mdna_log_state state() const {
         mdna_log_state state;
         detail::check(mdna_vault_state(get(), &state));
         return state;
     }
-    std::string overview() const { return text(mdna_vault_overview); }
-    std::string health() const { return text(mdna_vault_health); }
+    [[nodiscard]] std::string overview() const { return text(mdna_vault_overview); }
+    [[nodiscard]] std::string health() const { return text(mdna_vault_health); }
     std::string prune(const mdna_prune_options &options) {
         return detail::text([&](mdna_string *out) { return mdna_vault_prune(get(), &options, out); });
     }
@@ -493,9 +493,9 @@ public:
             [&](mdna_mount **out) { return mdna_mount_start(get(), detail::Text(mountpoint), options, out); }));
     }
     /// Checks everything that is stored: the report says what is damaged.
-    std::string verify() const { return text(mdna_vault_verify); }
+    [[nodiscard]] std::string verify() const { return text(mdna_vault_verify); }
     /// It cannot be stopped: an exception of `progress` comes out when it is done.
-    std::string verify(const Progress &progress) const {
+    [[nodiscard]] std::string verify(const Progress &progress) const {
         return detail::followed(progress, [&](mdna_progress_fn f, void *data, mdna_string *out) {
             return mdna_vault_verify_with(get(), f, data, out);
         });
@@ -503,8 +503,10 @@ public:
 
     std::string record_create(std::string_view collection, std::string_view json) { return text(mdna_record_create, collection, json); }
     std::string record_put(std::string_view collection, std::string_view json) { return text(mdna_record_put, collection, json); }
-    std::string record_get(std::string_view collection, std::string_view id) const { return text(mdna_record_get, collection, id); }
-    mdna_record_info record_describe(std::string_view collection, std::string_view id) const {
+    [[nodiscard]] std::string record_get(std::string_view collection, std::string_view id) const {
+        return text(mdna_record_get, collection, id);
+    }
+    [[nodiscard]] mdna_record_info record_describe(std::string_view collection, std::string_view id) const {
         mdna_record_info info;
         detail::check(mdna_record_describe(get(), detail::Text(collection), detail::Text(id), &info));
         return info;
@@ -522,14 +524,14 @@ public:
     }
 
     /// The identity, and in it, as "_private_key", the only copy of its private key: wipe() it after use.
-    std::string identity_create(std::string_view type, const OptionalText &metadata_json = std::nullopt) {
+    [[nodiscard]] std::string identity_create(std::string_view type, const OptionalText &metadata_json = std::nullopt) {
         return text(mdna_identity_create, type, metadata_json);
     }
-    std::string identity_get(std::string_view id) const { return text(mdna_identity_get, id); }
-    std::string identity_sign(std::string_view id, std::string_view claim, std::string_view private_key) const {
+    [[nodiscard]] std::string identity_get(std::string_view id) const { return text(mdna_identity_get, id); }
+    [[nodiscard]] std::string identity_sign(std::string_view id, std::string_view claim, std::string_view private_key) const {
         return text(mdna_identity_sign, id, claim, private_key);
     }
-    bool identity_verify(std::string_view id, std::string_view claim, std::string_view signature) const {
+    [[nodiscard]] bool identity_verify(std::string_view id, std::string_view claim, std::string_view signature) const {
         bool valid = false;
         detail::check(
             mdna_identity_verify(get(), detail::Text(id), detail::Text(claim), detail::Text(signature), &valid));
@@ -546,13 +548,13 @@ public:
     std::string session_end(std::string_view id, const OptionalText &final_state_json = std::nullopt) {
         return text(mdna_session_end, id, final_state_json);
     }
-    std::string session_get(std::string_view id) const { return text(mdna_session_get, id); }
+    [[nodiscard]] std::string session_get(std::string_view id) const { return text(mdna_session_get, id); }
     Cursor session_list(const OptionalText &filter_json = std::nullopt) const { return cursor(mdna_session_list, filter_json); }
-    std::string session_lineage(std::string_view id) const { return text(mdna_session_lineage, id); }
-    std::string session_context(std::string_view id) const { return text(mdna_session_context, id); }
+    [[nodiscard]] std::string session_lineage(std::string_view id) const { return text(mdna_session_lineage, id); }
+    [[nodiscard]] std::string session_context(std::string_view id) const { return text(mdna_session_context, id); }
 
     std::string memory_add(std::string_view json) { return text(mdna_memory_add, json); }
-    std::string memory_get(std::string_view id) const { return text(mdna_memory_get, id); }
+    [[nodiscard]] std::string memory_get(std::string_view id) const { return text(mdna_memory_get, id); }
     Cursor memory_list(const OptionalText &filter_json = std::nullopt) const { return cursor(mdna_memory_list, filter_json); }
     Cursor memory_search(std::string_view query, const OptionalText &filter_json = std::nullopt) const {
         return cursor(mdna_memory_search, query, filter_json);
@@ -565,8 +567,8 @@ public:
 
     std::string dna_create(std::string_view json) { return text(mdna_dna_create, json); }
     Cursor dna_versions(std::string_view agent) const { return cursor(mdna_dna_versions, agent); }
-    std::string dna_latest(std::string_view agent) const { return text(mdna_dna_latest, agent); }
-    std::string dna_constraints(std::string_view agent) const { return text(mdna_dna_constraints, agent); }
+    [[nodiscard]] std::string dna_latest(std::string_view agent) const { return text(mdna_dna_latest, agent); }
+    [[nodiscard]] std::string dna_constraints(std::string_view agent) const { return text(mdna_dna_constraints, agent); }
 
     std::string reflection_add(std::string_view json) { return text(mdna_reflection_add, json); }
     std::string reflection_decision(std::string_view agent, std::string_view decision, std::string_view rationale,
@@ -591,20 +593,20 @@ public:
     Cursor reflection_list(const OptionalText &agent = std::nullopt, const OptionalText &type = std::nullopt) const {
         return cursor(mdna_reflection_list, agent, type);
     }
-    std::string reflection_introspect(std::string_view agent) const { return text(mdna_reflection_introspect, agent); }
+    [[nodiscard]] std::string reflection_introspect(std::string_view agent) const { return text(mdna_reflection_introspect, agent); }
 
     std::string timeline_append(std::string_view type, std::string_view actor, const OptionalText &payload_json = std::nullopt,
                                 const OptionalText &session = std::nullopt, const OptionalText &timestamp = std::nullopt) {
         return text(mdna_timeline_append, type, actor, payload_json, session, timestamp);
     }
     Cursor timeline_query(const OptionalText &query_json = std::nullopt) const { return cursor(mdna_timeline_query, query_json); }
-    std::string timeline_summary(const OptionalText &timeline_id = std::nullopt) const {
+    [[nodiscard]] std::string timeline_summary(const OptionalText &timeline_id = std::nullopt) const {
         return text(mdna_timeline_summary, timeline_id);
     }
-    std::string timeline_days() const { return text(mdna_timeline_days); }
+    [[nodiscard]] std::string timeline_days() const { return text(mdna_timeline_days); }
 
-    std::string citation_chain(std::string_view id) const { return text(mdna_citation_chain, id); }
-    std::string glyph_chain(std::string_view id) const { return text(mdna_glyph_chain, id); }
+    [[nodiscard]] std::string citation_chain(std::string_view id) const { return text(mdna_citation_chain, id); }
+    [[nodiscard]] std::string glyph_chain(std::string_view id) const { return text(mdna_glyph_chain, id); }
 
     std::string snapshot_create(const OptionalText &id = std::nullopt) { return text(mdna_snapshot_create, id); }
     std::string snapshot_create_with(const OptionalText &id, bool full, const OptionalText &metadata_json) {
@@ -612,13 +614,13 @@ public:
             return mdna_snapshot_create_with(get(), detail::Text(id), full, detail::Text(metadata_json), out);
         });
     }
-    std::string snapshot_get(std::string_view id) const { return text(mdna_snapshot_get, id); }
+    [[nodiscard]] std::string snapshot_get(std::string_view id) const { return text(mdna_snapshot_get, id); }
     Cursor snapshot_list() const { return cursor(mdna_snapshot_list); }
     void snapshot_delete(std::string_view id) { detail::check(mdna_snapshot_delete(get(), detail::Text(id))); }
     View snapshot_view(std::string_view id) const {
         return View(detail::made<mdna_view>([&](mdna_view **out) { return mdna_snapshot_view(get(), detail::Text(id), out); }));
     }
-    std::string snapshot_render(std::string_view id, mdna_format format = MDNA_FORMAT_JSON) const {
+    [[nodiscard]] std::string snapshot_render(std::string_view id, mdna_format format = MDNA_FORMAT_JSON) const {
         return detail::text([&](mdna_string *out) { return mdna_snapshot_render(get(), detail::Text(id), format, out); });
     }
     /// Brings the present to a snapshot. It cannot be stopped: an exception of `progress` comes out when the restore is done,
@@ -633,7 +635,7 @@ public:
         return File(detail::made<mdna_file>(
             [&](mdna_file **out) { return mdna_file_open(get(), detail::Text(path), flags, mode, out); }));
     }
-    mdna_file_info files_stat(std::string_view path, bool follow = true) const {
+    [[nodiscard]] mdna_file_info files_stat(std::string_view path, bool follow = true) const {
         mdna_file_info info;
         detail::check(mdna_files_stat(get(), detail::Text(path), follow, &info));
         return info;
@@ -650,7 +652,7 @@ public:
     void files_symlink(std::string_view target, std::string_view path) {
         detail::check(mdna_files_symlink(get(), detail::Text(target), detail::Text(path)));
     }
-    std::string files_readlink(std::string_view path) const { return text(mdna_files_readlink, path); }
+    [[nodiscard]] std::string files_readlink(std::string_view path) const { return text(mdna_files_readlink, path); }
     void files_link(std::string_view from, std::string_view to) {
         detail::check(mdna_files_link(get(), detail::Text(from), detail::Text(to)));
     }
@@ -730,26 +732,26 @@ private:
 };
 
 /// A passphrase in UTF-8. The text must outlive it.
-class Passphrase : public Secret {
+class [[nodiscard]] Passphrase : public Secret {
 public:
     explicit Passphrase(std::string_view text) : Secret(MDNA_SECRET_PASSPHRASE, text) {}
 };
 
 /// The content of a key file. It must outlive this.
-class KeyFile : public Secret {
+class [[nodiscard]] KeyFile : public Secret {
 public:
     explicit KeyFile(std::string_view content) : Secret(MDNA_SECRET_KEY_FILE, content) {}
     /// The content of a new one: wipe() it after use.
-    static std::string make() { return detail::text(mdna_key_file_new); }
+    [[nodiscard]] static std::string make() { return detail::text(mdna_key_file_new); }
 };
 
 /// How buckets are reached, for `Repository`.
-class S3Settings {
+class [[nodiscard]] S3Settings {
 public:
     explicit S3Settings(bool from_environment = true)
         : handle_(detail::made<mdna_s3_settings>(
               [&](mdna_s3_settings **out) { return mdna_s3_settings_new(from_environment, out); })) {}
-    mdna_s3_settings *get() const noexcept { return handle_.get(); }
+    [[nodiscard]] mdna_s3_settings *get() const noexcept { return handle_.get(); }
 
     void set(std::string_view name, const OptionalText &value) {
         detail::check(mdna_s3_settings_set(get(), detail::Text(name), detail::Text(value)));
@@ -762,7 +764,7 @@ private:
     friend class Repository;
 
     /// The handle, which must be there: NULL would mean the variables of the process.
-    mdna_s3_settings *given() const {
+    [[nodiscard]] mdna_s3_settings *given() const {
         if (get() == nullptr) {
             throw Error(MDNA_NULL_POINTER, "settings were moved from and cannot be used", std::string());
         }
@@ -773,10 +775,10 @@ private:
 };
 
 /// An open backup repository, in a folder or at "s3://BUCKET/PREFIX". A missing secret (nullptr) is for one that hides nothing.
-class Repository {
+class [[nodiscard]] Repository {
 public:
     explicit Repository(mdna_repository *repository) noexcept : handle_(repository) {}
-    mdna_repository *get() const noexcept { return handle_.get(); }
+    [[nodiscard]] mdna_repository *get() const noexcept { return handle_.get(); }
 
     static Repository init(std::string_view location, const mdna_secret *secret, const OptionalText &label = std::nullopt,
                            const mdna_key_cost *cost = nullptr) {
@@ -799,16 +801,16 @@ public:
             return mdna_repository_open_with(detail::Text(location), settings.given(), secret, out);
         }));
     }
-    static std::string kinds(std::string_view location, const S3Settings &settings) {
+    [[nodiscard]] static std::string kinds(std::string_view location, const S3Settings &settings) {
         return detail::text(
             [&](mdna_string *out) { return mdna_key_kinds_with(detail::Text(location), settings.given(), out); });
     }
     /// Which kinds of secrets open the repository at a location.
-    static std::string kinds(std::string_view location) {
+    [[nodiscard]] static std::string kinds(std::string_view location) {
         return detail::text([&](mdna_string *out) { return mdna_key_kinds(detail::Text(location), out); });
     }
 
-    std::string describe() const {
+    [[nodiscard]] std::string describe() const {
         return detail::text([&](mdna_string *out) { return mdna_repository_describe(get(), out); });
     }
     std::string create(const Vault &vault, const OptionalText &label = std::nullopt, const Progress &progress = nullptr,
@@ -817,7 +819,7 @@ public:
             return mdna_backup_create(get(), vault.get(), detail::Text(label), dry_run, accept_older, f, data, out);
         });
     }
-    std::string list() const {
+    [[nodiscard]] std::string list() const {
         return detail::text([&](mdna_string *out) { return mdna_backup_list(get(), out); });
     }
     std::string restore(std::string_view backup, std::string_view to, const Progress &progress = nullptr) const {
@@ -841,7 +843,7 @@ public:
             return mdna_repository_prune(get(), dry_run, grace_s, f, data, out);
         });
     }
-    std::string verify(std::uint32_t sample_percent = 0, const OptionalText &vault_path = std::nullopt,
+    [[nodiscard]] std::string verify(std::uint32_t sample_percent = 0, const OptionalText &vault_path = std::nullopt,
                        const Progress &progress = nullptr) const {
         return detail::followed(progress, [&](mdna_progress_fn f, void *data, mdna_string *out) {
             return mdna_repository_verify(get(), sample_percent, detail::Text(vault_path), f, data, out);
@@ -863,7 +865,7 @@ public:
             return mdna_backup_import(get(), detail::Text(file), secret, f, data, out);
         });
     }
-    std::string keys() const {
+    [[nodiscard]] std::string keys() const {
         return detail::text([&](mdna_string *out) { return mdna_key_list(get(), out); });
     }
     std::string key_add(const mdna_secret *secret, const OptionalText &label = std::nullopt, const mdna_key_cost *cost = nullptr) {
@@ -885,48 +887,51 @@ inline void umount(std::string_view mountpoint) { detail::check(mdna_umount(deta
 
 /// Verifies the vault in a directory, also one that is too damaged to be opened. It cannot be stopped: an exception of
 /// `progress` comes out when it is done.
-inline std::string verify(std::string_view path, const Progress &progress = nullptr, const mdna_open_options *options = nullptr) {
+[[nodiscard]] inline std::string verify(std::string_view path, const Progress &progress = nullptr,
+                                        const mdna_open_options *options = nullptr) {
     return detail::followed(progress, [&](mdna_progress_fn f, void *data, mdna_string *out) {
         return mdna_verify_path(detail::Text(path), options, f, data, out);
     });
 }
 /// Makes what is derived again, and verifies the vault in a directory, which nobody may have open. It cannot be stopped: an
 /// exception of `progress` comes out when the repair is done.
-inline std::string repair(std::string_view path, const Progress &progress = nullptr, const mdna_open_options *options = nullptr) {
+[[nodiscard]] inline std::string repair(std::string_view path, const Progress &progress = nullptr,
+                                        const mdna_open_options *options = nullptr) {
     return detail::followed(progress, [&](mdna_progress_fn f, void *data, mdna_string *out) {
         return mdna_repair_path(detail::Text(path), options, f, data, out);
     });
 }
-inline std::string health(std::string_view path, const mdna_open_options *options = nullptr) {
+[[nodiscard]] inline std::string health(std::string_view path, const mdna_open_options *options = nullptr) {
     return detail::text([&](mdna_string *out) { return mdna_health_check(detail::Text(path), options, out); });
 }
 
-inline std::string claim_sign(std::string_view private_key, std::string_view identity, std::string_view claim) {
+[[nodiscard]] inline std::string claim_sign(std::string_view private_key, std::string_view identity, std::string_view claim) {
     return detail::text([&](mdna_string *out) {
         return mdna_claim_sign(detail::Text(private_key), detail::Text(identity), detail::Text(claim), out);
     });
 }
-inline bool claim_verify(std::string_view public_key, std::string_view identity, std::string_view claim, std::string_view signature) {
+[[nodiscard]] inline bool claim_verify(std::string_view public_key, std::string_view identity, std::string_view claim,
+                                       std::string_view signature) {
     bool valid = false;
     detail::check(mdna_claim_verify(detail::Text(public_key), detail::Text(identity), detail::Text(claim), detail::Text(signature), &valid));
     return valid;
 }
-inline std::string key_public(std::string_view private_key) {
+[[nodiscard]] inline std::string key_public(std::string_view private_key) {
     return detail::text([&](mdna_string *out) { return mdna_key_public(detail::Text(private_key), out); });
 }
 
 /// A new private key, the only copy: wipe() it after use.
-inline std::string key_new() {
+[[nodiscard]] inline std::string key_new() {
     return detail::text([](mdna_string *out) { return mdna_key_new(out); });
 }
 
-inline std::string json_canonical(std::string_view json) {
+[[nodiscard]] inline std::string json_canonical(std::string_view json) {
     return detail::text([&](mdna_string *out) { return mdna_json_canonical(json.data(), json.size(), out); });
 }
-inline std::string json_checksum(std::string_view json) {
+[[nodiscard]] inline std::string json_checksum(std::string_view json) {
     return detail::text([&](mdna_string *out) { return mdna_json_checksum(json.data(), json.size(), out); });
 }
-inline std::string bytes_checksum(std::string_view bytes) {
+[[nodiscard]] inline std::string bytes_checksum(std::string_view bytes) {
     return detail::text([&](mdna_string *out) {
         return mdna_bytes_checksum(reinterpret_cast<const std::uint8_t *>(bytes.data()), bytes.size(), out);
     });
@@ -934,10 +939,10 @@ inline std::string bytes_checksum(std::string_view bytes) {
 inline void record_check(std::string_view collection, std::string_view json) {
     detail::check(mdna_record_check(detail::Text(collection), detail::Text(json)));
 }
-inline std::string schema_text(std::string_view collection) {
+[[nodiscard]] inline std::string schema_text(std::string_view collection) {
     return detail::text([&](mdna_string *out) { return mdna_schema_text(detail::Text(collection), out); });
 }
-inline std::string snapshot_load(std::string_view path, bool allow_unverified = false) {
+[[nodiscard]] inline std::string snapshot_load(std::string_view path, bool allow_unverified = false) {
     return detail::text([&](mdna_string *out) { return mdna_snapshot_load(detail::Text(path), allow_unverified, out); });
 }
 

@@ -35,7 +35,7 @@ void run(const std::string &path, const std::string &backups) {
 
     // What cannot be done says why, to what, and what to do about it.
     try {
-        vault.memory_get("mem_20261122_185200_00000000");
+        std::cout << vault.memory_get("mem_20261122_185200_00000000") << '\n';
     } catch (const mdna::Error &error) {
         std::cout << error.name() << ": " << error.what() << '\n';
     }

@@ -36,20 +36,20 @@ void records(mdna::Vault &vault) {
               << vault.identity_verify("x", "y", "z");
     std::cout << vault.session_start("a", "b") << vault.session_start_with("a", "b", std::nullopt, "{}") << vault.session_end("x")
               << vault.session_get("x") << vault.session_lineage("x") << vault.session_context("x");
-    vault.session_list("{}");
+    cursor = vault.session_list("{}");
     std::cout << vault.memory_add("{}") << vault.memory_get("x") << vault.memory_update("x", "{}") << vault.memory_promote("x", "y")
               << vault.memory_archive("x") << vault.memory_count_access("x");
-    vault.memory_list();
-    vault.memory_search("x", "{}");
+    cursor = vault.memory_list();
+    cursor = vault.memory_search("x", "{}");
     vault.memory_delete("x");
     std::cout << vault.dna_create("{}") << vault.dna_latest("a") << vault.dna_constraints("a");
-    vault.dna_versions("a");
+    cursor = vault.dna_versions("a");
     std::cout << vault.reflection_add("{}") << vault.reflection_decision("a", "b", "c")
               << vault.reflection_capability("a", "b", "c", true) << vault.reflection_state("a", "{}")
               << vault.reflection_meta("a", "[]", "b") << vault.reflection_introspect("a");
-    vault.reflection_list();
+    cursor = vault.reflection_list();
     std::cout << vault.timeline_append("custom", "a") << vault.timeline_summary() << vault.timeline_days();
-    vault.timeline_query();
+    cursor = vault.timeline_query();
     std::cout << vault.citation_chain("x") << vault.glyph_chain("x");
 }
 
@@ -64,16 +64,16 @@ void batches(mdna::Vault &vault) {
 void history(mdna::Vault &vault) {
     std::cout << vault.snapshot_create() << vault.snapshot_create_with("x", true, std::nullopt) << vault.snapshot_get("x")
               << vault.snapshot_render("x", MDNA_FORMAT_YAML) << vault.snapshot_restore("x") << mdna::snapshot_load("file");
-    vault.snapshot_list();
+    mdna::Cursor cursor = vault.snapshot_list();
     vault.snapshot_delete("x");
     mdna::View view = vault.snapshot_view("x");
     const mdna::View now = vault.at(view.sequence());
     std::cout << view.get("memories", "x") << view.timeline_summary() << view.export_store("dir");
-    view.list("memories");
-    view.timeline();
-    view.diff(now);
+    cursor = view.list("memories");
+    cursor = view.timeline();
+    cursor = view.diff(now);
     std::cout << view.file_open("x").stat().size << view.files_stat("x").size << view.files_readlink("x");
-    view.files_list("/");
+    cursor = view.files_list("/");
     std::cout << vault.import_store("dir") << vault.import_timeline("file") << vault.import_backup("file") << vault.export_store("dir")
               << vault.export_timeline("file");
 }
@@ -90,7 +90,7 @@ void artifacts(mdna::Vault &vault) {
     file.chown(MDNA_KEEP_ID, 1);
     file.utimes(MDNA_TIME_NOW, MDNA_TIME_KEEP);
     file.sync();
-    vault.files_list("/");
+    mdna::Cursor cursor = vault.files_list("/");
     vault.files_mkdir("x", true);
     vault.files_remove("x");
     vault.files_rmdir("x");
