@@ -13,10 +13,31 @@
  * returns MDNA_OK. An argument must not be NULL unless the function says that it may be; NULL for one that may be means
  * "none".
  *
+ * Statuses that functions give without naming them. For any argument: MDNA_NULL_POINTER when it is NULL and must not
+ * be, MDNA_INVALID_UTF8 for a text that is not UTF-8, MDNA_JSON for one that is not JSON, MDNA_UNKNOWN_COLLECTION for
+ * a name of no collection, MDNA_UNSUPPORTED_VERSION for a structure of another version, MDNA_INVALID_ARGUMENT for an
+ * empty path, a length that nothing has, and a truth value in a structure that is neither 0 nor 1. For any handle:
+ * MDNA_INTERNAL, MDNA_POISONED and MDNA_FORKED. For what reads or changes a vault: MDNA_LOCKED when a process that does
+ * not answer holds the vault; MDNA_UNANSWERED when the process that owns it did not answer, so that it is not known
+ * whether a change was made; MDNA_CORRUPT, MDNA_PERMISSION, MDNA_NO_SPACE, MDNA_IO and MDNA_ENGINE of its files.
+ *
  * Text goes in as UTF-8 that ends in NUL (paths: any bytes), and is copied: it may go away when the call returns. Text
  * comes out as a mdna_string, to be freed with mdna_string_free(), or as a static text, where the function says so.
  * Records, filters and reports are JSON, so that new fields break no program. Records come out as the canonical JSON of
  * the protocol, whose SHA-256 is the record's checksum.
+ *
+ * JSON that several functions give. Times are RFC 3339 in UTC, checksums and roots are hexadecimal digits.
+ *
+ * - An entry of the log (mdna_vault_log(), mdna_change): `operation` is "create", "update", "delete", "prune" or
+ *   "epoch". `origin` is "direct" when somebody made the change, "import", "restore", or "rollback" when an import that
+ *   did not finish was undone. `event` is the event of the timeline that the entry tells: "session_start",
+ *   "session_end", "memory_created", "memory_accessed", "citation_created", "citation_updated", "state_snapshot" or
+ *   "reflection_recorded". What an entry does not have is null.
+ * - Health (mdna_vault_health(), mdna_health_check()): each of `checks` has `name`, `status` ("ok", "warning" or
+ *   "failed") and `detail`, a sentence; `status` of the report is the worst of them.
+ *
+ * Limits. The argument `limit` of mdna_vault_log() and mdna_record_history() is 0 for all. The member `limit` of a
+ * filter or a query is taken as it is, so that 0 is none; it is left out for all.
  *
  * Handles are pointers to opaque structures. Each says how it is freed; nothing else frees it, and freeing NULL does
  * nothing. A handle keeps open what it needs: a cursor, view, batch, file, watch or mount goes on working when the vault

@@ -18,10 +18,31 @@
  * returns MDNA_OK. An argument must not be NULL unless the function says that it may be; NULL for one that may be means
  * "none".
  *
+ * Statuses that functions give without naming them. For any argument: MDNA_NULL_POINTER when it is NULL and must not
+ * be, MDNA_INVALID_UTF8 for a text that is not UTF-8, MDNA_JSON for one that is not JSON, MDNA_UNKNOWN_COLLECTION for
+ * a name of no collection, MDNA_UNSUPPORTED_VERSION for a structure of another version, MDNA_INVALID_ARGUMENT for an
+ * empty path, a length that nothing has, and a truth value in a structure that is neither 0 nor 1. For any handle:
+ * MDNA_INTERNAL, MDNA_POISONED and MDNA_FORKED. For what reads or changes a vault: MDNA_LOCKED when a process that does
+ * not answer holds the vault; MDNA_UNANSWERED when the process that owns it did not answer, so that it is not known
+ * whether a change was made; MDNA_CORRUPT, MDNA_PERMISSION, MDNA_NO_SPACE, MDNA_IO and MDNA_ENGINE of its files.
+ *
  * Text goes in as UTF-8 that ends in NUL (paths: any bytes), and is copied: it may go away when the call returns. Text
  * comes out as a mdna_string, to be freed with mdna_string_free(), or as a static text, where the function says so.
  * Records, filters and reports are JSON, so that new fields break no program. Records come out as the canonical JSON of
  * the protocol, whose SHA-256 is the record's checksum.
+ *
+ * JSON that several functions give. Times are RFC 3339 in UTC, checksums and roots are hexadecimal digits.
+ *
+ * - An entry of the log (mdna_vault_log(), mdna_change): `operation` is "create", "update", "delete", "prune" or
+ *   "epoch". `origin` is "direct" when somebody made the change, "import", "restore", or "rollback" when an import that
+ *   did not finish was undone. `event` is the event of the timeline that the entry tells: "session_start",
+ *   "session_end", "memory_created", "memory_accessed", "citation_created", "citation_updated", "state_snapshot" or
+ *   "reflection_recorded". What an entry does not have is null.
+ * - Health (mdna_vault_health(), mdna_health_check()): each of `checks` has `name`, `status` ("ok", "warning" or
+ *   "failed") and `detail`, a sentence; `status` of the report is the worst of them.
+ *
+ * Limits. The argument `limit` of mdna_vault_log() and mdna_record_history() is 0 for all. The member `limit` of a
+ * filter or a query is taken as it is, so that 0 is none; it is left out for all.
  *
  * Handles are pointers to opaque structures. Each says how it is freed; nothing else frees it, and freeing NULL does
  * nothing. A handle keeps open what it needs: a cursor, view, batch, file, watch or mount goes on working when the vault
@@ -1452,10 +1473,13 @@ mdna_status mdna_record_describe(struct mdna_vault *vault,
 
 /**
  * The records of a collection that fit a filter. `filter_json` may be NULL, for all of them in order of the log; else
- * it is an object: `limit` (a number), `order` (`"log"`, `"newest"`: created last, or `"time"`: by the record's own
- * time, newest first), `archived` (true or false), `since` and `until` (RFC 3339; the record's own time is at or after
- * the one and before the other), `after` (what `mdna_cursor_position()` gave, with the same order). Any other member is
- * the path of a field, with dots between keys, and what must stand there: `{"tier": "long_term", "metadata.tags": "work", "limit": 10}`. Free the cursor with `mdna_cursor_free()`.
+ * it is an object: `limit` (a number; 0 is none), `order` (`"log"`, `"newest"`: created last, or `"time"`: by the
+ * record's own time, newest first), `archived` (true or false), `since` and `until` (RFC 3339; the record's own time
+ * is at or after the one and before the other), `after` (what `mdna_cursor_position()` gave, with the same order). Any
+ * other member is the path of a field, with dots between keys, and what must stand there, a text, a number, true,
+ * false or null: `{"tier": "long_term", "metadata.tags": "work", "limit": 10}`. A list fits when one of its items is
+ * the value; null also fits where the field is missing; an object fits nothing. Free the cursor with
+ * `mdna_cursor_free()`.
  *
  * Fails with `MDNA_INVALID_ARGUMENT` for a filter that cannot be used.
  */
@@ -1474,8 +1498,9 @@ MDNA_MUST_USE
 mdna_status mdna_record_delete(struct mdna_vault *vault, const char *collection, const char *id);
 
 /**
- * What a record was, newest first, at most `limit` versions, or all for 0: JSON objects with `sequence`, `time`,
- * `deleted`, `checksum` and `record`, the last two null for a deletion. Free the cursor with `mdna_cursor_free()`.
+ * What a record was, newest first, at most `limit` versions, or all when it is 0: JSON objects with `sequence`,
+ * `time`, `deleted`, `checksum` and `record`, the last two null for a deletion. Free the cursor with
+ * `mdna_cursor_free()`.
  *
  * Fails with `MDNA_NOT_FOUND` for a record that never was.
  */
@@ -1834,8 +1859,10 @@ mdna_status mdna_reflection_list(struct mdna_vault *vault,
                                  struct mdna_cursor **out);
 
 /**
- * How an agent's capabilities did: for each one of its latest DNA how often it was used, and with what success, as a
- * JSON object. Free it with `mdna_string_free()`.
+ * How an agent's capabilities did, as a JSON object: `agent_id`; `capabilities`, the texts of its latest DNA;
+ * `capability_performance`, which has for each of these an object with `usage_count`, `success_count` and
+ * `success_rate` (from 0 to 1; 0 when it was never used); and `total_capability_reflections`, which also counts
+ * capabilities that the DNA does not name. Free it with `mdna_string_free()`.
  *
  * Fails with `MDNA_NOT_FOUND` for an agent without DNA.
  */
@@ -1843,9 +1870,11 @@ MDNA_MUST_USE
 mdna_status mdna_reflection_introspect(struct mdna_vault *vault, const char *agent_id, struct mdna_string *out_json);
 
 /**
- * Appends an event. `event_type` is one of the protocol's; `payload_json` is an object and may be NULL; `session_id`
- * may be NULL; `timestamp` (RFC 3339) may be NULL, for now. `out_json` gets the event, to be freed with
- * `mdna_string_free()`, and may be NULL.
+ * Appends an event. `event_type` is one of the protocol's: `"session_start"`, `"session_end"`, `"memory_created"`,
+ * `"memory_accessed"`, `"identity_verified"`, `"vault_accessed"`, `"citation_created"`, `"citation_updated"`,
+ * `"state_snapshot"`, `"reflection_recorded"`, `"config_loaded"` or `"custom"`; `payload_json` is an object and may be
+ * NULL; `session_id` may be NULL; `timestamp` (RFC 3339) may be NULL, for now. `out_json` gets the event as in
+ * `mdna_timeline_query()`, to be freed with `mdna_string_free()`, and may be NULL.
  *
  * Fails with `MDNA_SCHEMA`, and with `MDNA_INVALID_ARGUMENT` for a time that is none.
  */
@@ -1861,7 +1890,11 @@ mdna_status mdna_timeline_append(struct mdna_vault *vault,
 /**
  * The events that fit a query, oldest first, appended ones and those that the log tells. `query_json` may be NULL for
  * all; else it is an object with any of `event_type`, `actor`, `session`, `since`, `until` (RFC 3339; at or after the
- * one and before the other) and `limit`. Free the cursor with `mdna_cursor_free()`.
+ * one and before the other) and `limit` (a number; 0 is none). Each event is a JSON object with `id`, `timestamp`,
+ * `event_type`, `actor`, and, where it has them, `payload` (an object), `related_session_id`, `related_agent_id`,
+ * `related_vault_id`, `checksum` (of the payload) and `tags`. The payload of one that the log tells has the id of the
+ * record, under the name that it has in the record: `memory_id` for `"memory_created"`. Free the cursor with
+ * `mdna_cursor_free()`.
  *
  * Fails with `MDNA_INVALID_ARGUMENT` for a query that cannot be used.
  */
@@ -1869,9 +1902,9 @@ MDNA_MUST_USE
 mdna_status mdna_timeline_query(struct mdna_vault *vault, const char *query_json, struct mdna_cursor **out);
 
 /**
- * The summary of all events: a JSON object with `timeline_id`, `total_events`, `event_types`, `unique_actors`,
- * `first_event` and `last_event`. `timeline_id` may be NULL for the id of the vault. Free it with
- * `mdna_string_free()`.
+ * The summary of all events: a JSON object with `timeline_id`, `total_events`, `event_types` (type to number),
+ * `unique_actors` (a number), and `first_event` and `last_event`, the times of these, null when there is none.
+ * `timeline_id` may be NULL for the id of the vault. Free it with `mdna_string_free()`.
  */
 MDNA_MUST_USE
 mdna_status mdna_timeline_summary(struct mdna_vault *vault, const char *timeline_id, struct mdna_string *out_json);
@@ -2063,8 +2096,8 @@ mdna_status mdna_snapshot_render(struct mdna_vault *vault,
 /**
  * Brings the present to a snapshot, by new changes on the log: nothing of the history is lost. `progress` may be NULL
  * and `user_data` may be NULL; what `progress` returns is not looked at, for a restore is finished once it began,
- * after a crash by whoever opens the vault next. `out_json` gets an object with `sequence`, `put_back` and `deleted`,
- * to be freed with `mdna_string_free()`, and may be NULL.
+ * after a crash by whoever opens the vault next. `out_json` gets an object with `sequence` (of the snapshot), and
+ * `put_back` and `deleted`, numbers of records, to be freed with `mdna_string_free()`, and may be NULL.
  *
  * Fails with `MDNA_NOT_FOUND`.
  */
@@ -2173,9 +2206,12 @@ void mdna_watch_free(struct mdna_watch *watch);
 
 /**
  * Checks everything that is stored: every record against its checksum and schema, heads and indexes against the
- * versions, the log against its Merkle root. Damage is no failure, but in the report, a JSON object with `clean`,
- * `vault_id`, `entries`, `versions`, `root`, `fault_count`, `faults` (each with `subject`, `problem`, `derived`) and
- * `lenient`. Free it with `mdna_string_free()`.
+ * versions, the log against its Merkle root. Damage is no failure, but in the report, a JSON object: `clean`, true
+ * when nothing is wrong; `vault_id` and `root`, null when the vault cannot be opened at all; `entries` of the log;
+ * `versions` that are sound; `fault_count`; `faults`, the first 10,000, each with `subject` (what it is about),
+ * `problem`, and `derived`, true when `mdna_repair_path()` makes it again; `lenient`, records that break their schema
+ * and were imported all the same, the first 10,000, each with `collection` and `id`. Free it with
+ * `mdna_string_free()`.
  */
 MDNA_MUST_USE
 mdna_status mdna_vault_verify(struct mdna_vault *vault, struct mdna_string *out_report_json);
@@ -2223,6 +2259,16 @@ mdna_status mdna_repair_path(const char *path,
  * `lenient` also records are taken that break their schema, marked so that a verification shows them. `progress` may
  * be NULL and `user_data` may be NULL. `out_report_json` gets the report, to be freed with `mdna_string_free()`, and
  * may be NULL.
+ *
+ * The report is a JSON object. `collections` has for each collection that had records an object with `taken` (new in
+ * the vault), `skipped` (in the vault already, and equal), `refused`, `repaired` (of those taken or skipped: fields
+ * that were null where the schema allows no null were read as missing) and `lenient` (of those taken: broken, and
+ * marked so); `total` is their sum. `refused` and `lenient` list what is wrong: objects with `file` (its name in the
+ * folder), `collection`, `id`, `cause` (`"schema"`, `"id"`, `"checksum"`, `"limit"`, `"text"`, `"key"`, `"cycle"` or
+ * `"conflict"`) and `reason`, a sentence. `missing_parents` lists sessions that were taken and whose parent is not in
+ * the vault, with `session_id` and `parent_session_id`. `configs` lists the configurations of the folder, which are
+ * verified and not taken, with `name`, `outcome` (`"verified"`, `"unverified"` or `"failed"`) and `detail` (the hash
+ * function, null, or what is wrong). `ignored` lists the names of files that are not read.
  *
  * Fails with `MDNA_INVALID_ARGUMENT` when the folder holds nothing to import, with `MDNA_IO`, `MDNA_DOCUMENT` and
  * `MDNA_CANCELLED`.
@@ -2378,9 +2424,9 @@ mdna_status mdna_s3_settings_cancel(struct mdna_s3_settings *settings);
  * Makes a repository at `location` and opens it: a folder, which must be new or empty, or `"s3://BUCKET/PREFIX"`,
  * where there must be none. How the bucket is reached is read from the variables `AWS_*` of the process:
  * `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION`, and `AWS_ENDPOINT_URL` for a server
- * other than Amazon's, which is reached with http only on this machine, or with `AWS_ALLOW_HTTP=true`. `secret` opens it from then on; NULL makes a repository that hides nothing (`secret` may be
- * NULL). `label`, the name of its first key slot, may be NULL. `cost` may be NULL, for what is recommended. Free the
- * handle with `mdna_repository_close()`.
+ * other than Amazon's, which is reached with http only on this machine, or with `AWS_ALLOW_HTTP=true`. `secret` opens
+ * it from then on; NULL makes a repository that hides nothing (`secret` may be NULL). `label`, the name of its first
+ * key slot, may be NULL. `cost` may be NULL, for what is recommended. Free the handle with `mdna_repository_close()`.
  *
  * Fails with `MDNA_OCCUPIED`, with `MDNA_INVALID_ARGUMENT` for an empty secret, a location that names no bucket, and
  * variables that cannot be used, and with `MDNA_IO`.
@@ -2463,8 +2509,8 @@ mdna_status mdna_backup_create(struct mdna_repository *repository,
 
 /**
  * All backups of a repository, oldest first: a JSON object with `backups`, each with `name`, `label`, `created`,
- * `vault_id`, `sequence`, `root`, `bytes`, and `faults`, what is wrong with manifests that cannot be read. Free it
- * with `mdna_string_free()`.
+ * `vault_id`, `sequence`, `root`, `bytes`, and `faults`, what is wrong with manifests that cannot be read, each with
+ * `subject` and `problem`. Free it with `mdna_string_free()`.
  *
  * Fails with `MDNA_IO`.
  */
@@ -2473,9 +2519,10 @@ mdna_status mdna_backup_list(struct mdna_repository *repository, struct mdna_str
 
 /**
  * Makes the vault of a backup again in the directory `to`, which must be new or empty, with the same id, log and root.
- * `backup` is `"latest"`, a label, or the beginning of a name. `progress` may be NULL and `user_data` may be NULL.
- * `out_json` gets an object with `name`, `sequence`, `root` and `bytes`, to be freed with `mdna_string_free()`, and
- * may be NULL.
+ * `backup` is `"latest"`, a label, or the beginning of a name, at least four characters. Of several backups with one
+ * label the newest is taken; a beginning that fits several is `MDNA_AMBIGUOUS`. `progress` may be NULL and `user_data`
+ * may be NULL. `out_json` gets an object with `name`, `sequence`, `root` and `bytes`, to be freed with
+ * `mdna_string_free()`, and may be NULL.
  *
  * Fails with `MDNA_NOT_FOUND`, `MDNA_AMBIGUOUS`, `MDNA_OCCUPIED`, `MDNA_CORRUPT`, `MDNA_BACKUP_MISSING`,
  * `MDNA_CANCELLED` and `MDNA_IO`; then there is no directory `to`.
@@ -2506,9 +2553,10 @@ mdna_status mdna_backup_extract(struct mdna_repository *repository,
                                 struct mdna_string *out_json);
 
 /**
- * Deletes backups; what only they needed stays until the next prune. `backups_json` is a list of names, labels or
- * beginnings of names. With `dry_run` nothing is deleted. `out_json` gets the list of those that were or would be
- * deleted, to be freed with `mdna_string_free()`, and may be NULL.
+ * Deletes backups; what only they needed stays until the next prune. `backups_json` is a list of texts, each as for
+ * `mdna_backup_restore()`: of several backups with one label the newest is deleted. With `dry_run` nothing is deleted.
+ * `out_json` gets the list of those that were or would be deleted, to be freed with `mdna_string_free()`, and may be
+ * NULL.
  *
  * Fails with `MDNA_NOT_FOUND` and `MDNA_AMBIGUOUS`; then nothing is deleted.
  */
@@ -2552,7 +2600,9 @@ mdna_status mdna_repository_prune(struct mdna_repository *repository,
  * many of a hundred packs are read, chosen anew each time; 0 reads all. `vault_path`, the directory of a vault that
  * was backed up here and knows what must be there, may be NULL. `progress` may be NULL and `user_data` may be NULL.
  * Damage is no failure, but in the report: a JSON object with `clean`, `packs`, `read`, `bytes`, `faults` and
- * `backups`. Free it with `mdna_string_free()`.
+ * `backups`: `packs` are there, of which `read` were read, which have `bytes`; each of `faults` has `subject` and
+ * `problem`; each of `backups` has `name`, `whole`, and `problem`, why it is not whole, or null. Free it with
+ * `mdna_string_free()`.
  *
  * Fails with `MDNA_INVALID_ARGUMENT` for more than 100 percent, `MDNA_CANCELLED` and `MDNA_IO`.
  */
@@ -2612,7 +2662,8 @@ mdna_status mdna_backup_import(struct mdna_repository *repository,
 
 /**
  * The key slots of a repository: a JSON object with `slots`, each with `id`, `kind`, `label`, `created`, `memory_kib`,
- * `passes`, `lanes`, and `faults`, what is wrong with those that cannot be read. Free it with `mdna_string_free()`.
+ * `passes`, `lanes`, and `faults`, what is wrong with those that cannot be read, each with `subject` and
+ * `problem`. Free it with `mdna_string_free()`.
  *
  * Fails with `MDNA_IO`.
  */
@@ -2797,8 +2848,10 @@ MDNA_MUST_USE
 mdna_status mdna_files_stat(struct mdna_vault *vault, const char *path, bool follow, struct mdna_file_info *out_info);
 
 /**
- * The entries of a directory, without `.` and `..`: JSON objects with `name`, `type`, `size`, `mode`, `mtime_ns`,
- * `ino`, and, when the name is not UTF-8, `name_hex` with its bytes. Free the cursor with `mdna_cursor_free()`.
+ * The entries of a directory, without `.` and `..`: JSON objects with `name`, `type` (`"regular"`, `"directory"`,
+ * `"symlink"`, `"fifo"`, `"socket"`, `"char_device"` or `"block_device"`), `size` in bytes, `mode` (permissions,
+ * set-id and sticky bits, as a number), `mtime_ns` (nanoseconds since 1970, UTC), `ino`, and, when the name is not
+ * UTF-8, `name_hex` with its bytes. Free the cursor with `mdna_cursor_free()`.
  *
  * Fails with `MDNA_FILE_NOT_FOUND` and `MDNA_FILE_NOT_A_DIRECTORY`.
  */
@@ -2873,16 +2926,13 @@ MDNA_MUST_USE
 mdna_status mdna_files_chmod(struct mdna_vault *vault, const char *path, uint32_t mode);
 
 /**
- * Sets the user and the group that own a file, or the one that a symbolic link leads to; `MDNA_KEEP_ID` leaves one as it is. Permissions are not checked: whoever
- * has the vault open may do everything with it.
+ * Sets the user and the group that own a file, or the one that a symbolic link leads to; `MDNA_KEEP_ID` leaves one as
+ * it is. Permissions are not checked: whoever has the vault open may do everything with it.
  *
  * Fails with `MDNA_FILE_NOT_FOUND`.
  */
 MDNA_MUST_USE
-mdna_status mdna_files_chown(struct mdna_vault *vault,
-                             const char *path,
-                             uint32_t uid,
-                             uint32_t gid);
+mdna_status mdna_files_chown(struct mdna_vault *vault, const char *path, uint32_t uid, uint32_t gid);
 
 /**
  * Sets when a file was last read, and when its content last changed, in nanoseconds since 1970; `MDNA_TIME_NOW` is
@@ -2906,7 +2956,9 @@ mdna_status mdna_files_sync(struct mdna_vault *vault);
  * keeps what it needs from a prune, also when the view is freed. `path` is as for `mdna_file_open()`.
  *
  * Fails with `MDNA_FILE_NOT_FOUND`, `MDNA_FILE_IS_A_DIRECTORY`, `MDNA_FILE_NOT_A_DIRECTORY` and `MDNA_FILE_INVALID`.
- * What would change the file fails with `MDNA_FILE_NOT_PERMITTED`.
+ * The file cannot be changed: `mdna_file_write()`, `mdna_file_write_at()` and `mdna_file_truncate()` fail with
+ * `MDNA_FILE_NOT_PERMITTED`, for it is not open for writing; `mdna_file_chmod()`, `mdna_file_chown()` and
+ * `mdna_file_utimes()` fail with `MDNA_FILE_READ_ONLY`.
  */
 MDNA_MUST_USE
 mdna_status mdna_view_file_open(struct mdna_view *view, const char *path, struct mdna_file **out);

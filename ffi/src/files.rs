@@ -461,8 +461,10 @@ pub(crate) fn stat(files: &Files, name: &Path, follow: bool) -> Result<mdna_file
     Ok(info(&if follow { files.metadata(name) } else { files.symlink_metadata(name) }?))
 }
 
-/// The entries of a directory, without `.` and `..`: JSON objects with `name`, `type`, `size`, `mode`, `mtime_ns`,
-/// `ino`, and, when the name is not UTF-8, `name_hex` with its bytes. Free the cursor with `mdna_cursor_free()`.
+/// The entries of a directory, without `.` and `..`: JSON objects with `name`, `type` (`"regular"`, `"directory"`,
+/// `"symlink"`, `"fifo"`, `"socket"`, `"char_device"` or `"block_device"`), `size` in bytes, `mode` (permissions,
+/// set-id and sticky bits, as a number), `mtime_ns` (nanoseconds since 1970, UTC), `ino`, and, when the name is not
+/// UTF-8, `name_hex` with its bytes. Free the cursor with `mdna_cursor_free()`.
 ///
 /// Fails with `MDNA_FILE_NOT_FOUND` and `MDNA_FILE_NOT_A_DIRECTORY`.
 #[unsafe(no_mangle)]
@@ -626,8 +628,8 @@ pub unsafe extern "C" fn mdna_files_chmod(vault: *mut mdna_vault, path: *const c
     unsafe { set(vault, path, of_mode(mode)) }
 }
 
-/// Sets the user and the group that own a file, or the one that a symbolic link leads to; `MDNA_KEEP_ID` leaves one as it is. Permissions are not checked: whoever
-/// has the vault open may do everything with it.
+/// Sets the user and the group that own a file, or the one that a symbolic link leads to; `MDNA_KEEP_ID` leaves one as
+/// it is. Permissions are not checked: whoever has the vault open may do everything with it.
 ///
 /// Fails with `MDNA_FILE_NOT_FOUND`.
 #[unsafe(no_mangle)]

@@ -24,6 +24,16 @@ use crate::vault::mdna_vault;
 /// be NULL and `user_data` may be NULL. `out_report_json` gets the report, to be freed with `mdna_string_free()`, and
 /// may be NULL.
 ///
+/// The report is a JSON object. `collections` has for each collection that had records an object with `taken` (new in
+/// the vault), `skipped` (in the vault already, and equal), `refused`, `repaired` (of those taken or skipped: fields
+/// that were null where the schema allows no null were read as missing) and `lenient` (of those taken: broken, and
+/// marked so); `total` is their sum. `refused` and `lenient` list what is wrong: objects with `file` (its name in the
+/// folder), `collection`, `id`, `cause` (`"schema"`, `"id"`, `"checksum"`, `"limit"`, `"text"`, `"key"`, `"cycle"` or
+/// `"conflict"`) and `reason`, a sentence. `missing_parents` lists sessions that were taken and whose parent is not in
+/// the vault, with `session_id` and `parent_session_id`. `configs` lists the configurations of the folder, which are
+/// verified and not taken, with `name`, `outcome` (`"verified"`, `"unverified"` or `"failed"`) and `detail` (the hash
+/// function, null, or what is wrong). `ignored` lists the names of files that are not read.
+///
 /// Fails with `MDNA_INVALID_ARGUMENT` when the folder holds nothing to import, with `MDNA_IO`, `MDNA_DOCUMENT` and
 /// `MDNA_CANCELLED`.
 #[unsafe(no_mangle)]

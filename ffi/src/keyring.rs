@@ -90,7 +90,8 @@ pub(crate) unsafe fn cost(pointer: *const mdna_key_cost) -> Result<Cost> {
 }
 
 /// The key slots of a repository: a JSON object with `slots`, each with `id`, `kind`, `label`, `created`, `memory_kib`,
-/// `passes`, `lanes`, and `faults`, what is wrong with those that cannot be read. Free it with `mdna_string_free()`.
+/// `passes`, `lanes`, and `faults`, what is wrong with those that cannot be read, each with `subject` and
+/// `problem`. Free it with `mdna_string_free()`.
 ///
 /// Fails with `MDNA_IO`.
 #[unsafe(no_mangle)]

@@ -136,10 +136,13 @@ pub unsafe extern "C" fn mdna_record_describe(
 }
 
 /// The records of a collection that fit a filter. `filter_json` may be NULL, for all of them in order of the log; else
-/// it is an object: `limit` (a number), `order` (`"log"`, `"newest"`: created last, or `"time"`: by the record's own
-/// time, newest first), `archived` (true or false), `since` and `until` (RFC 3339; the record's own time is at or after
-/// the one and before the other), `after` (what `mdna_cursor_position()` gave, with the same order). Any other member is
-/// the path of a field, with dots between keys, and what must stand there: `{"tier": "long_term", "metadata.tags": "work", "limit": 10}`. Free the cursor with `mdna_cursor_free()`.
+/// it is an object: `limit` (a number; 0 is none), `order` (`"log"`, `"newest"`: created last, or `"time"`: by the
+/// record's own time, newest first), `archived` (true or false), `since` and `until` (RFC 3339; the record's own time
+/// is at or after the one and before the other), `after` (what `mdna_cursor_position()` gave, with the same order). Any
+/// other member is the path of a field, with dots between keys, and what must stand there, a text, a number, true,
+/// false or null: `{"tier": "long_term", "metadata.tags": "work", "limit": 10}`. A list fits when one of its items is
+/// the value; null also fits where the field is missing; an object fits nothing. Free the cursor with
+/// `mdna_cursor_free()`.
 ///
 /// Fails with `MDNA_INVALID_ARGUMENT` for a filter that cannot be used.
 #[unsafe(no_mangle)]
@@ -185,8 +188,9 @@ pub unsafe extern "C" fn mdna_record_delete(
 /// Versions of a record that are read at once.
 const PAGE: usize = 64;
 
-/// What a record was, newest first, at most `limit` versions, or all for 0: JSON objects with `sequence`, `time`,
-/// `deleted`, `checksum` and `record`, the last two null for a deletion. Free the cursor with `mdna_cursor_free()`.
+/// What a record was, newest first, at most `limit` versions, or all when it is 0: JSON objects with `sequence`,
+/// `time`, `deleted`, `checksum` and `record`, the last two null for a deletion. Free the cursor with
+/// `mdna_cursor_free()`.
 ///
 /// Fails with `MDNA_NOT_FOUND` for a record that never was.
 #[unsafe(no_mangle)]

@@ -200,8 +200,10 @@ pub unsafe extern "C" fn mdna_reflection_list(
     })
 }
 
-/// How an agent's capabilities did: for each one of its latest DNA how often it was used, and with what success, as a
-/// JSON object. Free it with `mdna_string_free()`.
+/// How an agent's capabilities did, as a JSON object: `agent_id`; `capabilities`, the texts of its latest DNA;
+/// `capability_performance`, which has for each of these an object with `usage_count`, `success_count` and
+/// `success_rate` (from 0 to 1; 0 when it was never used); and `total_capability_reflections`, which also counts
+/// capabilities that the DNA does not name. Free it with `mdna_string_free()`.
 ///
 /// Fails with `MDNA_NOT_FOUND` for an agent without DNA.
 #[unsafe(no_mangle)]

@@ -79,9 +79,9 @@ pub(crate) fn destination(location: &Path, settings: Option<&mdna_s3_settings>) 
 /// Makes a repository at `location` and opens it: a folder, which must be new or empty, or `"s3://BUCKET/PREFIX"`,
 /// where there must be none. How the bucket is reached is read from the variables `AWS_*` of the process:
 /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION`, and `AWS_ENDPOINT_URL` for a server
-/// other than Amazon's, which is reached with http only on this machine, or with `AWS_ALLOW_HTTP=true`. `secret` opens it from then on; NULL makes a repository that hides nothing (`secret` may be
-/// NULL). `label`, the name of its first key slot, may be NULL. `cost` may be NULL, for what is recommended. Free the
-/// handle with `mdna_repository_close()`.
+/// other than Amazon's, which is reached with http only on this machine, or with `AWS_ALLOW_HTTP=true`. `secret` opens
+/// it from then on; NULL makes a repository that hides nothing (`secret` may be NULL). `label`, the name of its first
+/// key slot, may be NULL. `cost` may be NULL, for what is recommended. Free the handle with `mdna_repository_close()`.
 ///
 /// Fails with `MDNA_OCCUPIED`, with `MDNA_INVALID_ARGUMENT` for an empty secret, a location that names no bucket, and
 /// variables that cannot be used, and with `MDNA_IO`.
@@ -270,8 +270,8 @@ fn backups(backups: &[Backup]) -> Value {
 }
 
 /// All backups of a repository, oldest first: a JSON object with `backups`, each with `name`, `label`, `created`,
-/// `vault_id`, `sequence`, `root`, `bytes`, and `faults`, what is wrong with manifests that cannot be read. Free it
-/// with `mdna_string_free()`.
+/// `vault_id`, `sequence`, `root`, `bytes`, and `faults`, what is wrong with manifests that cannot be read, each with
+/// `subject` and `problem`. Free it with `mdna_string_free()`.
 ///
 /// Fails with `MDNA_IO`.
 #[unsafe(no_mangle)]
@@ -287,9 +287,10 @@ pub unsafe extern "C" fn mdna_backup_list(repository: *mut mdna_repository, out_
 }
 
 /// Makes the vault of a backup again in the directory `to`, which must be new or empty, with the same id, log and root.
-/// `backup` is `"latest"`, a label, or the beginning of a name. `progress` may be NULL and `user_data` may be NULL.
-/// `out_json` gets an object with `name`, `sequence`, `root` and `bytes`, to be freed with `mdna_string_free()`, and
-/// may be NULL.
+/// `backup` is `"latest"`, a label, or the beginning of a name, at least four characters. Of several backups with one
+/// label the newest is taken; a beginning that fits several is `MDNA_AMBIGUOUS`. `progress` may be NULL and `user_data`
+/// may be NULL. `out_json` gets an object with `name`, `sequence`, `root` and `bytes`, to be freed with
+/// `mdna_string_free()`, and may be NULL.
 ///
 /// Fails with `MDNA_NOT_FOUND`, `MDNA_AMBIGUOUS`, `MDNA_OCCUPIED`, `MDNA_CORRUPT`, `MDNA_BACKUP_MISSING`,
 /// `MDNA_CANCELLED` and `MDNA_IO`; then there is no directory `to`.
@@ -347,9 +348,10 @@ pub unsafe extern "C" fn mdna_backup_extract(
     })
 }
 
-/// Deletes backups; what only they needed stays until the next prune. `backups_json` is a list of names, labels or
-/// beginnings of names. With `dry_run` nothing is deleted. `out_json` gets the list of those that were or would be
-/// deleted, to be freed with `mdna_string_free()`, and may be NULL.
+/// Deletes backups; what only they needed stays until the next prune. `backups_json` is a list of texts, each as for
+/// `mdna_backup_restore()`: of several backups with one label the newest is deleted. With `dry_run` nothing is deleted.
+/// `out_json` gets the list of those that were or would be deleted, to be freed with `mdna_string_free()`, and may be
+/// NULL.
 ///
 /// Fails with `MDNA_NOT_FOUND` and `MDNA_AMBIGUOUS`; then nothing is deleted.
 #[unsafe(no_mangle)]
@@ -435,7 +437,9 @@ pub unsafe extern "C" fn mdna_repository_prune(
 /// many of a hundred packs are read, chosen anew each time; 0 reads all. `vault_path`, the directory of a vault that
 /// was backed up here and knows what must be there, may be NULL. `progress` may be NULL and `user_data` may be NULL.
 /// Damage is no failure, but in the report: a JSON object with `clean`, `packs`, `read`, `bytes`, `faults` and
-/// `backups`. Free it with `mdna_string_free()`.
+/// `backups`: `packs` are there, of which `read` were read, which have `bytes`; each of `faults` has `subject` and
+/// `problem`; each of `backups` has `name`, `whole`, and `problem`, why it is not whole, or null. Free it with
+/// `mdna_string_free()`.
 ///
 /// Fails with `MDNA_INVALID_ARGUMENT` for more than 100 percent, `MDNA_CANCELLED` and `MDNA_IO`.
 #[unsafe(no_mangle)]

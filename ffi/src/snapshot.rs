@@ -172,8 +172,8 @@ pub unsafe extern "C" fn mdna_snapshot_render(
 
 /// Brings the present to a snapshot, by new changes on the log: nothing of the history is lost. `progress` may be NULL
 /// and `user_data` may be NULL; what `progress` returns is not looked at, for a restore is finished once it began,
-/// after a crash by whoever opens the vault next. `out_json` gets an object with `sequence`, `put_back` and `deleted`,
-/// to be freed with `mdna_string_free()`, and may be NULL.
+/// after a crash by whoever opens the vault next. `out_json` gets an object with `sequence` (of the snapshot), and
+/// `put_back` and `deleted`, numbers of records, to be freed with `mdna_string_free()`, and may be NULL.
 ///
 /// Fails with `MDNA_NOT_FOUND`.
 #[unsafe(no_mangle)]

@@ -20,9 +20,11 @@ pub(crate) fn query(given: Option<Value>) -> Result<EventQuery> {
     Ok(given.map_or_else(|| Ok(EventQuery::default()), |value| EventQuery::from_value(&value))?)
 }
 
-/// Appends an event. `event_type` is one of the protocol's; `payload_json` is an object and may be NULL; `session_id`
-/// may be NULL; `timestamp` (RFC 3339) may be NULL, for now. `out_json` gets the event, to be freed with
-/// `mdna_string_free()`, and may be NULL.
+/// Appends an event. `event_type` is one of the protocol's: `"session_start"`, `"session_end"`, `"memory_created"`,
+/// `"memory_accessed"`, `"identity_verified"`, `"vault_accessed"`, `"citation_created"`, `"citation_updated"`,
+/// `"state_snapshot"`, `"reflection_recorded"`, `"config_loaded"` or `"custom"`; `payload_json` is an object and may be
+/// NULL; `session_id` may be NULL; `timestamp` (RFC 3339) may be NULL, for now. `out_json` gets the event as in
+/// `mdna_timeline_query()`, to be freed with `mdna_string_free()`, and may be NULL.
 ///
 /// Fails with `MDNA_SCHEMA`, and with `MDNA_INVALID_ARGUMENT` for a time that is none.
 #[unsafe(no_mangle)]
@@ -68,7 +70,11 @@ fn time_of(text: &str) -> Result<Timestamp> {
 
 /// The events that fit a query, oldest first, appended ones and those that the log tells. `query_json` may be NULL for
 /// all; else it is an object with any of `event_type`, `actor`, `session`, `since`, `until` (RFC 3339; at or after the
-/// one and before the other) and `limit`. Free the cursor with `mdna_cursor_free()`.
+/// one and before the other) and `limit` (a number; 0 is none). Each event is a JSON object with `id`, `timestamp`,
+/// `event_type`, `actor`, and, where it has them, `payload` (an object), `related_session_id`, `related_agent_id`,
+/// `related_vault_id`, `checksum` (of the payload) and `tags`. The payload of one that the log tells has the id of the
+/// record, under the name that it has in the record: `memory_id` for `"memory_created"`. Free the cursor with
+/// `mdna_cursor_free()`.
 ///
 /// Fails with `MDNA_INVALID_ARGUMENT` for a query that cannot be used.
 #[unsafe(no_mangle)]
@@ -87,9 +93,9 @@ pub unsafe extern "C" fn mdna_timeline_query(
     })
 }
 
-/// The summary of all events: a JSON object with `timeline_id`, `total_events`, `event_types`, `unique_actors`,
-/// `first_event` and `last_event`. `timeline_id` may be NULL for the id of the vault. Free it with
-/// `mdna_string_free()`.
+/// The summary of all events: a JSON object with `timeline_id`, `total_events`, `event_types` (type to number),
+/// `unique_actors` (a number), and `first_event` and `last_event`, the times of these, null when there is none.
+/// `timeline_id` may be NULL for the id of the vault. Free it with `mdna_string_free()`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mdna_timeline_summary(
     vault: *mut mdna_vault,

@@ -14,9 +14,12 @@ use crate::string::mdna_string;
 use crate::vault::{mdna_open_options, mdna_vault, open_options};
 
 /// Checks everything that is stored: every record against its checksum and schema, heads and indexes against the
-/// versions, the log against its Merkle root. Damage is no failure, but in the report, a JSON object with `clean`,
-/// `vault_id`, `entries`, `versions`, `root`, `fault_count`, `faults` (each with `subject`, `problem`, `derived`) and
-/// `lenient`. Free it with `mdna_string_free()`.
+/// versions, the log against its Merkle root. Damage is no failure, but in the report, a JSON object: `clean`, true
+/// when nothing is wrong; `vault_id` and `root`, null when the vault cannot be opened at all; `entries` of the log;
+/// `versions` that are sound; `fault_count`; `faults`, the first 10,000, each with `subject` (what it is about),
+/// `problem`, and `derived`, true when `mdna_repair_path()` makes it again; `lenient`, records that break their schema
+/// and were imported all the same, the first 10,000, each with `collection` and `id`. Free it with
+/// `mdna_string_free()`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mdna_vault_verify(vault: *mut mdna_vault, out_report_json: *mut mdna_string) -> mdna_status {
     // SAFETY: the caller keeps what the header says of handles and outputs; NULL is a callback that is not given.

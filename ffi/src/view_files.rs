@@ -24,7 +24,9 @@ fn on_files(view: Result<&mdna_view>, work: impl FnOnce(&Files) -> Result<()>) -
 /// keeps what it needs from a prune, also when the view is freed. `path` is as for `mdna_file_open()`.
 ///
 /// Fails with `MDNA_FILE_NOT_FOUND`, `MDNA_FILE_IS_A_DIRECTORY`, `MDNA_FILE_NOT_A_DIRECTORY` and `MDNA_FILE_INVALID`.
-/// What would change the file fails with `MDNA_FILE_NOT_PERMITTED`.
+/// The file cannot be changed: `mdna_file_write()`, `mdna_file_write_at()` and `mdna_file_truncate()` fail with
+/// `MDNA_FILE_NOT_PERMITTED`, for it is not open for writing; `mdna_file_chmod()`, `mdna_file_chown()` and
+/// `mdna_file_utimes()` fail with `MDNA_FILE_READ_ONLY`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mdna_view_file_open(
     view: *mut mdna_view,

@@ -174,7 +174,14 @@ static void past(mdna_vault *vault) {
     OK(mdna_file_stat(file, &info));
     CHECK(info.size == 9);
     FAILS(MDNA_FILE_NOT_PERMITTED, mdna_file_write(file, buffer, 1));
+    FAILS(MDNA_FILE_NOT_PERMITTED, mdna_file_write_at(file, 0, buffer, 1));
     FAILS(MDNA_FILE_NOT_PERMITTED, mdna_file_truncate(file, 0));
+    FAILS(MDNA_FILE_READ_ONLY, mdna_file_chmod(file, 0600));
+    FAILS(MDNA_FILE_READ_ONLY, mdna_file_chown(file, 1, 1));
+    FAILS(MDNA_FILE_READ_ONLY, mdna_file_utimes(file, 1, 1));
+    OK(mdna_file_sync(file, false));
+    OK(mdna_file_stat(file, &info));
+    CHECK(info.size == 9 && info.mode == 0600);
     mdna_file_close(file);
     OK(mdna_files_stat(vault, "past/file", true, &info));
     CHECK(info.size == 0);

@@ -154,6 +154,7 @@ static void work(mdna_repository *repository, mdna_vault *vault, const char *dir
     FAILS(MDNA_NOT_FOUND, mdna_backup_extract(repository, "latest", "mem_none", below(dir, "none"), NULL, NULL, NULL));
 
     OK(mdna_repository_verify(repository, 0, below(dir, "vault"), NULL, NULL, &text));
+    CHECK(strstr(text.data, "\"problem\":null,\"whole\":true") != NULL);
     CHECK(holds(&text, "\"clean\":true"));
     FAILS(MDNA_INVALID_ARGUMENT, mdna_repository_verify(repository, 101, NULL, NULL, NULL, &text));
     OK(mdna_repository_repair(repository, NULL, NULL, &text));
@@ -187,6 +188,22 @@ static void work(mdna_repository *repository, mdna_vault *vault, const char *dir
     CHECK(holds(&text, "\"label\":\"one\""));
     OK(mdna_repository_prune(repository, false, 0, NULL, NULL, &text));
     CHECK(holds(&text, "\"kept\""));
+
+    /* Of two backups with one label the newer one is meant. */
+    char name[120];
+    OK(mdna_memory_add(vault, MEMORY, NULL));
+    OK(mdna_backup_create(repository, vault, "two", false, false, NULL, NULL, &text));
+    member(&text, "name", name, sizeof name);
+    mdna_string_free(&text);
+    OK(mdna_backup_restore(repository, "two", below(dir, "newer"), NULL, NULL, &text));
+    CHECK(holds(&text, name));
+    OK(mdna_backup_delete(repository, "[\"two\"]", true, &text));
+    CHECK(holds(&text, name));
+    /* The beginning of a name has four characters at least. */
+    name[4] = '\0';
+    OK(mdna_backup_extract(repository, name, "memories", below(dir, "beginning"), NULL, NULL, NULL));
+    name[3] = '\0';
+    FAILS(MDNA_NOT_FOUND, mdna_backup_extract(repository, name, "memories", below(dir, "short"), NULL, NULL, NULL));
     FAILS(MDNA_NULL_POINTER, mdna_repository_prune(NULL, false, 0, NULL, NULL, NULL));
 }
 

@@ -103,6 +103,7 @@ static void interchange(mdna_vault *vault, const char *dir) {
     mdna_vault *other = new_vault(below(dir, "imported"));
     FAILS(MDNA_CANCELLED, mdna_import_store(other, store, false, stop, &calls, NULL));
     OK(mdna_import_store(other, store, false, NULL, NULL, &text));
+    CHECK(strstr(text.data, "\"missing_parents\":[") != NULL && strstr(text.data, "\"total\":{\"lenient\":0,") != NULL);
     CHECK(holds(&text, "\"refused\":[]"));
     FAILS(MDNA_IO, mdna_import_store(other, below(dir, "none"), false, NULL, NULL, NULL));
     OK(mdna_import_timeline(other, file, true, NULL, NULL, NULL));

@@ -185,6 +185,18 @@ static void memories(mdna_vault *vault) {
     FAILS(MDNA_INVALID_ARGUMENT, mdna_memory_search(vault, "x", "{\"since\":\"long ago\"}", &cursor));
     OK(mdna_memory_update(vault, id.data, "{\"metadata\":{\"tags\":[\"kitchen\"]}}", &text));
     CHECK(holds(&text, "kitchen"));
+    /* A list fits by what is in it, null what is not there, and a limit of 0 is one. */
+    OK(mdna_memory_list(vault, "{\"metadata.tags\":\"kitchen\"}", &cursor));
+    CHECK(drain(cursor) == 1);
+    OK(mdna_memory_list(vault, "{\"metadata.tags\":\"cellar\"}", &cursor));
+    CHECK(drain(cursor) == 0);
+    OK(mdna_memory_list(vault, "{\"metadata.none\":null}", &cursor));
+    CHECK(drain(cursor) == 1);
+    OK(mdna_memory_list(vault, "{\"metadata.tags\":null}", &cursor));
+    CHECK(drain(cursor) == 0);
+    OK(mdna_memory_list(vault, "{\"limit\":0}", &cursor));
+    CHECK(drain(cursor) == 0);
+    FAILS(MDNA_INVALID_ARGUMENT, mdna_memory_list(vault, "{\"tier\":[\"short_term\"]}", &cursor));
     FAILS(MDNA_INVALID_ARGUMENT, mdna_memory_update(vault, id.data, "{\"tier\":\"episodic\"}", NULL));
     OK(mdna_memory_promote(vault, id.data, "long_term", &text));
     CHECK(holds(&text, "long_term"));
@@ -241,7 +253,9 @@ static void dna_and_reflections(mdna_vault *vault) {
     CHECK(drain(cursor) == 1);
     FAILS(MDNA_INVALID_ARGUMENT, mdna_reflection_list(vault, NULL, "dream", &cursor));
     OK(mdna_reflection_introspect(vault, AGENT, &text));
-    CHECK(holds(&text, "search"));
+    CHECK(strstr(text.data, "\"capability_performance\":{\"search\":{\"success_count\":") != NULL);
+    CHECK(strstr(text.data, "\"total_capability_reflections\":1") != NULL);
+    CHECK(holds(&text, "\"capabilities\":[\"search\"]"));
     FAILS(MDNA_NOT_FOUND, mdna_reflection_introspect(vault, "mdna_agt_none", &text));
 }
 
@@ -254,6 +268,8 @@ static void timeline(mdna_vault *vault) {
     FAILS(MDNA_SCHEMA, mdna_timeline_append(vault, "dreamt", AGENT, NULL, NULL, NULL, NULL));
     OK(mdna_timeline_query(vault, "{\"event_type\":\"custom\",\"until\":\"2025-03-02T00:00:00Z\"}", &cursor));
     CHECK(drain(cursor) == 1);
+    OK(mdna_timeline_query(vault, "{\"limit\":0}", &cursor));
+    CHECK(drain(cursor) == 0);
     FAILS(MDNA_INVALID_ARGUMENT, mdna_timeline_query(vault, "{\"type\":\"custom\"}", &cursor));
     OK(mdna_timeline_summary(vault, "mine", &text));
     CHECK(holds(&text, "\"timeline_id\":\"mine\""));
