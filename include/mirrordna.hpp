@@ -26,7 +26,7 @@
 
 namespace mdna {
 
-/// A call that failed.
+/// A call that failed. Copying it does not throw.
 class Error : public std::runtime_error {
 public:
     /// The last error of this thread.
@@ -39,7 +39,11 @@ public:
     }
 
     Error(mdna_status status, const std::string &message, std::string subject)
-        : std::runtime_error(message), status_(status), subject_(std::move(subject)) {}
+        : std::runtime_error(message), status_(status), subject_(std::make_shared<const std::string>(std::move(subject))) {}
+    // Without moving: an error that was moved from would have no subject to refer to.
+    Error(const Error &) noexcept = default;
+    Error &operator=(const Error &) noexcept = default;
+    ~Error() override = default;
 
     [[nodiscard]] mdna_status status() const noexcept { return status_; }
     /// Name of the status, as "MDNA_NOT_FOUND".
@@ -47,11 +51,11 @@ public:
     /// What can be done about it.
     [[nodiscard]] const char *hint() const noexcept { return mdna_status_hint(status_); }
     /// The id or path it is about; empty when there is none.
-    [[nodiscard]] const std::string &subject() const noexcept { return subject_; }
+    [[nodiscard]] const std::string &subject() const noexcept { return *subject_; }
 
 private:
     mdna_status status_;
-    std::string subject_;
+    std::shared_ptr<const std::string> subject_;
 };
 
 /// Follows work that takes a while: phase, steps done, steps in all, on the thread that does the work. Returning false
@@ -68,7 +72,7 @@ private:
 /// case stores its exception (std::current_exception()) and returns false instead.
 using Progress = std::function<bool(std::string_view, std::uint64_t, std::uint64_t)>;
 
-/// Text that may be missing: nothing, or NULL, is none.
+/// Text that may be missing: nothing, or NULL, is none. It is for arguments: the text that it was made of must outlive it.
 class OptionalText {
 public:
     OptionalText() noexcept = default;
@@ -78,6 +82,11 @@ public:
     OptionalText(std::string_view text) noexcept : text_(text) {}
     OptionalText(const std::string &text) noexcept : text_(text) {}
     OptionalText(const std::optional<std::string_view> &text) noexcept : text_(text) {}
+    OptionalText(const std::optional<std::string> &text) noexcept {
+        if (text) {
+            text_ = *text;
+        }
+    }
 
     [[nodiscard]] bool has_value() const noexcept { return text_.has_value(); }
     [[nodiscard]] std::string_view value_or(std::string_view other) const noexcept { return text_.value_or(other); }
@@ -239,10 +248,28 @@ public:
             item_ = cursor_->next();
             return *this;
         }
-        void operator++(int) { ++*this; }
-        /// All ends are equal, and nothing else is.
-        bool operator==(const iterator &other) const { return !item_ && !other.item_; }
-        bool operator!=(const iterator &other) const { return !(*this == other); }
+        /// What `*it++` reads.
+        class Taken {
+        public:
+            const std::string &operator*() const noexcept { return item_; }
+
+        private:
+            friend class iterator;
+            explicit Taken(std::string item) noexcept : item_(std::move(item)) {}
+
+            std::string item_;
+        };
+        Taken operator++(int) {
+            std::optional<std::string> next = cursor_->next();
+            Taken taken(std::move(*item_));
+            item_ = std::move(next);
+            return taken;
+        }
+        /// All ends are equal, and so are iterators over one cursor that are not at the end: they go on together.
+        bool operator==(const iterator &other) const noexcept {
+            return item_ && other.item_ ? cursor_ == other.cursor_ : !item_ && !other.item_;
+        }
+        bool operator!=(const iterator &other) const noexcept { return !(*this == other); }
 
     private:
         Cursor *cursor_ = nullptr;
@@ -273,12 +300,14 @@ public:
         detail::check(mdna_file_read_at(get(), offset, static_cast<std::uint8_t *>(buffer), len, &count));
         return count;
     }
-    void write(std::string_view data) {
-        detail::check(mdna_file_write(get(), reinterpret_cast<const std::uint8_t *>(data.data()), data.size()));
+    void write(std::string_view data) { write(data.data(), data.size()); }
+    /// Writes all `len` bytes at the position.
+    void write(const void *data, std::size_t len) {
+        detail::check(mdna_file_write(get(), static_cast<const std::uint8_t *>(data), len));
     }
-    void write_at(std::uint64_t offset, std::string_view data) {
-        detail::check(
-            mdna_file_write_at(get(), offset, reinterpret_cast<const std::uint8_t *>(data.data()), data.size()));
+    void write_at(std::uint64_t offset, std::string_view data) { write_at(offset, data.data(), data.size()); }
+    void write_at(std::uint64_t offset, const void *data, std::size_t len) {
+        detail::check(mdna_file_write_at(get(), offset, static_cast<const std::uint8_t *>(data), len));
     }
     std::uint64_t seek(std::int64_t offset, mdna_whence whence = MDNA_SEEK_SET) {
         std::uint64_t position = 0;
@@ -352,7 +381,8 @@ private:
 };
 
 /// Calls a function for every change of a vault, on a thread of the library, until it is destroyed. The function gets a
-/// status and, when that is MDNA_OK, a change. An exception that leaves it ends the program.
+/// status and, when that is MDNA_OK, a change. It can be called before the constructor, or Vault::watch(), has returned: a
+/// variable that the watch is assigned to may not hold it yet. An exception that leaves it ends the program.
 class [[nodiscard]] Watch {
 public:
     using Callback = std::function<void(mdna_status, const mdna_change *)>;
@@ -360,7 +390,11 @@ public:
     Watch(mdna_vault *vault, std::uint64_t from, Callback callback)
         : callback_(std::make_unique<Shared>(std::make_shared<Callback>(std::move(callback)))),
           handle_(detail::made<mdna_watch>(
-              [&](mdna_watch **out) { return mdna_watch_start(vault, from, &Watch::tell, callback_.get(), out); })) {}
+              [&](mdna_watch **out) {
+                  // A function that is empty is none, which is refused.
+                  const mdna_watch_fn tell = **callback_ ? &Watch::tell : nullptr;
+                  return mdna_watch_start(vault, from, tell, callback_.get(), out);
+              })) {}
     Watch(Watch &&) noexcept = default;
     Watch &operator=(Watch &&other) noexcept {
         if (this != &other) {
