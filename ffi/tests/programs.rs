@@ -65,6 +65,17 @@ fn valgrind(name: &str) {
     run(if name == "threads" { command.args(["2", "unmounted"]) } else { &mut command });
 }
 
+/// What the C++ header adds, by both compilers and in both standards.
+#[test]
+fn cpp() {
+    for (compiler, standard) in [("g++", "c++17"), ("g++", "c++20"), ("clang++", "c++17"), ("clang++", "c++20")] {
+        let place = Place::new();
+        let path = place.path().join("cpp");
+        build(compiler, standard, &root().join("ffi/tests/c/cpp.cpp"), &path);
+        run(program(&path).arg(place.work()));
+    }
+}
+
 #[test]
 fn vaults() {
     plain("vault");

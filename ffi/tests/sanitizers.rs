@@ -1,4 +1,4 @@
-//! The C programs under `AddressSanitizer`, `LeakSanitizer` and `UndefinedBehaviorSanitizer`.
+//! The C and C++ programs under `AddressSanitizer`, `LeakSanitizer` and `UndefinedBehaviorSanitizer`.
 //!
 //! The programs are instrumented, the library is the ordinary one. Its memory comes from the same `malloc`, so that what a
 //! program does to it is seen, and leaks and double frees of the library as well; accesses within the library are for
@@ -17,10 +17,14 @@ use crate::support::{STRICT, library_dir, output, program, root, run};
 pub(crate) const SANITIZERS: [&str; 4] =
     ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-g"];
 
-/// Compiles sources into a program that finds the shared library and is watched.
+/// Compiles sources in C into a program that finds the shared library and is watched.
 pub(crate) fn sanitized(sources: &[PathBuf], to: &Path) {
-    let mut command = Command::new("gcc");
-    command.arg("-std=c11").args(STRICT).args(SANITIZERS).args(["-O1", "-pthread"]);
+    sanitized_by("gcc", "c11", sources, to);
+}
+
+fn sanitized_by(compiler: &str, standard: &str, sources: &[PathBuf], to: &Path) {
+    let mut command = Command::new(compiler);
+    command.arg(format!("-std={standard}")).args(STRICT).args(SANITIZERS).args(["-O1", "-pthread"]);
     command.arg("-I").arg(root().join("include")).args(sources).arg("-o").arg(to);
     run(command.arg("-L").arg(library_dir()).arg("-lmirrordna"));
 }
@@ -105,6 +109,14 @@ fn threads_are_clean_under_sanitizers() {
 #[test]
 fn exits_are_clean_under_sanitizers() {
     clean("exits");
+}
+
+#[test]
+fn cpp_is_clean_under_sanitizers() {
+    let place = Place::new();
+    let path = place.path().join("cpp");
+    sanitized_by("g++", "c++17", &[root().join("ffi/tests/c/cpp.cpp")], &path);
+    run(watched(&path).arg(place.work()));
 }
 
 /// No program is left out.

@@ -84,7 +84,9 @@ void artifacts(mdna::Vault &vault) {
     std::cout << file.read(buffer, sizeof buffer) << file.read_at(1, buffer, sizeof buffer) << file.seek(0, MDNA_SEEK_END)
               << file.stat().size << vault.files_stat("x").size << vault.files_readlink("x");
     file.write("x");
+    file.write(buffer, sizeof buffer);
     file.write_at(1, "x");
+    file.write_at(1, buffer, sizeof buffer);
     file.truncate(0);
     file.chmod(0600);
     file.chown(MDNA_KEEP_ID, 1);
@@ -128,6 +130,8 @@ void without_a_vault() {
     std::cout << mdna::json_canonical("{}") << mdna::json_checksum("{}") << mdna::bytes_checksum("x") << mdna::schema_text("memories");
     mdna::record_check("memories", "{}");
     mdna::log_set("off", nullptr);
+    std::string key = mdna::key_new();
+    mdna::wipe(key);
 }
 
 } // namespace
