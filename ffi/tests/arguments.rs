@@ -1,9 +1,10 @@
 //! Every function given NULL for every pointer, text that is not UTF-8, no length and a huge one: the status that the
-//! header promises, and no crash. The calls are generated from the header; what a call needs to get as far as the
+//! header promises, no crash, and no output that is written by a call that fails. The calls are generated from the header; what a call needs to get as far as the
 //! argument that is wrong is below.
 
 use std::fmt::Write as _;
 
+use crate::programs::Place;
 use crate::prototypes::{Parameter, Prototype, all};
 use crate::support::{build, program, root, run};
 
@@ -19,8 +20,10 @@ fn valid(function: &Prototype, parameter: &Parameter) -> String {
         "mdna_s3_settings **" => "&new_settings".to_owned(),
         "const mdna_s3_limits *" => "&limits".to_owned(),
         "mdna_file *" => "file".to_owned(),
-        // Mounts and watches are only asked with NULL.
-        "mdna_mount *" | "mdna_watch *" | "void *" => "NULL".to_owned(),
+        // Nothing but NULL is tried for what is asked of it alone: the mount is neither stopped nor waited for.
+        "mdna_mount *" => "mount".to_owned(),
+        // The only function on a watch frees it.
+        "mdna_watch *" | "void *" => "NULL".to_owned(),
         "mdna_string *" => "&text".to_owned(),
         "const mdna_open_options *" => "&open".to_owned(),
         "const mdna_create_options *" => "&create".to_owned(),
@@ -100,11 +103,11 @@ fn call(function: &Prototype, at: usize, wrong: &str) -> String {
     format!("{}({})", function.name, arguments.collect::<Vec<_>>().join(", "))
 }
 
-/// `Some(status)` when the call must end with it, `None` when any will do.
+/// `Some(status)` when the call must end with it, `None` when any will do. A call that fails changes no output.
 fn check(source: &mut String, call: &str, wanted: Option<&str>) {
-    match wanted {
-        Some(status) => writeln!(source, "    expect({status}, {call}, {call:?}, __FILE__, __LINE__);").unwrap(),
-        None => writeln!(source, "    any({call});").unwrap(),
+    writeln!(source, "    mark_outputs();\n    status = {call};\n    look_at_outputs({call:?});").unwrap();
+    if let Some(wanted) = wanted {
+        writeln!(source, "    expect({wanted}, status, {call:?}, __FILE__, __LINE__);").unwrap();
     }
     source.push_str(CLEAN_UP);
 }
@@ -191,7 +194,7 @@ static mdna_file_info file_info;
 static size_t size;
 static uint8_t buffer[64];
 static mdna_watch *new_watch;
-static mdna_mount *new_mount;
+static mdna_mount *mount, *new_mount;
 static mdna_string text = MDNA_STRING_INIT;
 static mdna_open_options open = MDNA_OPEN_OPTIONS_INIT;
 static mdna_create_options create = MDNA_CREATE_OPTIONS_INIT;
@@ -216,9 +219,42 @@ static int progress(void *user_data, const char *phase, uint64_t done, uint64_t 
     return 0;
 }
 
-/* A call that may end in any way. */
-static void any(mdna_status status) {
-    (void)status;
+/* How the last call ended. */
+static mdna_status status;
+
+#define EVERY_OUTPUT(DO)                                                                                                    \
+    DO(text) DO(new_vault) DO(new_view) DO(new_batch) DO(new_cursor) DO(new_repository) DO(new_settings) DO(new_file)       \
+    DO(new_watch) DO(new_mount) DO(file_info) DO(size) DO(buffer) DO(state) DO(info) DO(number) DO(truth)
+
+/* Bytes that no call writes. */
+#define MARK 0x5a
+
+static void mark_outputs(void) {
+#define FILL(output) memset(&output, MARK, sizeof output);
+    EVERY_OUTPUT(FILL)
+}
+
+static bool is_marked(const void *output, size_t len) {
+    const unsigned char *bytes = output;
+    while (len > 0 && bytes[len - 1] == MARK) {
+        len--;
+    }
+    return len == 0;
+}
+
+static void look_at(const char *name, void *output, size_t len, const char *call) {
+    if (is_marked(output, len)) {
+        memset(output, 0, len);
+    } else if (status != MDNA_OK) {
+        fprintf(stderr, "%s fails and writes %s\n", call, name);
+        abort();
+    }
+}
+
+/* Outputs that were not written are as if there were none. */
+static void look_at_outputs(const char *call) {
+#define LOOK(output) look_at(#output, &output, sizeof output, call);
+    EVERY_OUTPUT(LOOK)
 }
 
 static void on_change(void *user_data, mdna_status status, const mdna_change *change) {
@@ -252,7 +288,11 @@ int main(int argc, char **argv) {
     OK(mdna_repository_init(below(argv[1], "repository"), &secret, NULL, &cost, &repository));
     OK(mdna_s3_settings_new(false, &settings));
     OK(mdna_file_open(vault, "file", MDNA_OPEN_READ | MDNA_OPEN_WRITE | MDNA_OPEN_CREATE, 0600, &file));
+    OK(mdna_mount_start(vault, below(argv[1], "mnt"), NULL, &mount));
     every_case();
+    OK(mdna_mount_path(mount, &text));
+    CHECK(holds(&text, "mnt"));
+    mdna_mount_free(mount);
     /* The handles can still be used, and nothing is damaged. */
     OK(mdna_vault_verify(vault, &text));
     CHECK(holds(&text, "\"clean\":true"));
@@ -272,14 +312,14 @@ int main(int argc, char **argv) {
 #[test]
 fn wrong_arguments_are_refused_as_the_header_says() {
     let source = generate();
-    let dir = tempfile::Builder::new().prefix("mdna-c-").tempdir().unwrap();
+    let dir = Place::new();
     let path = dir.path().join("arguments.c");
     std::fs::write(&path, source).unwrap();
     std::fs::copy(root().join("ffi/tests/c/check.h"), dir.path().join("check.h")).unwrap();
     let binary = dir.path().join("arguments");
     build("gcc", "c11", &path, &binary);
-    let work = dir.path().join("work");
-    std::fs::create_dir(&work).unwrap();
+    let work = dir.work();
+    std::fs::create_dir(work.join("mnt")).unwrap();
     // Some of the texts are paths that can be made.
     run(program(&binary).arg(&work).current_dir(&work));
 }
