@@ -55,6 +55,13 @@
  * To go on without the parent, exec(): a child that only forked keeps the vault locked for others, should the parent be
  * killed, until it ends. exec() is always possible.
  *
+ * Signals. The library installs no handlers, and its threads block all signals but those of faults (SIGSEGV, SIGBUS,
+ * SIGFPE, SIGILL, SIGTRAP, SIGSYS): handlers run in threads of the program, a thread that waits with sigwait() gets what
+ * all threads of the program block, and SIGPIPE need not be ignored. No function of the library may be called from a
+ * handler, not even one that frees or cancels: set a flag in it that a callback of the work looks at, or have a thread
+ * wait for the signal and act. Calls go on when a signal comes. So does mdna_mount_wait(): it returns when the mount
+ * has ended, which another thread brings about with mdna_mount_stop().
+ *
  * exit(). Free handles before the process ends. One that is freed by a handler of atexit(), or by the destructor of a
  * static object, that was registered before the first vault was opened is left alone: it is too late to close the vault,
  * which is then found as after a crash, with all that was made durable. In such places mdna_last_error() may be NULL: what

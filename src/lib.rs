@@ -12,6 +12,7 @@ pub mod interchange;
 pub mod observe;
 pub mod record;
 pub mod storage;
+pub mod threads;
 pub mod tree;
 pub mod vault;
 pub mod verify;

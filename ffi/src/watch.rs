@@ -7,6 +7,7 @@ use std::thread::{self, JoinHandle};
 use mirrordna::Vault;
 use mirrordna::record::{Kind, checksum};
 use mirrordna::storage::{Changed, LogEntry, Subscriber};
+use mirrordna::threads::without_signals;
 
 use crate::error::{Failure, c_text, remember};
 use crate::guard::{call_on, guarded};
@@ -140,7 +141,7 @@ pub unsafe extern "C" fn mdna_watch_start(
                 std::mem::forget(watching);
             }
         };
-        let thread = named.spawn(watch).map_err(|error| {
+        let thread = without_signals(|| named.spawn(watch)).map_err(|error| {
             Failure::new(mdna_status::MDNA_IO, format!("no thread can be started for the watch: {error}"))
         })?;
         let watch = Arc::new(mdna_watch { state: State::new(), signal, thread: Mutex::new(Some(thread)) });

@@ -11,6 +11,10 @@ mod overhead;
 mod panics;
 mod programs;
 mod prototypes;
+#[path = "../../tests/support/s3_proxy.rs"]
+#[expect(unreachable_pub, reason = "shared with other tests")]
+#[allow(dead_code, reason = "not every fault is used here")]
+mod proxy;
 mod running;
 mod sanitizers;
 #[path = "../../tests/support/s3_server.rs"]

@@ -5,8 +5,18 @@ use std::process::Command;
 
 use crate::support::{build, installed, library_dir, program, read, root, run};
 
-pub(crate) const PROGRAMS: [&str; 9] =
-    ["vault", "records", "batches", "history", "backups", "artifacts", "mounts", "threads", "exits"];
+pub(crate) const PROGRAMS: [&str; 10] = [
+    "vault",
+    "records",
+    "batches",
+    "history",
+    "backups",
+    "artifacts",
+    "mounts",
+    "threads",
+    "exits",
+    "signals",
+];
 
 /// The folder of a program, in which nothing stays mounted.
 pub(crate) struct Place(tempfile::TempDir);
@@ -112,6 +122,25 @@ fn buckets() {
     let path = built("buckets", &place);
     let variables = crate::server::server().variables(crate::server::OWNER);
     run(program(&path).arg(place.work()).arg(format!("s3://{}/c", crate::server::BUCKET)).envs(variables));
+}
+
+/// A server that answers before it has read the request, and closes the connection, is an error and no signal.
+#[test]
+fn servers_that_hang_up() {
+    let place = Place::new();
+    let path = built("hangups", &place);
+    let proxy = crate::proxy::Proxy::new(crate::server::server().port);
+    proxy.rule(|request| {
+        let is_pack = request.method == "PUT" && request.target.contains("/packs/");
+        is_pack.then_some(crate::proxy::Fault::AnswerEarly(503))
+    });
+    let variables = crate::server::variables(&proxy.endpoint, crate::server::OWNER);
+    run(program(&path).arg(place.work()).arg(format!("s3://{}/hangups", crate::server::BUCKET)).envs(variables));
+}
+
+#[test]
+fn signals() {
+    plain("signals");
 }
 
 #[test]

@@ -119,6 +119,11 @@ fn cpp_is_clean_under_sanitizers() {
     run(watched(&path).arg(place.work()));
 }
 
+#[test]
+fn signals_are_clean_under_sanitizers() {
+    clean("signals");
+}
+
 /// No program is left out.
 #[test]
 fn every_program_is_run_under_sanitizers() {

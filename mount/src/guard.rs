@@ -17,6 +17,7 @@ use std::ptr;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 
+use mirrordna::threads::without_signals;
 use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 
@@ -40,7 +41,8 @@ impl Guard {
             let aborts = points.iter().map(|point| abort_file(point)).collect::<io::Result<Vec<_>>>()?;
             let (stop, stopped) = channel();
             let watch = move || watch_over_this_thread(&aborts, &stopped);
-            let thread = thread::Builder::new().name("mirrordna-guard".to_owned()).spawn(watch)?;
+            let named = thread::Builder::new().name("mirrordna-guard".to_owned());
+            let thread = without_signals(|| named.spawn(watch))?;
             Ok::<_, io::Error>(Self { stop: Some(stop), thread: Some(thread) })
         };
         begin()

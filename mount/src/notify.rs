@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use fuser::{INodeNo, Notifier};
 use mirrordna::storage::{Changed, Sequence, Subscriber};
+use mirrordna::threads::without_signals;
 use mirrordna::tree::{Affected, Tree};
 
 use crate::inodes::Inodes;
@@ -189,7 +190,7 @@ impl Jobs {
     pub(crate) fn start(self, notifier: Notifier) -> io::Result<JoinHandle<()>> {
         let Self { entries, inodes, pending, to_inodes } = self;
         let of_inodes = notifier.clone();
-        let second = thread::Builder::new().name("mirrordna-inodes".to_owned()).spawn(move || {
+        let tell_of_inodes = move || {
             for job in inodes {
                 for number in job.inodes {
                     told(&number, of_inodes.inval_inode(number, 0, 0));
@@ -199,8 +200,10 @@ impl Jobs {
                     answer();
                 }
             }
-        })?;
-        thread::Builder::new().name("mirrordna-entries".to_owned()).spawn(move || {
+        };
+        let second = thread::Builder::new().name("mirrordna-inodes".to_owned());
+        let second = without_signals(|| second.spawn(tell_of_inodes))?;
+        let tell_of_entries = move || {
             while let Ok(first) = entries.recv() {
                 let jobs = std::iter::once(first).chain(entries.try_iter().take(TOGETHER - 1));
                 let next = drop_entries(&notifier, jobs);
@@ -209,7 +212,8 @@ impl Jobs {
             }
             drop(to_inodes);
             let _ = second.join();
-        })
+        };
+        without_signals(|| thread::Builder::new().name("mirrordna-entries".to_owned()).spawn(tell_of_entries))
     }
 }
 

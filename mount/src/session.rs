@@ -14,6 +14,7 @@ use fuser::{BackgroundSession, Config, Filesystem, Notifier, Session, SessionACL
 use mirrordna::Vault;
 use mirrordna::artifacts::Artifacts;
 use mirrordna::storage::{Durability, Subscriber};
+use mirrordna::threads::without_signals;
 use mirrordna::tree::Tree;
 
 use crate::artifacts::{self, ArtifactsFs, Generations, KernelWatch, Known, Place, Sharing};
@@ -220,7 +221,7 @@ fn start_records<F: Filesystem, T>(
     let serve = || {
         let prepared = prepare(session.notifier(), device)?;
         let notifying = jobs.start(session.notifier())?;
-        Ok((session.spawn()?, notifying, prepared))
+        Ok((without_signals(|| session.spawn())?, notifying, prepared))
     };
     let (session, notifying, prepared) = or_take_away(path, serve())?;
     artifacts::read_ahead(path);
@@ -249,7 +250,7 @@ fn start_files(artifacts: Arc<Artifacts>, path: &Path, options: MountOptions) ->
     let serve = || {
         let kernel = (Arc::clone(&known), generations, sharing);
         let telling = Telling::start(&artifacts, kernel, path, session.notifier(), device)?;
-        Ok((session.spawn()?, telling))
+        Ok((without_signals(|| session.spawn())?, telling))
     };
     let (session, telling) = or_take_away(path, serve())?;
     artifacts::read_ahead(path);

@@ -7,6 +7,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use mirrordna::backup::{BackupError, Result};
+use mirrordna::threads::without_signals;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::problem::Problem;
@@ -44,8 +45,11 @@ pub(crate) enum Worth {
 
 impl Requests {
     pub(crate) fn new(limits: Limits, stopped: Stopped) -> Result<Self> {
-        let runtime =
-            Builder::new_multi_thread().worker_threads(THREADS).thread_name("mirrordna-s3").enable_all().build();
+        let mut runtime = Builder::new_multi_thread();
+        runtime.worker_threads(THREADS).thread_name("mirrordna-s3").enable_all();
+        // They alone write to the server, and start the threads that look up names: a server that closes a connection while it is
+        // written to does not end the process by SIGPIPE.
+        let runtime = without_signals(|| runtime.build());
         let failed = |source| BackupError::Io { location: "threads for S3".to_owned(), source };
         Ok(Self {
             runtime: Some(runtime.map_err(failed)?),

@@ -5,6 +5,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::storage::{Durability, Ino, NOW, Selection};
+use crate::threads::without_signals;
 
 use super::error::Result;
 use super::{Artifacts, lock};
@@ -44,7 +45,8 @@ impl Background {
     pub(super) fn start(artifacts: &Arc<Artifacts>) {
         artifacts.background.look_for_orphans();
         let (told, weak) = (Arc::clone(&artifacts.background.told), Arc::downgrade(artifacts));
-        let thread = std::thread::Builder::new().name("artifacts".to_owned()).spawn(move || work(&told, &weak));
+        let named = std::thread::Builder::new().name("artifacts".to_owned());
+        let thread = without_signals(|| named.spawn(move || work(&told, &weak)));
         match thread {
             Ok(thread) => *lock(&artifacts.background.thread) = Some(thread),
             Err(error) => {

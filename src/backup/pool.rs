@@ -6,6 +6,8 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use crate::threads::without_signals;
+
 use super::error::{BackupError, Result};
 
 /// Small pieces of work are done together when they have so many bytes: it costs something to hand them to another thread.
@@ -44,7 +46,7 @@ impl Pool {
             })
         };
         // One more than processors: one waits for the disk.
-        Self { tasks: Some(tasks), threads: (0..=threads()).map(thread).collect() }
+        Self { tasks: Some(tasks), threads: without_signals(|| (0..=threads()).map(thread).collect()) }
     }
 
     fn run(&self, task: Task) {

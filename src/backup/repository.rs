@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::record::id::{IdSource, SystemIds};
 use crate::record::time::{Clock, SystemClock};
 use crate::record::{Checksum, Timestamp};
+use crate::threads::without_signals;
 
 use super::destination::{Destination, Folder};
 use super::error::{BackupError, Result};
@@ -351,7 +352,7 @@ fn at_once<T: Send>(names: Vec<String>, read: impl Fn(&str) -> Result<T> + Sync)
         return read_some();
     }
     std::thread::scope(|scope| {
-        let readers: Vec<_> = (0..threads).map(|_| scope.spawn(read_some)).collect();
+        let readers: Vec<_> = without_signals(|| (0..threads).map(|_| scope.spawn(read_some)).collect());
         let done = readers.into_iter().map(|reader| reader.join().unwrap_or_else(|panic| resume_unwind(panic)));
         done.flatten().collect()
     })

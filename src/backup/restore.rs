@@ -12,6 +12,7 @@ use crate::storage::{
     CheckedChunks, CheckedLog, ChunkRow, ContentReplay, FileAccess, LogReplay, LogRow, OpenOptions, Replay, ReplayOf,
     SLOT_BYTES, Sequence, SlotRow, SystemFiles,
 };
+use crate::threads::without_signals;
 
 use super::error::{BackupError, Result};
 use super::index::Index;
@@ -99,11 +100,12 @@ impl Repository {
         // speaks with the caller; that nobody listens any more ends it.
         std::thread::scope(|scope| {
             let (tell, told) = mpsc::channel();
-            let log = scope.spawn(|| {
+            let replay = || {
                 let tell = tell;
                 let tell = move |bytes| tell.send(bytes).map_err(|_| BackupError::Interrupted { done: STOPPED });
                 replay_log(&pool, reader(&streams.log), log_replay, tell)
-            });
+            };
+            let log = without_signals(|| scope.spawn(replay));
             let mut work = Work { meter, told, log: Some(log) };
             let content = (reader(&streams.chunks), reader(&streams.content).for_proof(), reader(&streams.slots));
             replay_content(&pool, content, manifest.chunks, content_replay, &mut work)?;

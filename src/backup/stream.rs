@@ -5,6 +5,8 @@ use std::io::{self, Read};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::threads::without_signals;
+
 use super::cut::Cutter;
 use super::error::{BackupError, Result};
 use super::index::Index;
@@ -111,7 +113,7 @@ pub(super) fn write(
         // One more than processors: one waits for the disk.
         for _ in 0..=threads {
             let (answers, waiting) = (answers.clone(), &waiting);
-            scope.spawn(move || {
+            let work = move || {
                 loop {
                     let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
                     let Ok((number, piece)) = next else { break };
@@ -121,7 +123,8 @@ pub(super) fn write(
                         break;
                     }
                 }
-            });
+            };
+            without_signals(|| scope.spawn(work));
         }
         drop(answers);
         let mut order = Order { next: 0, early: BTreeMap::new(), lists: &mut lists };

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::record::id::{IdSource, SystemIds};
 use crate::record::{Value, object};
+use crate::threads::without_signals;
 
 use super::destination::Folder;
 use super::error::{BackupError, Result};
@@ -224,7 +225,7 @@ impl Repository {
         std::thread::scope(|scope| {
             for _ in 0..threads() {
                 let (answers, next) = (answers.clone(), &next);
-                scope.spawn(move || {
+                let work = move || {
                     loop {
                         let pack = next.lock().unwrap_or_else(PoisonError::into_inner).next();
                         let Some((name, len)) = pack else { break };
@@ -232,7 +233,8 @@ impl Repository {
                             break;
                         }
                     }
-                });
+                };
+                without_signals(|| scope.spawn(work));
             }
             drop(answers);
             // Also after an error: threads end when nobody listens.

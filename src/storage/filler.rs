@@ -7,6 +7,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::JoinHandle;
 
 use crate::record::Checksum;
+use crate::threads::without_signals;
 
 use super::access::{Aligned, DataFile, FileAccess, Opening};
 use super::artifacts::ChunkId;
@@ -47,7 +48,7 @@ impl Filler {
         let (filled, waiting) = mpsc::channel();
         let dir = segments_dir(vault);
         let work = move || Writer { dir, files, file: None, end: 0 }.write_all(waiting, &give_back);
-        let thread = Some(std::thread::spawn(work));
+        let thread = Some(without_signals(|| std::thread::spawn(work)));
         Self { segment: 1, end: 0, part: Aligned::default(), written, filled: Some(filled), thread }
     }
 

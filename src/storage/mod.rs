@@ -38,7 +38,9 @@ pub use artifacts::{
 pub use checked::{CheckedChunks, CheckedLog, decode_log_row};
 pub use error::StorageError;
 pub use prepare::{MAX_TAGS, missing_time, prepare, prepare_inode, record_file, terms_of};
-pub use rocksdb::{ContentReplay, LogReplay, OpenOptions, Replay, ReplayOf, RocksStorage, start_engine};
+pub use rocksdb::{
+    ContentReplay, LogReplay, OpenOptions, Replay, ReplayOf, RocksStorage, start_engine,
+};
 pub use rows::{ChunkRow, LogRow, Part, RowPage, SlotRow};
 pub use service::{Asked, Asking, Service};
 pub use shared::{Ownership, Recovery, SharedStorage};

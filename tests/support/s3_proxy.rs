@@ -14,6 +14,8 @@ use rustix::net::sockopt::set_socket_linger;
 pub enum Fault {
     /// The server is not asked, and this is answered.
     Answer(u16),
+    /// The server is not asked, and this is answered before the content has come, which then meets a closed connection.
+    AnswerEarly(u16),
     /// It is never answered.
     Silence,
     /// The connection is reset in the middle of the request.
@@ -90,16 +92,17 @@ fn serve(mut client: TcpStream, server: u16, rule: &Mutex<Rule>) -> io::Result<(
             return Ok(());
         }
         Some(Fault::ResetRequest) => return reset(client),
+        Some(Fault::AnswerEarly(status)) => {
+            answer(&mut client, status)?;
+            // The client goes on writing for a while.
+            std::thread::sleep(Duration::from_millis(50));
+            return Ok(());
+        }
         _ => {}
     }
     let whole = read_body(&mut client, &head, body)?;
     if let Some(Fault::Answer(status)) = fault {
-        let body = format!("<Error><Code>Code{status}</Code><Message>on command</Message></Error>");
-        let head =
-            format!("HTTP/1.1 {status} On Command\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
-        client.write_all(head.as_bytes())?;
-        client.write_all(body.as_bytes())?;
-        return client.shutdown(Shutdown::Write);
+        return answer(&mut client, status);
     }
     let mut upstream = TcpStream::connect(("127.0.0.1", server))?;
     let mut lines: Vec<&str> = head.trim_end().split("\r\n").collect();
@@ -142,6 +145,15 @@ fn serve(mut client: TcpStream, server: u16, rule: &Mutex<Rule>) -> io::Result<(
         }
         _ => client.write_all(&answer)?,
     }
+    client.shutdown(Shutdown::Write)
+}
+
+/// Answers on behalf of the server, and says nothing more.
+fn answer(client: &mut TcpStream, status: u16) -> io::Result<()> {
+    let body = format!("<Error><Code>Code{status}</Code><Message>on command</Message></Error>");
+    let head = format!("HTTP/1.1 {status} On Command\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+    client.write_all(head.as_bytes())?;
+    client.write_all(body.as_bytes())?;
     client.shutdown(Shutdown::Write)
 }
 

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use fuser::{INodeNo, Notifier};
 use mirrordna::artifacts::{Artifacts, FileType, FsError, Ino, Invalidation, ROOT, Seek};
+use mirrordna::threads::without_signals;
 
 use super::{Generations, Sharing};
 
@@ -86,13 +87,14 @@ impl Jobs {
     /// When the system gives no thread.
     pub(crate) fn start(self, notifier: Notifier, device: OwnedFd) -> io::Result<JoinHandle<()>> {
         let mut kernel = Kernel { notifier, device: File::from(device) };
-        thread::Builder::new().name("mirrordna-notify-artifacts".to_owned()).spawn(move || {
+        let work = move || {
             for (changes, done) in &self.received {
                 self.tell(&mut kernel, &changes);
                 // Who asked may have lost patience.
                 let _ = done.try_send(());
             }
-        })
+        };
+        without_signals(|| thread::Builder::new().name("mirrordna-notify-artifacts".to_owned()).spawn(work))
     }
 
     fn tell(&self, kernel: &mut Kernel, changes: &[Invalidation]) {

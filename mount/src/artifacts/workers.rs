@@ -8,6 +8,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
+use mirrordna::threads::without_signals;
+
 /// How many of them. What they do waits for a disk, and several waiting at a time can share one write.
 const THREADS: usize = 4;
 
@@ -22,11 +24,12 @@ impl Workers {
         let receiver = Arc::new(Mutex::new(receiver));
         for number in 0..THREADS {
             let receiver = Arc::clone(&receiver);
-            thread::Builder::new().name(format!("mirrordna-slow-{number}")).spawn(move || {
+            let work = move || {
                 while let Some(job) = next(&receiver) {
                     job();
                 }
-            })?;
+            };
+            without_signals(|| thread::Builder::new().name(format!("mirrordna-slow-{number}")).spawn(work))?;
         }
         Ok(Self(jobs))
     }

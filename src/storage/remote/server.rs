@@ -11,6 +11,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use crate::threads::without_signals;
+
 use super::super::gate::Claim;
 use super::super::rocksdb::RocksStorage;
 use super::super::types::{Commit, Sequence};
@@ -91,7 +93,8 @@ impl Server {
         });
         let accepting = {
             let (listener, shared) = (Arc::clone(&listener), Arc::clone(&shared));
-            thread::Builder::new().name("mirrordna-accept".to_owned()).spawn(move || accept(&listener, &shared))?
+            let named = thread::Builder::new().name("mirrordna-accept".to_owned());
+            without_signals(|| named.spawn(move || accept(&listener, &shared)))?
         };
         Ok(Self { dir: dir.to_owned(), shared, listener, accepting: Mutex::new(Some(accepting)) })
     }
@@ -138,7 +141,8 @@ fn accept(listener: &UnixListener, shared: &Arc<Shared>) {
         };
         let entered = Entered { shared: Arc::clone(shared), number };
         let serve = move || serve(&entered.shared, stream, full);
-        if let Err(error) = thread::Builder::new().name("mirrordna-serve".to_owned()).spawn(serve) {
+        let named = thread::Builder::new().name("mirrordna-serve".to_owned());
+        if let Err(error) = without_signals(|| named.spawn(serve)) {
             tracing::warn!(target: "mirrordna::storage", %error, "no thread for the call of another process");
         }
     }

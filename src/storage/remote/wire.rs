@@ -2,10 +2,13 @@
 //!
 //! Whatever comes in, a reader allocates no more than has really arrived, and says what is wrong instead of panicking.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::net::SendFlags;
 
 use super::super::codec::Reader;
 use super::codec::Wire;
@@ -133,11 +136,17 @@ impl Channel {
 }
 
 /// Sends a frame.
-pub(super) fn send(mut stream: &UnixStream, frame: &[u8]) -> Result<(), WireError> {
-    stream.write_all(frame).map_err(|error| match error.kind() {
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => WireError::Silent,
-        _ => WireError::Closed,
-    })
+pub(super) fn send(stream: &UnixStream, mut frame: &[u8]) -> Result<(), WireError> {
+    while !frame.is_empty() {
+        // A program in C has SIGPIPE not ignored: the other side being gone would end this one as well.
+        match rustix::net::send(stream, frame, SendFlags::NOSIGNAL) {
+            Ok(sent) if sent > 0 => frame = frame.get(sent..).unwrap_or_default(),
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => return Err(WireError::Silent),
+            Ok(_) | Err(_) => return Err(WireError::Closed),
+        }
+    }
+    Ok(())
 }
 
 /// For who waits without end.

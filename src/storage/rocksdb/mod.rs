@@ -28,6 +28,7 @@ use ::rocksdb::{ColumnFamily, DB, WriteBatch, WriteOptions};
 
 use crate::record::time::Clock;
 use crate::record::{Checksum, Kind, Timestamp};
+use crate::threads::without_signals;
 
 use super::access::FileAccess;
 use super::artifacts::{ChunkId, Dentry, Ino, Piece, Space, WriteBack};
@@ -53,7 +54,7 @@ pub use replay::{ContentReplay, LogReplay, Replay, ReplayOf};
 /// Brings about what RocksDB has for the whole process, as the first vault that is opened does. It goes when the process ends:
 /// before what was registered with `atexit` earlier than this was called, and after what was registered later.
 pub fn start_engine() {
-    if let Err(error) = rocksdb::Env::new() {
+    if let Err(error) = without_signals(rocksdb::Env::new) {
         tracing::error!(target: "mirrordna::storage", "RocksDB has no environment: {error}");
     }
 }
@@ -121,14 +122,25 @@ impl Database {
     fn write(&self, batch: WriteBatch, sync: bool) -> Result<()> {
         let mut options = WriteOptions::default();
         options.set_sync(sync);
-        self.db.write_opt(batch, &options).map_err(|error| self.failed(&error))
+        self.write_with(batch, &options)
     }
 
     /// Without a write-ahead log, for a database that is thrown away when it does not get finished.
     fn write_unlogged(&self, batch: WriteBatch) -> Result<()> {
         let mut options = WriteOptions::default();
         options.disable_wal(true);
-        self.db.write_opt(batch, &options).map_err(|error| self.failed(&error))
+        self.write_with(batch, &options)
+    }
+
+    fn write_with(&self, batch: WriteBatch, options: &WriteOptions) -> Result<()> {
+        // When the disk is full the engine starts a thread that waits for room.
+        without_signals(|| self.db.write_opt(batch, options)).map_err(|error| self.failed(&error))
+    }
+
+    /// Makes the write-ahead log durable.
+    fn flush_log(&self) -> Result<()> {
+        // As above.
+        without_signals(|| self.db.flush_wal(true)).map_err(|error| self.failed(&error))
     }
 
     /// Writes the memtables of all column families out, together.
@@ -335,7 +347,7 @@ impl Storage for RocksStorage {
     fn sync(&self) -> Result<Sequence> {
         let sequence = self.published().tree.size();
         if self.durable.load(Ordering::Acquire) < sequence {
-            self.database.db.flush_wal(true).map_err(|error| self.database.failed(&error))?;
+            self.database.flush_log()?;
             self.durable.fetch_max(sequence, Ordering::AcqRel);
         }
         Ok(sequence)

@@ -13,6 +13,7 @@ use ::rocksdb::{
 use crate::record::id::IdSource;
 use crate::record::time::{Clock, SystemClock};
 use crate::record::{Checksum, Timestamp};
+use crate::threads::without_signals;
 
 use super::super::access::{FileAccess, SystemFiles};
 use super::super::codec::{self, key};
@@ -352,14 +353,16 @@ pub(super) fn lacks_artifacts(path: &Path) -> bool {
 
 pub(super) fn open_database(path: &Path, options: &Options, artifacts: bool) -> Result<Database> {
     let families = column_families(artifacts);
-    let db = DB::open_cf_descriptors(options, path, families).map_err(|error| engine_error(path, &error))?;
+    let db = without_signals(|| DB::open_cf_descriptors(options, path, families));
+    let db = db.map_err(|error| engine_error(path, &error))?;
     Ok(Database { db, path: path.to_owned(), artifacts })
 }
 
 /// Opens for reading alone: RocksDB replays its log in memory and writes nothing.
 fn inspect_database(path: &Path, options: &Options, artifacts: bool) -> Result<Database> {
-    let db = DB::open_cf_descriptors_read_only(options, path, column_families(artifacts), false)
-        .map_err(|error| engine_error(path, &error))?;
+    let families = column_families(artifacts);
+    let db = without_signals(|| DB::open_cf_descriptors_read_only(options, path, families, false));
+    let db = db.map_err(|error| engine_error(path, &error))?;
     Ok(Database { db, path: PathBuf::from(path), artifacts })
 }
 

@@ -250,7 +250,7 @@ impl RocksStorage {
             return Ok(());
         }
         // What was dropped must be so after a power cut, too, before its content goes.
-        self.database.db.flush_wal(true).map_err(|error| self.database.failed(&error))?;
+        self.database.flush_log()?;
         let mut kept = BTreeSet::new();
         let mut moved: Vec<(ChunkId, Place, Place)> = Vec::new();
         let mut iterator = self.database.iterate(Cf::Chunks, &[])?;

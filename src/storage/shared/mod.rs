@@ -15,6 +15,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::record::id::IdSource;
+use crate::threads::without_signals;
 
 use self::core::Core;
 use super::remote::this_thread_serves;
@@ -99,7 +100,8 @@ impl Drop for SharedStorage {
         }
         // Who answers another process may have been the last to use it; closing waits for the end of that thread.
         let core = Arc::clone(&self.core);
-        let closed = std::thread::Builder::new().name("mirrordna-close".to_owned()).spawn(move || core.close());
+        let closed = std::thread::Builder::new().name("mirrordna-close".to_owned());
+        let closed = without_signals(|| closed.spawn(move || core.close()));
         if let Err(error) = closed {
             tracing::error!(target: "mirrordna::storage", %error, "no thread to close the vault");
         }

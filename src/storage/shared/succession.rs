@@ -10,6 +10,8 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::threads::without_signals;
+
 use super::super::files::Marker;
 use super::super::gate::{Claim, Reserved};
 use super::super::lock::{JobLock, LockFile};
@@ -239,7 +241,8 @@ impl Core {
             }
             core.watching.store(false, Ordering::Release);
         };
-        if let Err(error) = thread::Builder::new().name("mirrordna-watch".to_owned()).spawn(watch) {
+        let named = thread::Builder::new().name("mirrordna-watch".to_owned());
+        if let Err(error) = without_signals(|| named.spawn(watch)) {
             tracing::error!(target: "mirrordna::storage", %error, "no thread to finish what another process left half done");
             self.watching.store(false, Ordering::Release);
         }
@@ -276,7 +279,8 @@ impl Core {
     fn start_steward(self: &Arc<Self>, work: impl FnOnce(&Arc<Self>) + Send + 'static) {
         let core = Arc::clone(self);
         let mut steward = lock(&self.steward);
-        match thread::Builder::new().name("mirrordna-steward".to_owned()).spawn(move || work(&core)) {
+        let named = thread::Builder::new().name("mirrordna-steward".to_owned());
+        match without_signals(|| named.spawn(move || work(&core))) {
             Ok(handle) => *steward = Some(handle),
             Err(error) => {
                 // Calls go on for as long as this owner does.
@@ -319,7 +323,8 @@ impl Core {
                         core.followers.settle(upto);
                         client.acknowledge(number);
                     };
-                    if let Err(error) = thread::Builder::new().name("mirrordna-settle".to_owned()).spawn(settle) {
+                    let named = thread::Builder::new().name("mirrordna-settle".to_owned());
+                    if let Err(error) = without_signals(|| named.spawn(settle)) {
                         tracing::error!(target: "mirrordna::storage", %error, "no thread to wait for subscribers");
                     }
                 }
