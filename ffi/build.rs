@@ -46,6 +46,8 @@ fn main() {
     println!("cargo::rustc-env=MDNA_ABI={ABI}");
     println!("cargo::rustc-env=MDNA_TARGET={}", variable("TARGET"));
     println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,libmirrordna.so.{ABI}");
+    // Its threads stay for as long as the process, and so does what is registered for the end of it.
+    println!("cargo::rustc-cdylib-link-arg=-Wl,-z,nodelete");
     // Other crates have functions for C as well, which are nobody's business here.
     println!("cargo::rustc-cdylib-link-arg=-Wl,--exclude-libs,ALL");
     for path in ["build.rs", "cbindgen.toml", "preamble.h", "initial.h", "install", "src"] {

@@ -50,10 +50,13 @@
  *
  * Callbacks get the user_data that was given with them. They must not leave by longjmp() or a C++ exception.
  *
- * fork(). A handle belongs to the process that made it. In a child of it every call on it returns MDNA_FORKED, and
- * freeing it there frees nothing, which does no harm; open the vault again in the child while the parent has it open.
- * To go on without the parent, exec(): a child that only forked keeps the vault locked for others, should the parent be
- * killed, until it ends. exec() is always possible.
+ * fork(). Fork before the first vault is used, or exec() in the child. A process that has opened, created, restored,
+ * verified or repaired a vault has threads of the storage engine for as long as it lives, which a child does not get. In
+ * such a child every function that returns a mdna_status returns MDNA_FORKED, whatever it is called with, and freeing
+ * handles of the parent frees nothing, which does no harm to either. It should end by _exit(): exit() leaves out there
+ * what was registered with atexit() before the first vault was used. It keeps the vaults of its parent locked for
+ * others, should that be killed, until it ends. exec(), posix_spawn() and system() are always possible. A handle that
+ * was made before a fork() is MDNA_FORKED in the child in any case.
  *
  * Signals. The library installs no handlers, and its threads block all signals but those of faults (SIGSEGV, SIGBUS,
  * SIGFPE, SIGILL, SIGTRAP, SIGSYS): handlers run in threads of the program, a thread that waits with sigwait() gets what

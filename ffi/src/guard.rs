@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::error::{Failure, Result, remember};
-use crate::handle::Handle;
+use crate::handle::{Handle, check_process, watch_forks, worked};
 use crate::status::mdna_status;
 
 thread_local! {
@@ -19,6 +19,10 @@ pub fn inject_panic(armed: bool) {
 
 /// Does the work of an entry. A panic becomes `MDNA_INTERNAL`.
 pub(crate) fn call<T: Into<mdna_status>>(work: impl FnOnce() -> Result<T>) -> mdna_status {
+    let work = || {
+        check_process()?;
+        work()
+    };
     match caught(work) {
         Ok(Ok(done)) => done.into(),
         Ok(Err(failure)) | Err(failure) => remember(&failure),
@@ -37,6 +41,7 @@ pub(crate) fn call_on<H: Handle, T: Into<mdna_status>>(
     };
     match caught(|| {
         handle.state().check()?;
+        check_process()?;
         work(handle)
     }) {
         Ok(Ok(done)) => done.into(),
@@ -65,7 +70,11 @@ pub(crate) fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
 fn caught<T>(work: impl FnOnce() -> T) -> Result<T> {
     let work = || {
         assert!(!PANIC.get(), "injected by a test");
-        work()
+        // Before there is anything that a child would miss.
+        watch_forks();
+        let done = work();
+        worked();
+        done
     };
     catch_unwind(AssertUnwindSafe(work)).map_err(|payload| {
         let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());

@@ -33,22 +33,72 @@ unsafe extern "C" {
         parent: Option<unsafe extern "C" fn()>,
         child: Option<unsafe extern "C" fn()>,
     ) -> libc::c_int;
+
+    // As above. `atexit` does not tell with what the process ends.
+    fn on_exit(
+        function: unsafe extern "C" fn(status: libc::c_int, argument: *mut libc::c_void),
+        argument: *mut libc::c_void,
+    ) -> libc::c_int;
 }
 
 unsafe extern "C" fn count_fork() {
     GENERATION.fetch_add(1, Ordering::Relaxed);
+    if mirrordna::storage::engine_has_begun() {
+        WITHOUT_THREADS.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Whether the storage engine had begun in the process that this one was forked from. What it has for the whole process is there
+/// with locks and counts, but without the threads, for which everything waits. It cannot be begun anew.
+static WITHOUT_THREADS: AtomicBool = AtomicBool::new(false);
+
+/// Has forks counted from now on.
+pub(crate) fn watch_forks() {
+    static REGISTER: Once = Once::new();
+    REGISTER.call_once(|| {
+        // SAFETY: the function is static and touches nothing but atomics. When there is no memory to note it, forks go unseen,
+        // as they would without it.
+        unsafe { pthread_atfork(None, None, Some(count_fork)) };
+    });
+}
+
+/// # Errors
+/// When this process cannot do anything with vaults.
+pub(crate) fn check_process() -> Result<()> {
+    if !WITHOUT_THREADS.load(Ordering::Relaxed) {
+        return Ok(());
+    }
+    Err(Failure::new(
+        MDNA_FORKED,
+        "this process was forked from one that had used a vault, and the threads of the storage engine are in that one alone",
+    ))
 }
 
 /// Whether the process is ending, so far that the storage engine has ended, or is about to.
 static ENDING: AtomicBool = AtomicBool::new(false);
 
-extern "C" fn note_end() {
+unsafe extern "C" fn note_end(status: libc::c_int, _: *mut libc::c_void) {
     ENDING.store(true, Ordering::Relaxed);
+    if WITHOUT_THREADS.load(Ordering::Relaxed) {
+        // What comes next is the end of the storage engine, which joins threads that this process does not have, and crashes.
+        // SAFETY: there is one thread, in `exit()`, and nothing of this process is used afterwards.
+        unsafe {
+            libc::fflush(std::ptr::null_mut());
+            libc::_exit(status);
+        }
+    }
 }
 
 /// Whether what the storage engine has for the whole process is gone, or about to go.
 pub(crate) fn is_ending() -> bool {
     ENDING.load(Ordering::Relaxed)
+}
+
+/// To be called when the storage engine may have begun: it is noted once when it goes.
+pub(crate) fn worked() {
+    if mirrordna::storage::engine_has_begun() {
+        opened();
+    }
 }
 
 /// To be called when a vault was opened. What the storage engine has for the whole process is there afterwards, also when another
@@ -58,9 +108,9 @@ pub(crate) fn opened() {
     static REGISTER: Once = Once::new();
     REGISTER.call_once(|| {
         mirrordna::storage::start_engine();
-        // SAFETY: the function is static and touches nothing but an atomic. When there is no memory to note it, the end goes
-        // unseen, as it would without it.
-        unsafe { libc::atexit(note_end) };
+        // SAFETY: the function stays, because the library is never unloaded (`build.rs`). When there is no memory to note it,
+        // the end goes unseen, as it would without it.
+        unsafe { on_exit(note_end, std::ptr::null_mut()) };
     });
 }
 
@@ -72,12 +122,7 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn new() -> Self {
-        static REGISTER: Once = Once::new();
-        REGISTER.call_once(|| {
-            // SAFETY: the function is static and touches nothing but an atomic. When there is no memory to note it,
-            // forks go unseen, as they would without it.
-            unsafe { pthread_atfork(None, None, Some(count_fork)) };
-        });
+        watch_forks();
         Self { poisoned: AtomicBool::new(false), generation: GENERATION.load(Ordering::Relaxed) }
     }
 

@@ -15,7 +15,7 @@ pub enum mdna_status {
     MDNA_INTERNAL = 2,
     /// An earlier call on this handle ended with `MDNA_INTERNAL`.
     MDNA_POISONED = 3,
-    /// The handle was made before a `fork()` and is used in the child.
+    /// The process is the child of one that has used a vault, or the handle was made before a `fork()`.
     MDNA_FORKED = 4,
     /// An argument is NULL that must not be.
     MDNA_NULL_POINTER = 5,
@@ -282,7 +282,7 @@ impl mdna_status {
                 (c"MDNA_INTERNAL", c"Free the handle, open it again, and report this as a bug of the library.")
             }
             MDNA_POISONED => (c"MDNA_POISONED", c"Free the handle and open it again."),
-            MDNA_FORKED => (c"MDNA_FORKED", c"Open the vault in the child after fork(), or use exec()."),
+            MDNA_FORKED => (c"MDNA_FORKED", c"Call fork() before the first vault is used, or exec() in the child."),
             MDNA_NULL_POINTER => (c"MDNA_NULL_POINTER", c"Give the argument that the message names."),
             MDNA_INVALID_UTF8 => (c"MDNA_INVALID_UTF8", c"Give text in UTF-8."),
             MDNA_INVALID_ARGUMENT => (c"MDNA_INVALID_ARGUMENT", c"Correct the argument that the message names."),

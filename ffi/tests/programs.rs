@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::support::{build, installed, library_dir, program, read, root, run};
 
-pub(crate) const PROGRAMS: [&str; 10] = [
+pub(crate) const PROGRAMS: [&str; 11] = [
     "vault",
     "records",
     "batches",
@@ -16,6 +16,7 @@ pub(crate) const PROGRAMS: [&str; 10] = [
     "threads",
     "exits",
     "signals",
+    "forks",
 ];
 
 /// The folder of a program, in which nothing stays mounted.
@@ -141,6 +142,12 @@ fn servers_that_hang_up() {
 #[test]
 fn signals() {
     plain("signals");
+}
+
+/// Not under valgrind: children would count as processes that lost what they had.
+#[test]
+fn forks() {
+    plain("forks");
 }
 
 #[test]

@@ -124,6 +124,11 @@ fn signals_are_clean_under_sanitizers() {
     clean("signals");
 }
 
+#[test]
+fn forks_are_clean_under_sanitizers() {
+    clean("forks");
+}
+
 /// No program is left out.
 #[test]
 fn every_program_is_run_under_sanitizers() {

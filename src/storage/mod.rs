@@ -39,7 +39,7 @@ pub use checked::{CheckedChunks, CheckedLog, decode_log_row};
 pub use error::StorageError;
 pub use prepare::{MAX_TAGS, missing_time, prepare, prepare_inode, record_file, terms_of};
 pub use rocksdb::{
-    ContentReplay, LogReplay, OpenOptions, Replay, ReplayOf, RocksStorage, start_engine,
+    ContentReplay, LogReplay, OpenOptions, Replay, ReplayOf, RocksStorage, engine_has_begun, start_engine,
 };
 pub use rows::{ChunkRow, LogRow, Part, RowPage, SlotRow};
 pub use service::{Asked, Asking, Service};

@@ -54,9 +54,22 @@ pub use replay::{ContentReplay, LogReplay, Replay, ReplayOf};
 /// Brings about what RocksDB has for the whole process, as the first vault that is opened does. It goes when the process ends:
 /// before what was registered with `atexit` earlier than this was called, and after what was registered later.
 pub fn start_engine() {
+    begin_engine();
     if let Err(error) = without_signals(rocksdb::Env::new) {
         tracing::error!(target: "mirrordna::storage", "RocksDB has no environment: {error}");
     }
+}
+
+/// Whether RocksDB has, or had, threads in this process, or in one that it was forked from.
+pub fn engine_has_begun() -> bool {
+    BEGUN.load(Ordering::Acquire)
+}
+
+static BEGUN: AtomicBool = AtomicBool::new(false);
+
+/// To be called before anything that makes threads of RocksDB. They stay when the last vault is closed.
+fn begin_engine() {
+    BEGUN.store(true, Ordering::Release);
 }
 
 /// A column family.

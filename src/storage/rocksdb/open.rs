@@ -26,7 +26,7 @@ use super::super::segments::Segments;
 use super::super::types::Sequence;
 use super::super::{Result, StorageError};
 use super::journal::{self, Tail};
-use super::{Cf, Database, Published, RocksStorage, Writer, engine_error};
+use super::{Cf, Database, Published, RocksStorage, Writer, begin_engine, engine_error};
 
 /// Memory for blocks that were read: indexes, filters and data share it.
 const BLOCK_CACHE_BYTES: usize = 96 << 20;
@@ -353,6 +353,7 @@ pub(super) fn lacks_artifacts(path: &Path) -> bool {
 
 pub(super) fn open_database(path: &Path, options: &Options, artifacts: bool) -> Result<Database> {
     let families = column_families(artifacts);
+    begin_engine();
     let db = without_signals(|| DB::open_cf_descriptors(options, path, families));
     let db = db.map_err(|error| engine_error(path, &error))?;
     Ok(Database { db, path: path.to_owned(), artifacts })
@@ -361,6 +362,7 @@ pub(super) fn open_database(path: &Path, options: &Options, artifacts: bool) -> 
 /// Opens for reading alone: RocksDB replays its log in memory and writes nothing.
 fn inspect_database(path: &Path, options: &Options, artifacts: bool) -> Result<Database> {
     let families = column_families(artifacts);
+    begin_engine();
     let db = without_signals(|| DB::open_cf_descriptors_read_only(options, path, families, false));
     let db = db.map_err(|error| engine_error(path, &error))?;
     Ok(Database { db, path: PathBuf::from(path), artifacts })
