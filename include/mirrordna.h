@@ -383,6 +383,10 @@ enum mdna_status
      */
     MDNA_NO_RANDOMNESS = 72,
     /**
+     * A restore of a snapshot stopped in the middle and could not be undone: the vault stands between two states.
+     */
+    MDNA_HALF_RESTORED = 73,
+    /**
      * A private key cannot be read.
      */
     MDNA_PRIVATE_KEY = 80,
@@ -2109,7 +2113,12 @@ mdna_status mdna_snapshot_render(struct mdna_vault *vault,
  * after a crash by whoever opens the vault next. `out_json` gets an object with `sequence` (of the snapshot), and
  * `put_back` and `deleted`, numbers of records, to be freed with `mdna_string_free()`, and may be NULL.
  *
- * Fails with `MDNA_NOT_FOUND`.
+ * A restore that fails in the middle is undone, and the error says why it failed. With `MDNA_HALF_RESTORED` that failed,
+ * too: the vault stands between the two states, in all processes. It can be read, and its history and snapshots are whole;
+ * every change of it fails with the reason, such as `MDNA_NO_SPACE`, until the restore is finished or undone. That is
+ * tried every second, and when the vault is opened.
+ *
+ * Fails with `MDNA_NOT_FOUND`, and with `MDNA_HALF_RESTORED`.
  */
 MDNA_MUST_USE
 mdna_status mdna_snapshot_restore(struct mdna_vault *vault,
@@ -3019,7 +3028,8 @@ mdna_status mdna_mount_stop(struct mdna_mount *mount);
 
 /**
  * Waits until somebody unmounts a vault: another thread with `mdna_mount_stop()`, or a person with `mirrordna umount`.
- * When this returns, all that was written is on disk. Any number of threads may wait.
+ * When this returns, all that was written is on disk. Any number of threads may wait. A signal that is handled meanwhile
+ * does not end it.
  *
  * Fails when serving the mount failed, or what was written last could not be stored.
  */

@@ -53,7 +53,8 @@ fn vault(error: &mirrordna::Error) -> Mapped {
     match error {
         Error::Record(error) => record(error),
         Error::Storage(error) => storage(error),
-        Error::HalfRestored { source } => vault(source),
+        // Why it stopped says nothing of where the vault stands.
+        Error::HalfRestored { source } => (MDNA_HALF_RESTORED, vault(source).1),
         Error::Crypto(error) => crypto(error),
         Error::Randomness(_) => (MDNA_NO_RANDOMNESS, None),
         Error::UnknownCollection { name } => about(MDNA_UNKNOWN_COLLECTION, name),
@@ -208,5 +209,13 @@ mod tests {
         let failure = Failure::from(StorageError::NotAVault { path: "/a/b".into() });
         assert_eq!((failure.status, failure.subject.as_deref()), (MDNA_NOT_A_VAULT, Some("/a/b")));
         assert!(failure.message.contains("/a/b"));
+    }
+
+    #[test]
+    fn a_vault_between_two_states_is_no_full_disk() {
+        let full = StorageError::NoSpace { path: "/a/b".into() };
+        let failure = Failure::from(mirrordna::Error::HalfRestored { source: Box::new(full.into()) });
+        assert_eq!((failure.status, failure.subject.as_deref()), (MDNA_HALF_RESTORED, Some("/a/b")));
+        assert!(!failure.message.contains("nothing was changed"), "{}", failure.message);
     }
 }

@@ -100,7 +100,8 @@ pub unsafe extern "C" fn mdna_mount_stop(mount: *mut mdna_mount) -> mdna_status 
 }
 
 /// Waits until somebody unmounts a vault: another thread with `mdna_mount_stop()`, or a person with `mirrordna umount`.
-/// When this returns, all that was written is on disk. Any number of threads may wait.
+/// When this returns, all that was written is on disk. Any number of threads may wait. A signal that is handled meanwhile
+/// does not end it.
 ///
 /// Fails when serving the mount failed, or what was written last could not be stored.
 #[unsafe(no_mangle)]

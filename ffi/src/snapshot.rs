@@ -175,7 +175,12 @@ pub unsafe extern "C" fn mdna_snapshot_render(
 /// after a crash by whoever opens the vault next. `out_json` gets an object with `sequence` (of the snapshot), and
 /// `put_back` and `deleted`, numbers of records, to be freed with `mdna_string_free()`, and may be NULL.
 ///
-/// Fails with `MDNA_NOT_FOUND`.
+/// A restore that fails in the middle is undone, and the error says why it failed. With `MDNA_HALF_RESTORED` that failed,
+/// too: the vault stands between the two states, in all processes. It can be read, and its history and snapshots are whole;
+/// every change of it fails with the reason, such as `MDNA_NO_SPACE`, until the restore is finished or undone. That is
+/// tried every second, and when the vault is opened.
+///
+/// Fails with `MDNA_NOT_FOUND`, and with `MDNA_HALF_RESTORED`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mdna_snapshot_restore(
     vault: *mut mdna_vault,

@@ -98,6 +98,8 @@ pub enum mdna_status {
     MDNA_ENGINE = 71,
     /// The system gives no random bytes.
     MDNA_NO_RANDOMNESS = 72,
+    /// A restore of a snapshot stopped in the middle and could not be undone: the vault stands between two states.
+    MDNA_HALF_RESTORED = 73,
 
     /// A private key cannot be read.
     MDNA_PRIVATE_KEY = 80,
@@ -234,6 +236,7 @@ impl mdna_status {
         MDNA_IO,
         MDNA_ENGINE,
         MDNA_NO_RANDOMNESS,
+        MDNA_HALF_RESTORED,
         MDNA_PRIVATE_KEY,
         MDNA_NOT_A_REPOSITORY,
         MDNA_NO_KEY_SLOT,
@@ -289,7 +292,10 @@ impl mdna_status {
             MDNA_UNSUPPORTED_VERSION => {
                 (c"MDNA_UNSUPPORTED_VERSION", c"Fill the structure with its _INIT macro, or use a newer library.")
             }
-            MDNA_CANCELLED => (c"MDNA_CANCELLED", c"Call it again to begin anew."),
+            MDNA_CANCELLED => (
+                c"MDNA_CANCELLED",
+                c"Call it again; after mdna_s3_settings_cancel(), with new settings, and the repository opened anew.",
+            ),
             MDNA_BATCH_CLOSED => (c"MDNA_BATCH_CLOSED", c"Free the batch and begin another one."),
             MDNA_NOT_FOUND => (c"MDNA_NOT_FOUND", c"Check the id, or list what is there."),
             MDNA_EXISTS => (c"MDNA_EXISTS", c"Use another id, or change the record that is there."),
@@ -326,6 +332,10 @@ impl mdna_status {
             MDNA_IO => (c"MDNA_IO", c"See the message for what the operating system said."),
             MDNA_ENGINE => (c"MDNA_ENGINE", c"See the message for what the storage engine said."),
             MDNA_NO_RANDOMNESS => (c"MDNA_NO_RANDOMNESS", c"Try again."),
+            MDNA_HALF_RESTORED => (
+                c"MDNA_HALF_RESTORED",
+                c"Mend what the message names, such as a full disk; the vault finishes or undoes it by itself then.",
+            ),
             MDNA_PRIVATE_KEY => (c"MDNA_PRIVATE_KEY", c"Give the 44 characters that were shown with the identity."),
             MDNA_NOT_A_REPOSITORY => (c"MDNA_NOT_A_REPOSITORY", c"Check the path, or use mdna_repository_init()."),
             MDNA_NO_KEY_SLOT => (c"MDNA_NO_KEY_SLOT", c"Bring back a copy of the folder keys/."),
@@ -336,7 +346,9 @@ impl mdna_status {
             MDNA_BACKUP_MISSING => {
                 (c"MDNA_BACKUP_MISSING", c"Use mdna_repository_verify() to see which backups are whole.")
             }
-            MDNA_ROLLED_BACK => (c"MDNA_ROLLED_BACK", c"Find out why it is older; if that is meant, accept it."),
+            MDNA_ROLLED_BACK => {
+                (c"MDNA_ROLLED_BACK", c"Find out why it is older; if that is meant, call it with accept_older.")
+            }
             MDNA_AMBIGUOUS => (c"MDNA_AMBIGUOUS", c"Give more of the name."),
             MDNA_PRUNED_MEANWHILE => (c"MDNA_PRUNED_MEANWHILE", c"Make the backup when nobody prunes."),
             MDNA_LOCK_LAPSED => (c"MDNA_LOCK_LAPSED", c"Do it again; compare clocks if it comes back."),
@@ -360,7 +372,7 @@ impl mdna_status {
             MDNA_FILE_NOT_PERMITTED => (c"MDNA_FILE_NOT_PERMITTED", c"See the message for the reason."),
             MDNA_FILE_TOO_LARGE => (c"MDNA_FILE_TOO_LARGE", c"Use several files."),
             MDNA_FILE_BEYOND_END => (c"MDNA_FILE_BEYOND_END", c"Use an offset within the file."),
-            MDNA_FILE_NO_ATTRIBUTE => (c"MDNA_FILE_NO_ATTRIBUTE", c"List the attributes that are there."),
+            MDNA_FILE_NO_ATTRIBUTE => (c"MDNA_FILE_NO_ATTRIBUTE", c"Set the attribute first, on a mount of the vault."),
             MDNA_FILE_ATTRIBUTE_TOO_LARGE => (c"MDNA_FILE_ATTRIBUTE_TOO_LARGE", c"Use a file."),
             MDNA_FILE_UNSUPPORTED => (c"MDNA_FILE_UNSUPPORTED", c"See the message for the reason."),
             MDNA_FILE_READ_ONLY => (c"MDNA_FILE_READ_ONLY", c"Change the present."),
