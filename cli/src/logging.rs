@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use mirrordna::observe::{self, LogOptions};
 
+use crate::advice::Told;
 use crate::error::{Failure, Result};
 use crate::exit;
 use crate::globals::Globals;
@@ -47,7 +48,7 @@ impl Channel {
     pub(crate) fn error(self, failure: &Failure, color: bool) {
         if self != Self::Text {
             let code = exit::code(failure).number();
-            tracing::error!(target: "mirrordna::cli", code, "{failure}");
+            tracing::error!(target: "mirrordna::cli", code, "{}", Told(failure));
         }
         if self != Self::Log {
             print_error(failure, color);
@@ -74,5 +75,5 @@ pub(crate) fn plain_error(failure: &Failure) {
 fn print_error(failure: &Failure, color: bool) {
     let (red, reset) = if color { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
     // There is nobody left to tell when stderr is closed.
-    let _ = writeln!(std::io::stderr(), "{red}error:{reset} {}", plain(&failure.to_string()));
+    let _ = writeln!(std::io::stderr(), "{red}error:{reset} {}", plain(&Told(failure).to_string()));
 }

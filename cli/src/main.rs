@@ -6,6 +6,7 @@
 #![allow(clippy::doc_markdown, reason = "doc comments of arguments are their help, where backticks would be shown")]
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
+mod advice;
 mod args;
 mod commands;
 mod context;

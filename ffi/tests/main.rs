@@ -7,6 +7,7 @@ mod examples;
 mod fuzz;
 mod header;
 mod install;
+mod messages;
 mod overhead;
 mod panics;
 mod programs;

@@ -25,7 +25,7 @@ pub enum MountError {
         path: PathBuf,
     },
     /// A vault is mounted there.
-    #[error("a vault is already mounted on {}; unmount it first with `mirrordna umount {}`", path.display(), path.display())]
+    #[error("a vault is already mounted on {}", path.display())]
     AlreadyMounted {
         /// The mount point.
         path: PathBuf,
@@ -55,9 +55,7 @@ pub enum MountError {
         detail: String,
     },
     /// The kernel has no FUSE here.
-    #[error(
-        "/dev/fuse is missing: load it with `modprobe fuse`, or give it to the container with `--device /dev/fuse`"
-    )]
+    #[error("/dev/fuse is missing: load it with `modprobe fuse`; in a container, it has to be given to that")]
     NoDevice,
     /// The program is missing with which others than root mount.
     #[error("fusermount3 is missing: install it with `apt install fuse3`")]

@@ -13,7 +13,7 @@ pub type Result<T> = std::result::Result<T, BackupError>;
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
     /// There is no repository.
-    #[error("{location} is not a backup repository; make one with `mirrordna backup init --repo {location}`")]
+    #[error("{location} is not a backup repository")]
     NotARepository {
         /// Where it was looked for.
         location: String,
@@ -86,7 +86,7 @@ pub enum BackupError {
         what: &'static str,
     },
     /// Something of a repository is not what was written.
-    #[error("{what} is damaged: {detail}; run `mirrordna backup verify` to see which backups are whole")]
+    #[error("{what} is damaged: {detail}")]
     Corrupt {
         /// Which file or blob.
         what: String,
@@ -94,16 +94,13 @@ pub enum BackupError {
         detail: String,
     },
     /// Something of a repository is gone.
-    #[error("{what} is missing; run `mirrordna backup verify` to see which backups are whole")]
+    #[error("{what} is missing")]
     Missing {
         /// Which file or blob.
         what: String,
     },
     /// The repository is older than the vault knows.
-    #[error(
-        "{location} is not what this vault saw there last: {detail}. It may have been put back to an older state. \
-         If that is meant, say --accept-older"
-    )]
+    #[error("{location} is not what this vault saw there last: {detail}. It may have been put back to an older state")]
     RolledBack {
         /// The repository.
         location: String,

@@ -125,7 +125,7 @@ impl Repository {
             let subject = Folder::Backups.shown(&lost.to_string());
             return Err(BackupError::corrupt(
                 subject,
-                "it is gone, and nobody deleted it. Bring it back, or give it up with `mirrordna backup verify --repair`",
+                "it is gone, and nobody deleted it. Bring it back, or give it up by a repair of the repository",
             ));
         }
         // After the index files: what they name was there before.

@@ -75,7 +75,7 @@ pub enum Error {
     /// What is asked for lies before a prune, and no snapshot keeps it.
     #[error(
         "the vault cannot be read as it was at sequence {at}: versions up to sequence {horizon} were pruned, and no \
-         snapshot pins {at}; read it at a snapshot (`mirrordna snapshot list`), or see what is left with `record history`"
+         snapshot pins {at}"
     )]
     Pruned {
         /// The sequence.

@@ -15,6 +15,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use mirrordna_mount::{MountOptions, Server};
 
+use crate::advice::Told;
 use crate::context::Context;
 use crate::error::{Failure, Result};
 use crate::exit::{self, Exit};
@@ -150,7 +151,7 @@ fn serve_in_background(mount: &Mount, context: &Context) -> Result<()> {
     };
     serve(mount, context, ready).inspect_err(|failure| {
         // Whoever started this process is waiting for it; if nobody is, nobody misses it.
-        let _ = context.output().line(&format!("{} {failure}", exit::code(failure).number()));
+        let _ = context.output().line(&format!("{} {}", exit::code(failure).number(), Told(failure)));
     })
 }
 

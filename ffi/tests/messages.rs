@@ -1,0 +1,49 @@
+//! What the library says is for programs, too: no message tells anybody to run the command.
+
+use std::path::Path;
+
+use crate::support::root;
+
+/// What the log of a mount says of names that cannot be used there. It is read by people.
+const FOR_PEOPLE: [&str; 1] = ["src/tree/write/names.rs"];
+
+fn sources(dir: &Path, found: &mut Vec<std::path::PathBuf>) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// Whether a line of a source names the command, or an option of it, in a text.
+fn names_the_command(line: &str) -> bool {
+    let code = line.trim_start();
+    let option = || code.split(" --").skip(1).any(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase()));
+    !code.starts_with("//") && (code.contains("`mirrordna ") || option())
+}
+
+#[test]
+fn no_message_tells_to_run_the_command() {
+    let mut files = Vec::new();
+    for dir in ["src", "s3/src", "mount/src", "ffi/src"] {
+        sources(&root().join(dir), &mut files);
+    }
+    assert!(files.len() > 100);
+    for file in files {
+        let name = file.strip_prefix(root()).unwrap().to_str().unwrap();
+        let text = std::fs::read_to_string(&file).unwrap();
+        let text = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+        let found: Vec<_> = text.lines().filter(|line| names_the_command(line)).collect();
+        assert!(found.is_empty() || FOR_PEOPLE.contains(&name), "{name} says {found:#?}");
+    }
+}
+
+#[test]
+fn commands_in_messages_are_found() {
+    assert!(names_the_command("    #[error(\"it is damaged; run `mirrordna verify`\")]"));
+    assert!(names_the_command("         If that is meant, say --accept-older\""));
+    assert!(!names_the_command("    /// As `mirrordna mount --foreground` does."));
+}
