@@ -9,6 +9,7 @@ use std::thread;
 
 use fuser::Notifier;
 use mirrordna::artifacts::{Ino, Invalidation, Watch};
+use mirrordna::threads::without_signals;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxFlags};
 
 use super::notify::{PATIENCE, drop_pages};
@@ -78,7 +79,8 @@ impl Watch for KernelWatch {
         let work = move || {
             let _ = done.try_send(this.collect());
         };
-        let collected = match thread::Builder::new().name("mirrordna-collect".to_owned()).spawn(work) {
+        let started = without_signals(|| thread::Builder::new().name("mirrordna-collect".to_owned()).spawn(work));
+        let collected = match started {
             Ok(_) => match acknowledged.recv_timeout(PATIENCE) {
                 Ok(collected) => collected,
                 Err(RecvTimeoutError::Timeout) => Err(io::ErrorKind::TimedOut.into()),
