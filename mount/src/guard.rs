@@ -21,6 +21,8 @@ use mirrordna::threads::without_signals;
 use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 
+/// The name of the watcher, and of the thread that forks it.
+pub(crate) const GUARD: &str = "mirrordna-guard";
 /// Where the kernel lets connections be ended.
 const CONNECTIONS: &str = "/sys/fs/fuse/connections";
 /// How often, a millisecond apart, the watcher looks whether this process is gone when it was told so.
@@ -41,7 +43,7 @@ impl Guard {
             let aborts = points.iter().map(|point| abort_file(point)).collect::<io::Result<Vec<_>>>()?;
             let (stop, stopped) = channel();
             let watch = move || watch_over_this_thread(&aborts, &stopped);
-            let named = thread::Builder::new().name("mirrordna-guard".to_owned());
+            let named = thread::Builder::new().name(GUARD.to_owned());
             let thread = without_signals(|| named.spawn(watch))?;
             Ok::<_, io::Error>(Self { stop: Some(stop), thread: Some(thread) })
         };

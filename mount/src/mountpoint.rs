@@ -6,6 +6,8 @@ use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
+use crate::guard::GUARD;
+
 /// The type under which the kernel lists a mounted vault.
 pub(crate) const SUBTYPE: &str = "mirrordna";
 
@@ -105,7 +107,8 @@ fn unescape(text: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The processes that have something open at a mount point, or stand in it: as many as can be seen.
+/// The processes that have something open at a mount point, or stand in it: as many as can be seen. Not the guards of mounts: they
+/// begin with what their process has open, and close it at once.
 pub(crate) fn users(mountpoint: &Path) -> Vec<String> {
     let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
     let mut users = Vec::new();
@@ -114,6 +117,9 @@ pub(crate) fn users(mountpoint: &Path) -> Vec<String> {
             process.file_name().to_str().is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
         if is_process && uses(&process.path(), mountpoint) {
             let name = fs::read_to_string(process.path().join("comm")).unwrap_or_default();
+            if name.trim_end() == GUARD {
+                continue;
+            }
             users.push(format!("{} ({})", process.file_name().to_string_lossy(), name.trim_end()));
         }
     }
