@@ -168,7 +168,7 @@ fn serve_together(vault: Vault, path: &Path, options: MountOptions) -> Result<Se
         |records| Router::new(records, files),
         |notifier, device| {
             let _ = cell.set(notifier.clone());
-            Telling::start(&artifacts, (Arc::clone(&known), generations, sharing), path, notifier, device)
+            Telling::start(&artifacts, (&known, generations, sharing), path, notifier, device)
         },
     )?;
     let guard = Guard::start(&[path.to_owned()]);
@@ -248,7 +248,7 @@ fn start_files(artifacts: Arc<Artifacts>, path: &Path, options: MountOptions) ->
     let (session, device) = open(fs, path, &terms, threads())?;
     let _ = cell.set(session.notifier());
     let serve = || {
-        let kernel = (Arc::clone(&known), generations, sharing);
+        let kernel = (&known, generations, sharing);
         let telling = Telling::start(&artifacts, kernel, path, session.notifier(), device)?;
         Ok((without_signals(|| session.spawn())?, telling))
     };
@@ -261,7 +261,7 @@ impl Telling {
     /// From now on the kernel is told of what others do.
     fn start(
         artifacts: &Arc<Artifacts>,
-        (known, generations, sharing): (Arc<Known>, Arc<Generations>, Sharing),
+        (known, generations, sharing): (&Arc<Known>, Arc<Generations>, Sharing),
         path: &Path,
         notifier: Notifier,
         device: OwnedFd,
@@ -270,6 +270,7 @@ impl Telling {
         let teller = invalidator.clone();
         let mount = Place::of(path.to_owned())?;
         let teller_of_names = notifier.clone();
+        let known = Arc::downgrade(known);
         artifacts.watch(Arc::new(KernelWatch { invalidator, known, generations, sharing, notifier, mount }));
         Ok(Self { teller, thread: jobs.start(teller_of_names, device)? })
     }

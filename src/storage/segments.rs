@@ -598,16 +598,18 @@ impl Segments {
         numbers.iter().copied().filter(is_empty).collect()
     }
 
-    /// The first of some segments, of which together at most so many bytes are named.
+    /// Of some segments those with the least in them, of which together at most so many bytes are named.
     pub(super) fn with_at_most(&self, numbers: &BTreeSet<u32>, most: u64) -> BTreeSet<u32> {
         let state = self.state();
-        let live = |number: &u32| state.usage.get(number).map_or(0, |usage| usage.live);
+        let live = |number: u32| state.usage.get(&number).map_or(0, |usage| usage.live);
+        let mut by_size: Vec<(u64, u32)> = numbers.iter().map(|number| (live(*number), *number)).collect();
+        by_size.sort_unstable();
         let mut sum = 0_u64;
-        let fits = |number: &u32| {
-            sum = sum.saturating_add(live(number));
+        let fits = |(live, _): &(u64, u32)| {
+            sum = sum.saturating_add(*live);
             sum <= most
         };
-        numbers.iter().copied().take_while(fits).collect()
+        by_size.into_iter().take_while(fits).map(|(_, number)| number).collect()
     }
 
     /// As [`Segments::mostly_garbage`], but nothing unless that makes room for a whole segment.

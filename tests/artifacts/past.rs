@@ -94,7 +94,7 @@ fn a_snapshot_shows_files_as_they_were() {
         assert!(told.contains(&name), "{name:?}");
     }
     for ino in [ROOT, dir, file, inner, waiting] {
-        assert!(told.contains(&Invalidation::Inode(ino)), "{ino}");
+        assert!(told.contains(&Invalidation::Replaced(ino)), "{ino}");
     }
     assert!(!told.contains(&Invalidation::All));
     assert_eq!(fixture.list(ROOT), ["dir", "file"]);

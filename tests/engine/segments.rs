@@ -442,11 +442,11 @@ fn full_segments_are_closed_and_what_is_left_of_them_moves_as_far_as_there_is_ro
     let segments = || fs::read_dir(dir.path().join("segments")).unwrap().count();
     assert_eq!(segments(), 4);
     // Too little for what is left of one.
-    *watched.free.lock().unwrap() = Some(70 << 20);
+    *watched.free.lock().unwrap() = Some(20 << 20);
     storage.prune(PrunePolicy::default(), "tester").unwrap();
     assert_eq!(segments(), 4, "nothing was copied either");
     // Enough for one at a time.
-    *watched.free.lock().unwrap() = Some(84 << 20);
+    *watched.free.lock().unwrap() = Some(32 << 20);
     storage.prune(PrunePolicy::default(), "tester").unwrap();
     assert!(segments() <= 2, "{}", segments());
     files.compare(&storage, NOW);

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -256,4 +257,20 @@ fn umount_ends_another_process() {
     let began = Instant::now();
     assert!(serving.child.wait().unwrap().success());
     assert!(began.elapsed() < Duration::from_secs(10) && !is_mounted(&point));
+}
+
+/// Nothing of the vault stays open when a mount has ended.
+#[test]
+fn a_mount_that_ended_lets_go_of_the_vault() {
+    for one_connection in [false, true] {
+        let (dir, vault) = vault();
+        let point = dir.path().join("m");
+        fs::create_dir(&point).unwrap();
+        let files = Arc::downgrade(&vault.artifacts().unwrap());
+        let mounted = mount(vault, &point, &MountOptions { one_connection, ..MountOptions::default() }).unwrap();
+        fs::write(point.join("artifacts/file"), "content").unwrap();
+        mounted.unmount().unwrap();
+        drop(mounted);
+        assert_eq!(files.strong_count(), 0, "{one_connection}");
+    }
 }

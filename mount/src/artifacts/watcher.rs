@@ -3,8 +3,8 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::sync::{Arc, Weak};
 use std::thread;
 
 use fuser::Notifier;
@@ -22,7 +22,8 @@ const ROUNDS: usize = 3;
 #[derive(Clone)]
 pub(crate) struct KernelWatch {
     pub(crate) invalidator: Invalidator,
-    pub(crate) known: Arc<Known>,
+    /// Kept by the mount alone: the files keep who watches them, and it keeps the files.
+    pub(crate) known: Weak<Known>,
     pub(crate) generations: Arc<Generations>,
     pub(crate) sharing: Sharing,
     pub(crate) notifier: Notifier,
@@ -64,7 +65,7 @@ impl Watch for KernelWatch {
     }
 
     fn write_back(&self, ino: Ino, from: u64, to: Option<u64>) {
-        if self.known.knows(ino) {
+        if self.known.upgrade().is_some_and(|known| known.knows(ino)) {
             drop_pages(&self.notifier, self.sharing.number(ino), from, to);
         }
     }
@@ -102,7 +103,9 @@ impl Watch for KernelWatch {
         for ino in inos {
             self.generations.next(*ino);
         }
-        self.known.replace(inos, all);
+        if let Some(known) = self.known.upgrade() {
+            known.replace(inos, all);
+        }
     }
 }
 
@@ -112,7 +115,7 @@ impl KernelWatch {
         // This sends it on its way, and tells of each file that something of it has changed.
         self.mount.sync()?;
         for _ in 0..ROUNDS {
-            let written = self.known.take_written();
+            let written = self.known.upgrade().map(|known| known.take_written()).unwrap_or_default();
             if written.is_empty() {
                 break;
             }

@@ -29,8 +29,9 @@ const PRUNE_GARBAGE: u64 = 2;
 const LIVE_LEFT: u64 = 4;
 /// So many bytes are moved at once, at most.
 const MOST_MOVED: u64 = 256 << 20;
-/// So many bytes on the disk are left to others when chunks are moved.
-const LEFT_FREE: u64 = 64 << 20;
+/// So many bytes on the disk are left to others when chunks are moved. Less than what artifacts leave to the vault itself: moving
+/// makes room.
+const LEFT_FREE: u64 = 8 << 20;
 /// So many names of chunks are gathered before doubles are thrown out.
 const GATHERED: usize = 1 << 20;
 
