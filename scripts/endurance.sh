@@ -41,12 +41,17 @@ files="$dir/mnt/artifacts"
 server=$(findmnt --noheadings --output SOURCE --target "$files" | sed 's/^mirrordna:\([0-9]*\).*/\1/')
 # Its state files would be left in the checkout (verify_state_save). A third of the time each: many small files in any order, one large file mapped, large blocks in order with syncs.
 job() {
+    # What was overwritten is history until it is pruned, and these are tens of gigabytes: more than many disks have.
+    while sleep 20; do "$mirrordna" --quiet --vault "$dir/vault" prune --keep 1 >/dev/null || touch "$dir/unpruned"; done &
+    local pruner=$!
     timeout --kill-after=10 $((seconds / 3 + 300)) fio --minimal --output="$dir/fio.out" --directory="$files" \
         --randseed="$seed" --time_based --runtime=$((seconds / 3)) --verify=crc32c --verify_fatal=1 --do_verify=1 \
         --group_reporting --verify_state_save=0 "$@" && awk -F';' -v name="$1" '{printf "%s: %d MB written, %d MB read back\n", name, $47 / 1024, $6 / 1024}' "$dir/fio.out" ||
         { echo "fio failed: $*"; cat "$dir/fio.out"; failed=1; }
+    kill "$pruner"
+    wait "$pruner" 2>/dev/null || true
+    [[ ! -e "$dir/unpruned" ]] || { echo "a prune beside fio failed"; failed=1; }
     rm -rf "${files:?}"/*
-    # What was overwritten is history until it is pruned, and these are tens of gigabytes.
     "$mirrordna" --quiet --vault "$dir/vault" prune --keep 1 >/dev/null || failed=1
 }
 job --name=small --ioengine=psync --rw=randwrite --bs=4k --size=4m --numjobs=16 --verify_backlog=256
