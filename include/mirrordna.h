@@ -1887,7 +1887,7 @@ mdna_status mdna_reflection_introspect(struct mdna_vault *vault, const char *age
  * Appends an event. `event_type` is one of the protocol's: `"session_start"`, `"session_end"`, `"memory_created"`,
  * `"memory_accessed"`, `"identity_verified"`, `"vault_accessed"`, `"citation_created"`, `"citation_updated"`,
  * `"state_snapshot"`, `"reflection_recorded"`, `"config_loaded"` or `"custom"`; `payload_json` is an object and may be
- * NULL; `session_id` may be NULL; `timestamp` (RFC 3339) may be NULL, for now. `out_json` gets the event as in
+ * NULL; `session_id` may be NULL; `timestamp` (RFC 3339) may be NULL: the event is of this moment. `out_json` gets the event as in
  * `mdna_timeline_query()`, to be freed with `mdna_string_free()`, and may be NULL.
  *
  * Fails with `MDNA_SCHEMA`, and with `MDNA_INVALID_ARGUMENT` for a time that is none.

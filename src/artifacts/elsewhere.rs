@@ -170,7 +170,7 @@ impl Artifacts {
     /// Tells those who watch of a change that was made here, and not by them: of files, with the names that they have, and of
     /// names. Returns when they have acted on it.
     pub fn tell_of(&self, inos: &[Ino], names: &[(Ino, &[u8])]) {
-        if lock(&self.watchers).is_empty() {
+        if !self.is_watched() {
             return;
         }
         let mut changed: Vec<_> =
@@ -218,6 +218,11 @@ impl Artifacts {
             changed.extend(gone.map(|(parent, name)| Invalidation::Name(*parent, name.clone())));
         }
         changed
+    }
+
+    /// Whether somebody watches.
+    pub(crate) fn is_watched(&self) -> bool {
+        !lock(&self.watchers).is_empty()
     }
 
     /// Has those who watch write what they have of a range of a file, and forget what they know of it: somebody else is about to read

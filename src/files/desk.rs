@@ -13,9 +13,6 @@ pub(super) const MOST_BYTES: u32 = 1 << 20;
 /// Entries of a directory in one answer.
 pub(super) const PAGE: usize = 1_024;
 
-/// Kernels cache files in pages of so many bytes, or multiples of that.
-const KERNEL_PAGE: u64 = 4 << 10;
-
 type Result<T> = std::result::Result<T, FsError>;
 
 /// Answers questions.
@@ -180,10 +177,10 @@ impl Desk<'_> {
 
     /// The attributes of a file when what a kernel has added to it is here, as far as that makes it longer.
     fn settled(&self, found: Attributes) -> Result<Attributes> {
-        if found.file_type != FileType::Regular {
+        if found.file_type != FileType::Regular || !self.artifacts.is_watched() {
             return Ok(found);
         }
-        self.artifacts.write_back(found.ino, found.size - found.size % KERNEL_PAGE, None);
+        self.artifacts.write_back(found.ino, found.size, None);
         self.artifacts.attributes(found.ino)
     }
 
