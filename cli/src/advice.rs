@@ -37,7 +37,9 @@ fn of_vault(error: &Error) -> Option<String> {
         Error::Storage(StorageError::NotAVault { path }) => {
             Some(format!("create one with `mirrordna --vault {} init`", path.display()))
         }
-        Error::Storage(StorageError::Locked { .. }) => Some("a mount ends with `mirrordna umount DIR`".to_owned()),
+        Error::Storage(StorageError::Locked { holder, .. }) if holder.contains("mirrordna mount") => {
+            Some("a mount ends with `mirrordna umount DIR`".to_owned())
+        }
         Error::Storage(StorageError::Corrupt { .. }) => {
             Some("run `mirrordna verify` to see all damage, and restore a backup".to_owned())
         }
@@ -94,6 +96,13 @@ mod tests {
             told(MountError::AlreadyMounted { path: path.into() }),
             "a vault is already mounted on /a/b; unmount it first with `mirrordna umount /a/b`"
         );
+        // Only who is held up by a mount is told of mounts.
+        let held = |by: &str| told(StorageError::Locked { path: path.into(), holder: by.to_owned() });
+        assert!(
+            held("process 7 (mirrordna mount), since then")
+                .ends_with("stop it; a mount ends with `mirrordna umount DIR`")
+        );
+        assert!(held("a prune of process 7 (mirrordna prune), since then").ends_with("stop it"));
         // Also through other errors.
         let damaged = || Error::from(StorageError::Corrupt { what: "the log".into(), detail: "short".into() });
         let all = told(damaged());
