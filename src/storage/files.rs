@@ -23,8 +23,10 @@ pub(super) const FORMAT: u32 = 1;
 pub(super) const ARTIFACTS: u64 = 1;
 /// The incompatible feature bit of vaults whose rows of chunks may hold the content.
 const INLINE_CHUNKS: u64 = 2;
+/// The incompatible feature bit of vaults in whose segments the headers of chunks may have a CRC of the content.
+const CHUNK_CRCS: u64 = 4;
 /// Feature bits that this program knows, and that a vault has once it opened it; a vault with any other incompatible bit is not opened.
-pub(super) const KNOWN_INCOMPATIBLE: u64 = ARTIFACTS | INLINE_CHUNKS;
+pub(super) const KNOWN_INCOMPATIBLE: u64 = ARTIFACTS | INLINE_CHUNKS | CHUNK_CRCS;
 /// As [`KNOWN_INCOMPATIBLE`], for bits that matter only to a writer.
 pub(super) const KNOWN_READ_ONLY_COMPATIBLE: u64 = 0;
 
@@ -308,8 +310,8 @@ mod tests {
         let write = |marker: Marker| marker.write(&SystemFiles, dir.path()).unwrap();
         write(Marker { format: FORMAT + 1, ..marker() });
         assert!(matches!(Marker::read(&SystemFiles, dir.path()), Err(StorageError::NewerFormat { .. })));
-        write(Marker { incompatible: 4, ..marker() });
-        assert!(matches!(Marker::read(&SystemFiles, dir.path()), Err(StorageError::UnknownFeatures { bits: 4, .. })));
+        write(Marker { incompatible: 8, ..marker() });
+        assert!(matches!(Marker::read(&SystemFiles, dir.path()), Err(StorageError::UnknownFeatures { bits: 8, .. })));
         fs::write(dir.path().join(MARKER), b"x").unwrap();
         assert!(matches!(Marker::read(&SystemFiles, dir.path()), Err(StorageError::Corrupt { .. })));
         fs::remove_file(dir.path().join(MARKER)).unwrap();

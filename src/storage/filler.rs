@@ -66,7 +66,7 @@ impl Filler {
             self.end = 0;
         }
         let place = Place { segment: self.segment, offset: u32::try_from(self.end).unwrap_or(u32::MAX), len, sha256 };
-        self.push(&header(id, len, &sha256))?;
+        self.push(&header(id, len, &sha256, crc32c::crc32c(bytes)))?;
         self.push(bytes)?;
         self.end += room;
         Ok(place)

@@ -68,15 +68,15 @@ fn newer_formats_and_unknown_features_are_refused_before_anything_is_touched() {
     let error = refusal(dir.path());
     assert!(matches!(error, StorageError::NewerFormat { found: 2, supported: 1, .. }), "{error}");
     remark(dir.path(), "format 2\n", "format 1\n");
-    for (bits, found) in [("0x0 0x0 0xb", 8), ("0x0 0x2 0x3", 2)] {
-        remark(dir.path(), "features 0x0 0x0 0x3", &format!("features {bits}"));
+    for (bits, found) in [("0x0 0x0 0xf", 8), ("0x0 0x2 0x7", 2)] {
+        remark(dir.path(), "features 0x0 0x0 0x7", &format!("features {bits}"));
         let error = refusal(dir.path());
         assert!(matches!(error, StorageError::UnknownFeatures { bits, .. } if bits == found), "{error}");
-        remark(dir.path(), &format!("features {bits}"), "features 0x0 0x0 0x3");
+        remark(dir.path(), &format!("features {bits}"), "features 0x0 0x0 0x7");
     }
     assert_eq!(super::support::files_of(dir.path()), before);
     // Compatible bits are for information alone.
-    remark(dir.path(), "features 0x0 0x0 0x3", "features 0x4 0x0 0x3");
+    remark(dir.path(), "features 0x0 0x0 0x7", "features 0x4 0x0 0x7");
     assert_clean(&open(dir.path()), &[]);
 }
 
@@ -99,13 +99,13 @@ fn a_vault_of_the_day_before_artifacts_opens_and_takes_them() {
     RocksStorage::repair(&dir, &options()).unwrap();
     assert_eq!(marker(), before);
     // A crash after the marker was written anew, and before anything else was.
-    remark(&dir, "features 0x0 0x0 0x0", "features 0x0 0x0 0x3");
+    remark(&dir, "features 0x0 0x0 0x0", "features 0x0 0x0 0x7");
     let storage = open(&dir);
     assert_eq!((storage.state().sequence, storage.state().root), (sequence, root));
     storage.close().unwrap();
-    remark(&dir, "features 0x0 0x0 0x3", "features 0x0 0x0 0x0");
+    remark(&dir, "features 0x0 0x0 0x7", "features 0x0 0x0 0x0");
     let storage = open(&dir);
-    assert!(marker().contains("features 0x0 0x0 0x3\n"));
+    assert!(marker().contains("features 0x0 0x0 0x7\n"));
     assert_eq!((storage.state().sequence, storage.state().root), (sequence, root));
     assert_eq!(storage.heads(Kind::Memory, None, 1_000).unwrap().len() > 10, storage.next_ino().unwrap() == 1);
     let mut files = Files::default();
@@ -131,7 +131,7 @@ fn a_vault_of_the_day_before_inline_content_opens_and_takes_it() {
     let marker = || fs::read_to_string(dir.join("VAULT")).unwrap();
     assert!(marker().contains("features 0x0 0x0 0x1\n"));
     let storage = open(&dir);
-    assert!(marker().contains("features 0x0 0x0 0x3\n"));
+    assert!(marker().contains("features 0x0 0x0 0x7\n"));
     let [pin] = storage.pins().unwrap()[..] else { panic!("one snapshot") };
     let content = |storage: &RocksStorage, at| {
         let directory = storage.dentry(1, b"dir", at).unwrap().unwrap().ino;

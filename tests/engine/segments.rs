@@ -293,7 +293,7 @@ fn damage_to_content_is_named_with_file_and_range() {
         named
     };
     for n in 0..6 {
-        for at in [0, 7, 8, 15, 16, 19, 20, 51, 64, 65, 10_000, chunk - 1] {
+        for at in [0, 7, 8, 15, 16, 19, 20, 51, 52, 55, 56, 63, 64, 65, 10_000, chunk - 1] {
             let mut content = bytes.clone();
             content[n * chunk + at] ^= 1 << (at % 8);
             assert_eq!(damaged(Some(&content), at % 3 == 0), [n as u64 + 3], "byte {at} of chunk {n}");
@@ -311,6 +311,16 @@ fn damage_to_content_is_named_with_file_and_range() {
     let (a, b) = bytes.split_at(chunk);
     let swapped = [&b[..chunk], a, &b[chunk..]].concat();
     assert_eq!(damaged(Some(&swapped), false), [3, 4]);
+    // Of the day before headers had a CRC.
+    let mut content = bytes.clone();
+    for n in 0..6 {
+        let crc = &mut content[n * chunk + 52..][..4];
+        assert_eq!(*crc, crc32c::crc32c(&bytes[n * chunk + 64..(n + 1) * chunk]).to_le_bytes());
+        crc.fill(0);
+    }
+    assert!(damaged(Some(&content), false).is_empty());
+    content[2 * chunk + 70] ^= 1;
+    assert_eq!(damaged(Some(&content), false), [5]);
 }
 
 /// Each copy that was made around an access to a segment opens, is sound, and holds what was acknowledged before.
