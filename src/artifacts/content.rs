@@ -212,10 +212,10 @@ impl State {
             let (number, start, len) = first_part(at, rest.len());
             let part = rest.get(..len).unwrap_or_default();
             let written = if length(part) == SLOT_BYTES {
-                chunks.append(part).map(|(chunk, sha256)| {
+                chunks.append(part).map(|(chunk, sum)| {
                     self.fresh.push(chunk);
                     self.change(number, |slot| {
-                        slot.replace(Piece { start: 0, len: SLOT_BYTES, chunk, offset: 0, sha256 });
+                        slot.replace(Piece { start: 0, len: SLOT_BYTES, chunk, offset: 0, sum });
                     });
                 })
             } else {

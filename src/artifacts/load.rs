@@ -1,7 +1,7 @@
 //! What is read from the storage, without any lock held, and put into memory afterwards.
 
-use crate::record::{Checksum, FileType, Inode, Kind, json};
-use crate::storage::{ChunkId, Dentry, INLINE_BYTES, Ino, NOW, Piece, Sequence, Storage, StorageError};
+use crate::record::{FileType, Inode, Kind, json};
+use crate::storage::{ChunkId, ChunkSum, Dentry, INLINE_BYTES, Ino, NOW, Piece, Sequence, Storage, StorageError};
 
 use super::error::{FsError, Result};
 use super::namespace::{Namespace, Need};
@@ -110,7 +110,7 @@ pub(super) fn new_root(now: Nanos) -> Inode {
 }
 
 impl Chunks for Artifacts {
-    fn append(&self, bytes: &[u8]) -> std::result::Result<(ChunkId, Checksum), StorageError> {
+    fn append(&self, bytes: &[u8]) -> std::result::Result<(ChunkId, ChunkSum), StorageError> {
         self.appended(bytes, self.storage.append_chunk(bytes))
     }
 
@@ -138,7 +138,7 @@ impl Artifacts {
 pub(super) struct Syncing<'a>(pub(super) &'a Artifacts);
 
 impl Chunks for Syncing<'_> {
-    fn append(&self, bytes: &[u8]) -> std::result::Result<(ChunkId, Checksum), StorageError> {
+    fn append(&self, bytes: &[u8]) -> std::result::Result<(ChunkId, ChunkSum), StorageError> {
         if bytes.len() > INLINE_BYTES {
             return self.0.append(bytes);
         }

@@ -203,7 +203,7 @@ impl Chunks for Past {
     fn append(
         &self,
         _bytes: &[u8],
-    ) -> std::result::Result<(crate::storage::ChunkId, crate::record::Checksum), StorageError> {
+    ) -> std::result::Result<(crate::storage::ChunkId, crate::storage::ChunkSum), StorageError> {
         Err(StorageError::Permission { path: "artifacts of the past".into() })
     }
 

@@ -1,7 +1,6 @@
 //! One slot of a file: 128 KiB of its content, as pieces of chunks that are written and runs of bytes that are not yet.
 
-use crate::record::Checksum;
-use crate::storage::{ChunkId, MAX_PIECES, Piece, SLOT_BYTES, StorageError};
+use crate::storage::{ChunkId, ChunkSum, MAX_PIECES, Piece, SLOT_BYTES, StorageError};
 
 /// With more pieces than this a slot is written anew as one chunk, so that reading it does not become slow. A piece for each page of
 /// 4 KiB: with 8, writing pages in any order was less than half as fast, since most of it was writing slots anew, and took twice the
@@ -11,7 +10,7 @@ const FEW_PIECES: usize = 32;
 /// Where chunks are written to and read from.
 pub(super) trait Chunks {
     /// Writes a chunk.
-    fn append(&self, bytes: &[u8]) -> Result<(ChunkId, Checksum), StorageError>;
+    fn append(&self, bytes: &[u8]) -> Result<(ChunkId, ChunkSum), StorageError>;
     /// Reads a piece from its byte `from` on.
     fn read(&self, piece: &Piece, from: u32, out: &mut [u8]) -> Result<(), StorageError>;
 }
@@ -226,11 +225,11 @@ impl Slot {
                 &joined
             }
         };
-        let (chunk, sha256) = chunks.append(bytes)?;
+        let (chunk, sum) = chunks.append(bytes)?;
         let mut offset = 0;
         for run in self.runs.drain(..) {
             let len = length(&run.bytes);
-            under.push(Piece { start: run.start, len, chunk, offset, sha256 });
+            under.push(Piece { start: run.start, len, chunk, offset, sum });
             offset += len;
         }
         under.sort_unstable_by_key(|piece| piece.start);
@@ -254,12 +253,12 @@ impl Slot {
             self.read(*start, part, chunks)?;
             rest = behind;
         }
-        let (chunk, sha256) = chunks.append(&bytes)?;
+        let (chunk, sum) = chunks.append(&bytes)?;
         let mut offset = 0;
         self.runs.clear();
         self.pieces.clear();
         for (start, end) in ranges {
-            self.pieces.push(Piece { start, len: end - start, chunk, offset, sha256 });
+            self.pieces.push(Piece { start, len: end - start, chunk, offset, sum });
             offset += end - start;
         }
         Ok(chunk)
@@ -319,12 +318,12 @@ pub(super) mod tests {
     pub(crate) struct Memory(Mutex<HashMap<ChunkId, Vec<u8>>>);
 
     impl Chunks for Memory {
-        fn append(&self, bytes: &[u8]) -> Result<(ChunkId, Checksum), StorageError> {
+        fn append(&self, bytes: &[u8]) -> Result<(ChunkId, ChunkSum), StorageError> {
             let mut chunks = self.0.lock().unwrap();
             let id = chunks.len() as u64 + 1;
             assert!(!bytes.is_empty() && bytes.len() <= SLOT_BYTES as usize);
             chunks.insert(id, bytes.to_vec());
-            Ok((id, Checksum::of(bytes)))
+            Ok((id, ChunkSum::of(bytes)))
         }
 
         fn read(&self, piece: &Piece, from: u32, out: &mut [u8]) -> Result<(), StorageError> {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::record::id::check_storable;
 use crate::record::inode::{ROOT_INO, is_name, parse_ino};
-use crate::record::{Checksum, FileType, Inode, Kind, Value, json, object};
+use crate::record::{FileType, Inode, Kind, Value, json, object};
 use crate::storage::{
     ChunkRow, FileAccess, Ino, LogEntry, LogRow, Piece, SLOT_BYTES, SlotRow, SystemFiles, Version, decode_log_row,
     record_file,
@@ -308,7 +308,7 @@ impl Extract<'_> {
         let mut content = Ranges::new(self, &streams.content, &needed)?;
         for (offset, row) in &needed {
             let bytes = content.at(*offset, row.len)?;
-            if Checksum::of(&bytes) != row.sha256 {
+            if !row.sum.is_of(&bytes) {
                 return Err(BackupError::corrupt(format!("chunk {}", row.id), "its content has another checksum"));
             }
             for (ino, at, piece) in uses.remove(&row.id).unwrap_or_default() {

@@ -7,7 +7,8 @@ use crate::storage::Sequence;
 
 use super::keys::Name;
 
-const FORMAT: u64 = 1;
+/// Of a manifest. 1 is that of the day when sums of chunks were SHA-256 alone.
+const FORMAT: u64 = 2;
 /// Deletions that notes remember; who looks for an older backup is not told that it was deleted.
 const REMEMBERED: usize = 1_000;
 
@@ -114,7 +115,7 @@ impl Manifest {
     /// Reads one. None when it is of a form that is not known.
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let value = json::parse(bytes).ok()?;
-        (number(&value, "format")? == FORMAT).then_some(())?;
+        (1..=FORMAT).contains(&number(&value, "format")?).then_some(())?;
         let text = |field: &str| Some(value.str_at(field)?.to_owned());
         let time = |field: &str| Timestamp::parse(value.str_at(field)?);
         let streams = value.get("streams")?;

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use crate::record::{Checksum, FileType};
 
-use super::{Result, StorageError};
+use super::{ChunkSum, Result, StorageError};
 
 /// The number of an inode. See [`crate::record::inode::ROOT_INO`].
 pub type Ino = u64;
@@ -39,8 +39,8 @@ pub struct Piece {
     pub chunk: ChunkId,
     /// Where in the chunk they begin.
     pub offset: u32,
-    /// SHA-256 of the whole chunk.
-    pub sha256: Checksum,
+    /// The hash of the whole chunk.
+    pub sum: ChunkSum,
 }
 
 impl Piece {
@@ -118,7 +118,7 @@ pub trait WriteBack: Send + Sync {
 }
 
 /// The hash of a window of [`WINDOW_SLOTS`] slots: SHA-256 over each slot that is no hole, in order: slot (`u64`), number of
-/// pieces, and of each piece start, length, offset in the chunk (`u32` each) and the SHA-256 of the chunk. Integers are
+/// pieces, and of each piece start, length, offset in the chunk (`u32` each) and the hash of the chunk. Integers are
 /// big-endian. Where a chunk lies, and its number, are no part of it.
 #[must_use]
 pub fn window_root<'a>(slots: impl Iterator<Item = (u64, &'a [Piece])>) -> Checksum {
@@ -130,7 +130,7 @@ pub fn window_root<'a>(slots: impl Iterator<Item = (u64, &'a [Piece])>) -> Check
             bytes.extend_from_slice(&piece.start.to_be_bytes());
             bytes.extend_from_slice(&piece.len.to_be_bytes());
             bytes.extend_from_slice(&piece.offset.to_be_bytes());
-            bytes.extend_from_slice(&piece.sha256.0);
+            bytes.extend_from_slice(&piece.sum.0);
         }
     }
     Checksum::of(&bytes)
@@ -209,7 +209,7 @@ mod tests {
     use super::*;
 
     fn piece(start: u32, len: u32, byte: u8) -> Piece {
-        Piece { start, len, chunk: byte.into(), offset: 0, sha256: Checksum([byte; 32]) }
+        Piece { start, len, chunk: byte.into(), offset: 0, sum: ChunkSum([byte; 32]) }
     }
 
     #[test]

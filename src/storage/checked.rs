@@ -5,7 +5,7 @@ use crate::record::{Checksum, Kind};
 use super::codec::{self, key};
 use super::merkle;
 use super::rows::{ChunkRow, LogRow};
-use super::segments::damaged;
+use super::segments::{damaged, other_content};
 use super::types::{LogEntry, Operation, Sequence, Version};
 use super::{Result, StorageError};
 
@@ -38,9 +38,8 @@ impl CheckedChunks {
             let Some((content, behind)) = rest.split_at_checked(row.len as usize) else {
                 return Err(damaged(row.id, "its content is shorter than its row says".to_owned()));
             };
-            let actual = Checksum::of(content);
-            if actual != row.sha256 {
-                return Err(damaged(row.id, format!("expected checksum {}, actual {actual}", row.sha256)));
+            if !row.sum.is_of(content) {
+                return Err(other_content(row.id, &row.sum));
             }
             rest = behind;
         }
@@ -100,10 +99,11 @@ pub fn decode_log_row(sequence: Sequence, row: &LogRow) -> Result<(LogEntry, Opt
 
 #[cfg(test)]
 mod tests {
+    use super::super::ChunkSum;
     use super::*;
 
     fn row(id: u64, content: &[u8]) -> ChunkRow {
-        ChunkRow { id, len: u32::try_from(content.len()).unwrap(), sha256: Checksum::of(content) }
+        ChunkRow { id, len: u32::try_from(content.len()).unwrap(), sum: ChunkSum::of(content) }
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! The bytes of the rows that belong to files: directory entries, extents, chunks. `docs/on-disk-format.md` has the tables.
 
-use crate::record::{Checksum, FileType};
+use crate::record::FileType;
 
 use super::StorageError;
 use super::artifacts::{ChunkId, Dentry, Ino, Piece};
+use super::chunk_sum::ChunkSum;
 use super::codec::Reader;
 use super::inline::Small;
 use super::segments::Place;
@@ -130,7 +131,7 @@ pub(super) fn encode_pieces(pieces: &[Piece]) -> Vec<u8> {
         bytes.extend_from_slice(&piece.len.to_le_bytes());
         bytes.extend_from_slice(&piece.chunk.to_le_bytes());
         bytes.extend_from_slice(&piece.offset.to_le_bytes());
-        bytes.extend_from_slice(&piece.sha256.0);
+        bytes.extend_from_slice(&piece.sum.0);
     }
     sealed(bytes)
 }
@@ -146,7 +147,7 @@ pub(super) fn decode_pieces(ino: Ino, slot: u64, bytes: &[u8]) -> Result<Vec<Pie
                 len: reader.u32()?,
                 chunk: reader.u64()?,
                 offset: reader.u32()?,
-                sha256: reader.checksum()?,
+                sum: ChunkSum(reader.checksum()?.0),
             });
         }
         Some(pieces)
@@ -173,17 +174,17 @@ impl Stored {
     }
 
     /// The sum of the content.
-    pub(super) fn sha256(&self) -> Checksum {
+    pub(super) fn sum(&self) -> ChunkSum {
         match self {
-            Self::At(place) => place.sha256,
-            Self::Here(small) => small.sha256,
+            Self::At(place) => place.sum,
+            Self::Here(small) => small.sum,
         }
     }
 
     /// Whether it is the chunk of which a piece shows a part.
     pub(super) fn has(&self, piece: &Piece) -> bool {
         let end = piece.offset.checked_add(piece.len);
-        self.sha256() == piece.sha256 && end.is_some_and(|end| end as usize <= self.len())
+        self.sum() == piece.sum && end.is_some_and(|end| end as usize <= self.len())
     }
 }
 
@@ -196,11 +197,11 @@ pub(super) fn encode_chunk(stored: &Stored) -> Vec<u8> {
             bytes.extend_from_slice(&place.segment.to_le_bytes());
             bytes.extend_from_slice(&place.offset.to_le_bytes());
             bytes.extend_from_slice(&place.len.to_le_bytes());
-            bytes.extend_from_slice(&place.sha256.0);
+            bytes.extend_from_slice(&place.sum.0);
         }
         Stored::Here(small) => {
             bytes.push(CHUNK_HERE);
-            bytes.extend_from_slice(&small.sha256.0);
+            bytes.extend_from_slice(&small.sum.0);
             bytes.extend_from_slice(&small.bytes);
         }
     }
@@ -213,11 +214,11 @@ pub(super) fn decode_chunk(id: ChunkId, bytes: &[u8]) -> Result<Stored, StorageE
         match reader.u8()? {
             CHUNK_AT => {
                 let (segment, offset, len) = (reader.u32()?, reader.u32()?, reader.u32()?);
-                let place = Place { segment, offset, len, sha256: reader.checksum()? };
+                let place = Place { segment, offset, len, sum: ChunkSum(reader.checksum()?.0) };
                 reader.end()?;
                 Some(Stored::At(place))
             }
-            CHUNK_HERE => Some(Stored::Here(Small { sha256: reader.checksum()?, bytes: reader.0.into() })),
+            CHUNK_HERE => Some(Stored::Here(Small { sum: ChunkSum(reader.checksum()?.0), bytes: reader.0.into() })),
             _ => None,
         }
     };
@@ -241,14 +242,14 @@ mod tests {
     #[test]
     fn rows_come_back_as_they_were_and_every_flipped_bit_is_seen() {
         let dentry = Dentry { ino: 7, file_type: FileType::Fifo };
-        let piece = Piece { start: 1, len: 2, chunk: 3, offset: 4, sha256: Checksum([5; 32]) };
-        let place = Place { segment: 1, offset: 2, len: 3, sha256: Checksum([9; 32]) };
+        let piece = Piece { start: 1, len: 2, chunk: 3, offset: 4, sum: ChunkSum([5; 32]) };
+        let place = Place { segment: 1, offset: 2, len: 3, sum: ChunkSum([9; 32]) };
         assert_eq!(decode_dentry(1, b"a", &encode_dentry(Some(&dentry))).unwrap(), Some(dentry));
         assert_eq!(decode_dentry(1, b"a", &encode_dentry(None)).unwrap(), None);
         for pieces in [vec![], vec![piece], vec![piece; 3]] {
             assert_eq!(decode_pieces(1, 2, &encode_pieces(&pieces)).unwrap(), pieces);
         }
-        let small = Small { sha256: Checksum([9; 32]), bytes: b"content".as_slice().into() };
+        let small = Small { sum: ChunkSum([9; 32]), bytes: b"content".as_slice().into() };
         let (at, here) = (Stored::At(place), Stored::Here(small));
         for stored in [&at, &here] {
             assert_eq!(decode_chunk(1, &encode_chunk(stored)).unwrap(), *stored);

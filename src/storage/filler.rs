@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::JoinHandle;
 
-use crate::record::Checksum;
 use crate::threads::without_signals;
 
 use super::access::{Aligned, DataFile, FileAccess, Opening};
 use super::artifacts::ChunkId;
+use super::chunk_sum::ChunkSum;
 use super::segments::{HEADER_BYTES, Place, SEGMENT_BYTES, header, segment_name, segments_dir};
 use super::{Result, StorageError};
 
@@ -56,7 +56,7 @@ impl Filler {
     ///
     /// # Errors
     /// What went wrong with this one or one before.
-    pub(super) fn append(&mut self, id: ChunkId, bytes: &[u8], sha256: Checksum) -> Result<Place> {
+    pub(super) fn append(&mut self, id: ChunkId, bytes: &[u8], sum: ChunkSum) -> Result<Place> {
         let too_long = || StorageError::Limit { what: "a chunk".to_owned(), limit: u32::MAX as usize };
         let len = u32::try_from(bytes.len()).map_err(|_| too_long())?;
         let room = u64::from(HEADER_BYTES) + u64::from(len);
@@ -65,8 +65,8 @@ impl Filler {
             self.segment += 1;
             self.end = 0;
         }
-        let place = Place { segment: self.segment, offset: u32::try_from(self.end).unwrap_or(u32::MAX), len, sha256 };
-        self.push(&header(id, len, &sha256, crc32c::crc32c(bytes)))?;
+        let place = Place { segment: self.segment, offset: u32::try_from(self.end).unwrap_or(u32::MAX), len, sum };
+        self.push(&header(id, len, &sum, crc32c::crc32c(bytes)))?;
         self.push(bytes)?;
         self.end += room;
         Ok(place)

@@ -7,10 +7,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::record::Checksum;
-
 use super::artifacts::{ChunkId, INLINE_BYTES};
-use super::{Result, StorageError};
+use super::{ChunkSum, Result, StorageError};
 
 /// The first number that is the place of a chunk in a segment.
 pub(super) const FIRST_IN_SEGMENT: ChunkId = 1 << 32;
@@ -18,7 +16,7 @@ pub(super) const FIRST_IN_SEGMENT: ChunkId = 1 << 32;
 /// A chunk with its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Small {
-    pub(super) sha256: Checksum,
+    pub(super) sum: ChunkSum,
     pub(super) bytes: Arc<[u8]>,
 }
 
@@ -43,21 +41,21 @@ impl Inline {
     }
 
     /// Takes a chunk that a commit is to name.
-    pub(super) fn append(&self, bytes: &[u8]) -> Result<(ChunkId, Checksum)> {
+    pub(super) fn append(&self, bytes: &[u8]) -> Result<(ChunkId, ChunkSum)> {
         let limit = |what: String, limit| Err(StorageError::Limit { what, limit });
         if !(1..=INLINE_BYTES).contains(&bytes.len()) {
             return limit(format!("a small chunk of {} bytes", bytes.len()), INLINE_BYTES);
         }
-        let small = Small { sha256: Checksum::of(bytes), bytes: bytes.into() };
+        let small = Small { sum: ChunkSum::of(bytes), bytes: bytes.into() };
         let mut state = self.state();
         let id = state.highest + 1;
         if id >= FIRST_IN_SEGMENT {
             return limit("the numbers of small chunks are used up".to_owned(), u32::MAX as usize);
         }
         state.highest = id;
-        let sha256 = small.sha256;
+        let sum = small.sum;
         state.pending.insert(id, small);
-        Ok((id, sha256))
+        Ok((id, sum))
     }
 
     /// A chunk that no commit has named yet.

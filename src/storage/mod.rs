@@ -6,6 +6,7 @@
 mod access;
 mod artifacts;
 mod checked;
+mod chunk_sum;
 mod codec;
 mod error;
 mod file_rows;
@@ -36,6 +37,7 @@ pub use artifacts::{
     WriteBack, file_root, window_root,
 };
 pub use checked::{CheckedChunks, CheckedLog, decode_log_row};
+pub use chunk_sum::ChunkSum;
 pub use error::StorageError;
 pub use prepare::{MAX_TAGS, missing_time, prepare, prepare_inode, record_file, terms_of};
 pub use rocksdb::{
@@ -328,7 +330,7 @@ pub trait Storage: Send + Sync {
     ///
     /// # Errors
     /// [`StorageError::NoSpace`] when it does not fit, [`StorageError::Limit`], and those of the operating system.
-    fn append_chunk(&self, bytes: &[u8]) -> Result<(ChunkId, Checksum)>;
+    fn append_chunk(&self, bytes: &[u8]) -> Result<(ChunkId, ChunkSum)>;
 
     /// As [`Storage::append_chunk`], for 1 to [`INLINE_BYTES`] bytes: they lie beside the row that names them, and so need no
     /// sync but that of the commit. Content that is to be durable at once is cheaper so, and much of it dearer: the database
@@ -336,7 +338,7 @@ pub trait Storage: Send + Sync {
     ///
     /// # Errors
     /// As [`Storage::append_chunk`].
-    fn append_inline(&self, bytes: &[u8]) -> Result<(ChunkId, Checksum)>;
+    fn append_inline(&self, bytes: &[u8]) -> Result<(ChunkId, ChunkSum)>;
 
     /// Says that no commit will name these chunks, so that their room can be used again. Those that are committed stay.
     fn discard_chunks(&self, chunks: &[ChunkId]);

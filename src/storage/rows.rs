@@ -3,9 +3,8 @@
 
 use std::io::{self, Read};
 
-use crate::record::Checksum;
-
 use super::artifacts::{ChunkId, Ino, Piece};
+use super::chunk_sum::ChunkSum;
 use super::types::Sequence;
 
 /// The most bytes of a log entry, which has five names and a detail with 16-bit lengths.
@@ -46,8 +45,8 @@ pub struct ChunkRow {
     pub id: ChunkId,
     /// Its length in bytes.
     pub len: u32,
-    /// SHA-256 of its content.
-    pub sha256: Checksum,
+    /// The hash of its content.
+    pub sum: ChunkSum,
 }
 
 /// What stands in a slot from a sequence on.
@@ -114,7 +113,7 @@ impl ChunkRow {
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.id.to_le_bytes());
         out.extend_from_slice(&self.len.to_le_bytes());
-        out.extend_from_slice(&self.sha256.0);
+        out.extend_from_slice(&self.sum.0);
     }
 
     /// The next one; none at the end.
@@ -124,7 +123,7 @@ impl ChunkRow {
     pub fn read(from: &mut dyn Read) -> io::Result<Option<Self>> {
         let Some(id) = first(from)? else { return Ok(None) };
         let len = u32::from_le_bytes(array(from)?);
-        Ok(Some(Self { id: u64::from_le_bytes(id), len, sha256: Checksum(array(from)?) }))
+        Ok(Some(Self { id: u64::from_le_bytes(id), len, sum: ChunkSum(array(from)?) }))
     }
 }
 
@@ -183,7 +182,7 @@ mod tests {
 
     #[test]
     fn rows_come_back_as_they_were_and_half_a_row_is_an_error() {
-        let chunk = ChunkRow { id: 7, len: 3, sha256: Checksum([1; 32]) };
+        let chunk = ChunkRow { id: 7, len: 3, sum: ChunkSum([1; 32]) };
         let slot = SlotRow { ino: 1, slot: 2, sequence: 3, pieces: vec![4; 5] };
         let log =
             [LogRow { entry: vec![6; 90], version: vec![7; 200] }, LogRow { entry: vec![8; 80], version: Vec::new() }];

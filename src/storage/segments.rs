@@ -10,11 +10,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::record::Checksum;
-
 use super::access::{DataFile, FileAccess, Opening};
 use super::artifacts::{ChunkId, SLOT_BYTES};
-use super::{Result, StorageError};
+use super::{ChunkSum, Result, StorageError};
 
 /// A segment takes no chunk that would make it larger.
 pub(super) const SEGMENT_BYTES: u64 = 64 << 20;
@@ -35,7 +33,7 @@ pub(super) struct Place {
     pub(super) offset: u32,
     /// Bytes of content.
     pub(super) len: u32,
-    pub(super) sha256: Checksum,
+    pub(super) sum: ChunkSum,
 }
 
 impl Place {
@@ -141,10 +139,10 @@ fn segment_number(name: &str) -> Option<u32> {
 type Header = [u8; HEADER_BYTES as usize];
 
 /// What comes before the bytes of a chunk. The CRC is quick to compute, and enough to see damage; those of the first vaults have
-/// zero there. The SHA-256 is what the log commits to.
-pub(super) fn header(id: ChunkId, len: u32, sha256: &Checksum, crc: u32) -> Header {
+/// zero there. The sum is what the log commits to.
+pub(super) fn header(id: ChunkId, len: u32, sum: &ChunkSum, crc: u32) -> Header {
     let mut bytes = [0; HEADER_BYTES as usize];
-    let parts: [&[u8]; 5] = [MAGIC, &id.to_le_bytes(), &len.to_le_bytes(), &sha256.0, &crc.to_le_bytes()];
+    let parts: [&[u8]; 5] = [MAGIC, &id.to_le_bytes(), &len.to_le_bytes(), &sum.0, &crc.to_le_bytes()];
     for (to, from) in bytes.iter_mut().zip(parts.into_iter().flatten()) {
         *to = *from;
     }
@@ -157,7 +155,7 @@ enum Proof {
     /// Damage is seen.
     Crc,
     /// It is what the log commits to, and so is its header.
-    Sha256,
+    Sum,
 }
 
 fn low_half(id: u64) -> u32 {
@@ -201,20 +199,20 @@ impl Segments {
     }
 
     /// Appends a new chunk.
-    pub(super) fn append(&self, bytes: &[u8]) -> Result<(ChunkId, Checksum)> {
-        let sha256 = Checksum::of(bytes);
-        let (id, _) = self.put(Number::New, bytes, sha256)?;
-        Ok((id, sha256))
+    pub(super) fn append(&self, bytes: &[u8]) -> Result<(ChunkId, ChunkSum)> {
+        let sum = ChunkSum::of(bytes);
+        let (id, _) = self.put(Number::New, bytes, sum)?;
+        Ok((id, sum))
     }
 
     /// Appends a chunk again, so that the segment it lies in can go. Its new place counts when a row says so.
-    pub(super) fn copy(&self, id: ChunkId, bytes: &[u8], sha256: Checksum) -> Result<Place> {
-        let (_, place) = self.put(Number::Stored(id), bytes, sha256)?;
+    pub(super) fn copy(&self, id: ChunkId, bytes: &[u8], sum: ChunkSum) -> Result<Place> {
+        let (_, place) = self.put(Number::Stored(id), bytes, sum)?;
         self.state().verified.remove(&id);
         Ok(place)
     }
 
-    fn put(&self, of: Number, bytes: &[u8], sha256: Checksum) -> Result<(ChunkId, Place)> {
+    fn put(&self, of: Number, bytes: &[u8], sum: ChunkSum) -> Result<(ChunkId, Place)> {
         let len = u32::try_from(bytes.len()).ok().filter(|len| (1..=SLOT_BYTES).contains(len));
         let len = len.ok_or_else(|| StorageError::Limit {
             what: format!("a chunk of {} bytes", bytes.len()),
@@ -226,8 +224,8 @@ impl Segments {
             Number::New => u64::from(number) << 32 | offset,
             Number::Pending(id) | Number::Stored(id) => id,
         };
-        let place = Place { segment: number, offset: low_half(offset), len, sha256 };
-        let header = header(id, len, &sha256, crc32c::crc32c(bytes));
+        let place = Place { segment: number, offset: low_half(offset), len, sum };
+        let header = header(id, len, &sum, crc32c::crc32c(bytes));
         let write = || {
             file.write_at(&header, offset)?;
             file.write_at(bytes, offset + u64::from(HEADER_BYTES))
@@ -402,7 +400,7 @@ impl Segments {
         for (id, place) in &endangered {
             match self.read(*id, place) {
                 Ok(bytes) => {
-                    let (_, place) = self.put(Number::Pending(*id), &bytes, place.sha256)?;
+                    let (_, place) = self.put(Number::Pending(*id), &bytes, place.sum)?;
                     // While the disk fails, it is not filled with more than this.
                     if !works {
                         self.sync_to(place.segment, None)?;
@@ -496,7 +494,7 @@ impl Segments {
     /// Reads a chunk and verifies it.
     pub(super) fn read(&self, id: ChunkId, place: &Place) -> Result<Vec<u8>> {
         let mut content = vec![0; place.len as usize];
-        self.read_whole(id, place, Proof::Sha256, &mut content)?;
+        self.read_whole(id, place, Proof::Sum, &mut content)?;
         Ok(content)
     }
 
@@ -504,13 +502,12 @@ impl Segments {
         let mut found = [0; HEADER_BYTES as usize];
         self.fill(id, place, 0, &mut found)?;
         self.fill(id, place, HEADER_BYTES, content)?;
-        let expected = header(id, place.len, &place.sha256, crc32c::crc32c(content));
-        if proof == Proof::Sha256 || found != expected {
-            let actual = Checksum::of(content);
-            if actual != place.sha256 {
-                return Err(damaged(id, format!("expected checksum {}, actual {actual}", place.sha256)));
+        let expected = header(id, place.len, &place.sum, crc32c::crc32c(content));
+        if proof == Proof::Sum || found != expected {
+            if !place.sum.is_of(content) {
+                return Err(other_content(id, &place.sum));
             }
-            if found != expected && found != header(id, place.len, &place.sha256, 0) {
+            if found != expected && found != header(id, place.len, &place.sum, 0) {
                 let path = self.path(place.segment);
                 return Err(damaged(id, format!("its header in {} is not its own", path.display())));
             }
@@ -661,4 +658,9 @@ impl Segments {
 
 pub(super) fn damaged(id: ChunkId, detail: String) -> StorageError {
     StorageError::Corrupt { what: format!("chunk {id}"), detail }
+}
+
+/// The content of a chunk is not that of its sum.
+pub(super) fn other_content(id: ChunkId, sum: &ChunkSum) -> StorageError {
+    damaged(id, format!("its content is not what the checksum {sum:?} is of"))
 }

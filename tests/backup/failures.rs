@@ -13,7 +13,8 @@ use mirrordna::backup::{
 
 use mirrordna::record::Checksum;
 use mirrordna::storage::{
-    CheckedChunks, ChunkRow, DataFile, FileAccess, OpenOptions, Opening, Replay, ReplayOf, SLOT_BYTES, SystemFiles,
+    CheckedChunks, ChunkRow, ChunkSum, DataFile, FileAccess, OpenOptions, Opening, Replay, ReplayOf, SLOT_BYTES,
+    SystemFiles,
 };
 
 use crate::damage::copy_dir;
@@ -206,7 +207,7 @@ fn a_restore_may_fail_at_any_access() {
 #[test]
 fn a_restore_fails_when_a_segment_does_not_get_to_the_disk() {
     let content = noise(SLOT_BYTES as usize, 1);
-    let sum = Checksum::of(&content);
+    let sum = ChunkSum::of(&content);
     for fails in 0..4 {
         let dir = scratch();
         let files = Arc::new(FailingSync { left: AtomicI64::new(fails) });
@@ -216,7 +217,7 @@ fn a_restore_fails_when_a_segment_does_not_get_to_the_disk() {
         let replay = Replay::begin(&dir.path().join("vault"), &options, of).unwrap();
         let (mut replay, _) = replay.parts();
         // Three segments of 64 MiB.
-        let chunks = (0..1_100).map(|n| ChunkRow { id: (1 << 32) + n, len: SLOT_BYTES, sha256: sum });
+        let chunks = (0..1_100).map(|n| ChunkRow { id: (1 << 32) + n, len: SLOT_BYTES, sum });
         let mut written = chunks.map(|row| CheckedChunks::check(vec![row], content.clone()).unwrap());
         let done = written.try_for_each(|chunks| replay.chunks(&chunks));
         let done = done.and_then(|()| replay.finish());

@@ -13,8 +13,9 @@ use crate::support::{Fixture, content, noise};
 #[test]
 fn the_document_is_enough_to_read_a_repository() {
     let python = |arguments: &[&str]| Command::new("python3").args(arguments).output().unwrap();
-    if !python(&["-c", "import argon2, cryptography, zstandard"]).status.success() {
-        let installed = python(&["-m", "pip", "install", "--quiet", "argon2-cffi", "cryptography", "zstandard"]);
+    if !python(&["-c", "import argon2, blake3, cryptography, zstandard"]).status.success() {
+        let installed =
+            python(&["-m", "pip", "install", "--quiet", "argon2-cffi", "blake3", "cryptography", "zstandard"]);
         assert!(installed.status.success(), "{}", String::from_utf8_lossy(&installed.stderr));
     }
     let fixture = Fixture::new();

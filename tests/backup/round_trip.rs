@@ -1,14 +1,49 @@
 //! What comes back is what was there, and nothing is stored twice.
 
+use std::fs;
+use std::process::Command;
+
 use mirrordna::artifacts::{ROOT, RenameFlags};
-use mirrordna::backup::{BackupError, CreateOptions, Silent};
-use mirrordna::record::Kind;
+use mirrordna::backup::{BackupError, CreateOptions, Part, Silent};
+use mirrordna::record::{Checksum, Kind};
 use mirrordna::storage::{Durability, NOW, PrunePolicy};
 use mirrordna::vault::{Filter, NewSnapshot};
 use mirrordna::{Vault, VaultOptions};
 
 use crate::sample;
-use crate::support::{Fixture, bytes_of, content, noise, open, sound};
+use crate::support::{Fixture, bytes_of, content, noise, open, scratch, sound};
+
+/// A repository of the day before sums of chunks were BLAKE3, with a backup of the vault `tests/data/vaults/format1_features3`.
+const BEFORE_BLAKE3: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/backups/manifest_format1");
+
+#[test]
+fn a_backup_with_sums_of_the_first_kind_is_restored_and_gone_on_with() {
+    let dir = scratch();
+    let path = |name: &str| dir.path().join(name);
+    // Whoever reads a repository writes locks into it.
+    assert!(Command::new("cp").args(["-r", BEFORE_BLAKE3]).arg(path("repository")).status().unwrap().success());
+    let root = Checksum::parse("5c34ad48ab0b41019c2e88e98a0d0254362441b840b7017cd968463bfb285496").unwrap();
+    let restored = |wanted: &str, name: &str, root| {
+        let repository = open(&path("repository")).unwrap();
+        assert_eq!(repository.restore(wanted, &path(name), &mut Silent).unwrap().root, root);
+        sound(&path(name), root);
+        let vault = Vault::open(&path(name), &VaultOptions::default()).unwrap();
+        let read = |name: &str| vault.files().read(name).unwrap();
+        assert_eq!(read("dir/small.txt"), b"changed\n");
+        assert_eq!(read("dir/large.bin").len(), 20_000);
+        vault
+    };
+    let vault = restored("latest", "first", root);
+    // Content of before and content of now, in one vault and one backup.
+    vault.files().write("dir/new.bin", &noise(50_000, 9)).unwrap();
+    let repository = open(&path("repository")).unwrap();
+    let created = repository.create(&vault, &CreateOptions::default(), &mut Silent).unwrap();
+    drop(vault);
+    restored("latest", "second", created.root);
+    repository.extract("latest", &Part::parse("artifacts/dir"), &path("extracted"), &mut Silent).unwrap();
+    assert_eq!(fs::read(path("extracted/new.bin")).unwrap(), noise(50_000, 9));
+    assert_eq!(fs::read(path("extracted/small.txt")).unwrap(), b"changed\n");
+}
 
 /// A restored vault has the log, the root, the history and the content of the one that was backed up.
 #[test]

@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use mirrordna::record::{Checksum, FileType, Kind};
+use mirrordna::record::{FileType, Kind};
 use mirrordna::storage::{
-    Dentry, Durability, FileRows, INLINE_BYTES, NOW, Piece, PrunePolicy, RocksStorage, SLOT_BYTES, Selection, Sequence,
-    Storage, StorageError,
+    ChunkSum, Dentry, Durability, FileRows, INLINE_BYTES, NOW, Piece, PrunePolicy, RocksStorage, SLOT_BYTES, Selection,
+    Sequence, Storage, StorageError,
 };
 
 use super::files::{Files, noise, size};
@@ -155,7 +155,7 @@ fn what_makes_no_sense_is_refused_and_changes_nothing() {
     }
     let others = [
         Piece { chunk: piece.chunk + 1, ..piece },
-        Piece { sha256: Checksum::of(b"other"), ..piece },
+        Piece { sum: ChunkSum::of(b"other"), ..piece },
         Piece { offset: 3, ..piece },
     ];
     for piece in others {
@@ -346,8 +346,8 @@ fn what_was_appended_for_nothing_is_reclaimed_beside_other_work() {
     assert!(most < 260 << 20, "{most} bytes for 400 MB that nobody wanted");
     files.compare(&storage, NOW);
     // What nobody discarded may be named however late.
-    let (chunk, sha256) = kept.unwrap();
-    files.set(2, 77, vec![Piece { start: 0, len: 11, chunk, offset: 0, sha256 }], b"named later".to_vec());
+    let (chunk, sum) = kept.unwrap();
+    files.set(2, 77, vec![Piece { start: 0, len: 11, chunk, offset: 0, sum }], b"named later".to_vec());
     files.commit(&storage, Durability::Sync);
     files.compare(&storage, NOW);
     assert_clean(&storage, &[]);

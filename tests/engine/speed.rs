@@ -141,8 +141,8 @@ fn content_and_files_a_second() {
     let begin = Instant::now();
     let chunks: Vec<_> = (0..CHUNKS).map(|n| storage.append_chunk(&content[size(n % 16)]).unwrap()).collect();
     println!("append:                  {:>7.0} MiB/s", mebibytes(begin.elapsed()));
-    for ((chunk, sha256), n) in chunks.iter().zip(0..) {
-        let piece = Piece { start: 0, len: SLOT_BYTES, chunk: *chunk, offset: 0, sha256: *sha256 };
+    for ((chunk, sum), n) in chunks.iter().zip(0..) {
+        let piece = Piece { start: 0, len: SLOT_BYTES, chunk: *chunk, offset: 0, sum: *sum };
         files.set(2, n, vec![piece], Vec::new());
     }
     let commit = files.commit_of(Durability::Sync);

@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex};
 use mirrordna::record::id::SystemIds;
 use mirrordna::record::{Checksum, FileType, Inode, Kind, Value, object};
 use mirrordna::storage::{
-    Action, Change, CheckSink, ChunkId, Commit, Committed, Dentry, Durability, Expect, FileRows, Head, Ino, Intent,
-    Job, Lease, LogEntry, LogState, OpenOptions, Origin, Part, Piece, Position, Posting, PrunePolicy, Pruned, Result,
-    RocksStorage, RowPage, Selection, Sequence, Space, Storage, StorageError, StorageStats, Subscriber, Version,
-    WriteBack, prepare_inode,
+    Action, Change, CheckSink, ChunkId, ChunkSum, Commit, Committed, Dentry, Durability, Expect, FileRows, Head, Ino,
+    Intent, Job, Lease, LogEntry, LogState, OpenOptions, Origin, Part, Piece, Position, Posting, PrunePolicy, Pruned,
+    Result, RocksStorage, RowPage, Selection, Sequence, Space, Storage, StorageError, StorageStats, Subscriber,
+    Version, WriteBack, prepare_inode,
 };
 
 type Once = Box<dyn FnOnce(&RocksStorage) + Send>;
@@ -146,11 +146,11 @@ impl Storage for Failing {
         self.inner.stats()
     }
 
-    fn append_chunk(&self, bytes: &[u8]) -> Result<(ChunkId, Checksum)> {
+    fn append_chunk(&self, bytes: &[u8]) -> Result<(ChunkId, ChunkSum)> {
         self.inner.append_chunk(bytes)
     }
 
-    fn append_inline(&self, bytes: &[u8]) -> Result<(ChunkId, Checksum)> {
+    fn append_inline(&self, bytes: &[u8]) -> Result<(ChunkId, ChunkSum)> {
         self.inner.append_inline(bytes)
     }
 

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use mirrordna::record::inode::ROOT_INO;
 use mirrordna::record::{Checksum, FileType, Inode, Kind};
 use mirrordna::storage::{
-    Action, Change, ChunkId, Commit, Dentry, Durability, Expect, FileRows, Ino, Origin, Piece, SLOT_BYTES, Sequence,
-    Storage, StorageError, WINDOW_SLOTS, file_root, prepare_inode, window_root,
+    Action, Change, ChunkId, ChunkSum, Commit, Dentry, Durability, Expect, FileRows, Ino, Origin, Piece, SLOT_BYTES,
+    Sequence, Storage, StorageError, WINDOW_SLOTS, file_root, prepare_inode, window_root,
 };
 
 /// The content of a slot: pieces, and the bytes that they stand for.
@@ -144,8 +144,8 @@ impl Files {
         self.set_chunk(ino, slot, appended, content)
     }
 
-    fn set_chunk(&mut self, ino: Ino, slot: u64, (chunk, sha256): (ChunkId, Checksum), content: &[u8]) -> Piece {
-        let piece = Piece { start: 0, len: u32::try_from(content.len()).unwrap(), chunk, offset: 0, sha256 };
+    fn set_chunk(&mut self, ino: Ino, slot: u64, (chunk, sum): (ChunkId, ChunkSum), content: &[u8]) -> Piece {
+        let piece = Piece { start: 0, len: u32::try_from(content.len()).unwrap(), chunk, offset: 0, sum };
         self.set(ino, slot, vec![piece], content.to_vec());
         piece
     }

@@ -6,6 +6,7 @@ use std::ops::Range;
 use crate::record::{Checksum, FileType, Kind, Timestamp};
 
 use super::super::artifacts::{Dentry, FileRows, Piece, Space};
+use super::super::chunk_sum::ChunkSum;
 use super::super::codec::Reader;
 use super::super::rows::{Part, RowPage};
 use super::super::types::{
@@ -212,6 +213,16 @@ impl Wire for Timestamp {
     }
 }
 
+impl Wire for ChunkSum {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.0.put(out);
+    }
+
+    fn take(reader: &mut Reader<'_>) -> Option<Self> {
+        Some(Self(reader.checksum()?.0))
+    }
+}
+
 impl Wire for Checksum {
     fn put(&self, out: &mut Vec<u8>) {
         self.0.put(out);
@@ -250,7 +261,7 @@ fields! {
     Commit { seen, changes, files, actor, origin, token, durability }
     FileRows { dentries, extents }
     Dentry { ino, file_type }
-    Piece { start, len, chunk, offset, sha256 }
+    Piece { start, len, chunk, offset, sum }
     Space { total, free, artifacts }
     RowPage { bytes, next }
     Committed { first, last, time }
@@ -381,7 +392,7 @@ pub(super) mod tests {
                     (1, b"a\xff".to_vec(), Some(Dentry { ino: 2, file_type: FileType::Fifo })),
                     (1, vec![], None),
                 ],
-                extents: vec![(2, 3, vec![Piece { start: 1, len: 2, chunk: 3, offset: 4, sha256: Checksum([5; 32]) }])],
+                extents: vec![(2, 3, vec![Piece { start: 1, len: 2, chunk: 3, offset: 4, sum: ChunkSum([5; 32]) }])],
             },
             actor: "who".into(),
             origin: Origin::Restore,

@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 
 use ::rocksdb::WriteBatch;
 
+use crate::record::Kind;
 use crate::record::inode::is_name;
-use crate::record::{Checksum, Kind};
 
 use super::super::artifacts::{
     ChunkId, Dentry, FileRows, Ino, MAX_FILE_ROWS, Piece, SLOT_BYTES, Space, WriteBack, piece_fault,
@@ -296,11 +296,7 @@ impl Database {
 
 /// The content of a small chunk, if it is what was written.
 fn verified(id: ChunkId, small: &Small) -> Result<&[u8]> {
-    let actual = Checksum::of(&small.bytes);
-    if actual != small.sha256 {
-        return Err(segments::damaged(id, format!("expected checksum {}, actual {actual}", small.sha256)));
-    }
-    Ok(&small.bytes)
+    if small.sum.is_of(&small.bytes) { Ok(&small.bytes) } else { Err(segments::other_content(id, &small.sum)) }
 }
 
 /// The first key behind all those that begin with `prefix`, which ends in a zero.

@@ -32,6 +32,7 @@ use crate::threads::without_signals;
 
 use super::access::FileAccess;
 use super::artifacts::{ChunkId, Dentry, Ino, Piece, Space, WriteBack};
+use super::chunk_sum::ChunkSum;
 use super::files::Marker;
 use super::gate::Gate;
 use super::inline::Inline;
@@ -427,14 +428,14 @@ impl Storage for RocksStorage {
         }
     }
 
-    fn append_chunk(&self, bytes: &[u8]) -> Result<(ChunkId, Checksum)> {
+    fn append_chunk(&self, bytes: &[u8]) -> Result<(ChunkId, ChunkSum)> {
         if self.read_only {
             return Err(StorageError::Permission { path: self.dir.clone() });
         }
         self.segments.append(bytes)
     }
 
-    fn append_inline(&self, bytes: &[u8]) -> Result<(ChunkId, Checksum)> {
+    fn append_inline(&self, bytes: &[u8]) -> Result<(ChunkId, ChunkSum)> {
         if self.read_only {
             return Err(StorageError::Permission { path: self.dir.clone() });
         }

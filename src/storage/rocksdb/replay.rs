@@ -144,9 +144,9 @@ impl ContentReplay<'_> {
     pub fn chunks(&mut self, chunks: &CheckedChunks) -> Result<()> {
         for (row, content) in chunks.iter() {
             let stored = if row.id < FIRST_IN_SEGMENT {
-                Stored::Here(Small { sha256: row.sha256, bytes: content.into() })
+                Stored::Here(Small { sum: row.sum, bytes: content.into() })
             } else {
-                Stored::At(self.segments.append(row.id, content, row.sha256)?)
+                Stored::At(self.segments.append(row.id, content, row.sum)?)
             };
             self.chunks_wait = true;
             self.rows.put(Cf::Chunks, &key::chunk(row.id), &file_rows::encode_chunk(&stored))?;

@@ -30,7 +30,7 @@ impl RocksStorage {
             let id = key::split_chunk(stored).ok_or_else(|| unreadable("chunks", stored))?;
             let stored = file_rows::decode_chunk(id, value)?;
             let len = u32::try_from(stored.len()).map_err(|_| unreadable("chunks", &key::chunk(id)))?;
-            ChunkRow { id, len, sha256: stored.sha256() }.encode(&mut page.bytes);
+            ChunkRow { id, len, sum: stored.sum() }.encode(&mut page.bytes);
             chunks.next();
         }
         self.database.finished(&chunks)?;

@@ -263,7 +263,7 @@ impl RocksStorage {
                 && !kept.contains(&place.segment)
             {
                 match self.segments.read(id, &place) {
-                    Ok(content) => moved.push((id, place, self.segments.copy(id, &content, place.sha256)?)),
+                    Ok(content) => moved.push((id, place, self.segments.copy(id, &content, place.sum)?)),
                     Err(StorageError::Corrupt { what, detail }) => {
                         // Nothing of it is touched: what is damaged may yet be saved by hand.
                         tracing::error!(target: "mirrordna::storage", what, detail, "a segment cannot be compacted");

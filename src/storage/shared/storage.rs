@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use crate::record::{Checksum, Kind, Timestamp};
 
 use super::super::artifacts::{ChunkId, Dentry, Ino, Piece, Space};
+use super::super::chunk_sum::ChunkSum;
 use super::super::lock::LockFile;
 use super::super::remote::{CallError, Client};
 use super::super::rocksdb::RocksStorage;
@@ -163,11 +164,11 @@ impl Storage for SharedStorage {
         )
     }
 
-    fn append_chunk(&self, bytes: &[u8]) -> Result<(ChunkId, Checksum)> {
+    fn append_chunk(&self, bytes: &[u8]) -> Result<(ChunkId, ChunkSum)> {
         self.core.call(Call::Once, |here| here.append_chunk(bytes), |_| Err(self.not_owner()))
     }
 
-    fn append_inline(&self, bytes: &[u8]) -> Result<(ChunkId, Checksum)> {
+    fn append_inline(&self, bytes: &[u8]) -> Result<(ChunkId, ChunkSum)> {
         self.core.call(Call::Once, |here| here.append_inline(bytes), |_| Err(self.not_owner()))
     }
 
