@@ -10,7 +10,7 @@ use std::{env, fs};
 /// Part of the name under which programs look for the shared library: it changes when the interface is broken.
 const ABI: &str = "0";
 /// The source files in the order in which the header has them.
-const SOURCES: [&str; 29] = [
+const SOURCES: [&str; 31] = [
     "status",
     "error",
     "version",
@@ -33,7 +33,9 @@ const SOURCES: [&str; 29] = [
     "watch",
     "verify",
     "interchange",
+    "id",
     "document",
+    "config",
     "s3",
     "repository",
     "keyring",

@@ -595,7 +595,7 @@ typedef uint32_t mdna_ownership;
 #endif // __cplusplus
 
 /**
- * The two languages of snapshot files.
+ * The two languages of documents.
  */
 enum mdna_format
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
@@ -1401,9 +1401,10 @@ MDNA_MUST_USE
 mdna_status mdna_vault_overview(struct mdna_vault *vault, struct mdna_string *out_json);
 
 /**
- * Whether a vault is well: quick checks, the same for a vault of any size, as a JSON object with `status` (`"ok"`,
- * `"warning"`, `"failed"`) and `checks`. What is stored is proven by `mdna_vault_verify()`. Free it with
- * `mdna_string_free()`.
+ * Whether a vault is well: quick checks, the same for a vault of any size, as a JSON object with `checks`, a list of
+ * objects with `name`, `status` and `detail` (what was found, and what to do about it), and `status`, the worst of
+ * theirs: `"ok"`, `"warning"` (it works, and somebody should look at it) or `"failed"`. What is stored is proven by
+ * `mdna_vault_verify()`. Free it with `mdna_string_free()`.
  */
 MDNA_MUST_USE
 mdna_status mdna_vault_health(struct mdna_vault *vault, struct mdna_string *out_json);
@@ -1430,8 +1431,8 @@ mdna_status mdna_vault_log(struct mdna_vault *vault, uint64_t from, uint64_t lim
 
 /**
  * Whether the vault in the directory `path` is well: that it opens, who may read it, the space that is left, and what
- * `mdna_vault_health()` looks at. It never fails because of the vault: what goes wrong is in the report. `options` may
- * be NULL. Free the report with `mdna_string_free()`.
+ * `mdna_vault_health()` looks at. It never fails because of the vault: what goes wrong is in the report, which is as
+ * that of `mdna_vault_health()`. `options` may be NULL. Free the report with `mdna_string_free()`.
  */
 MDNA_MUST_USE
 mdna_status mdna_health_check(const char *path, const struct mdna_open_options *options, struct mdna_string *out_json);
@@ -1492,8 +1493,8 @@ mdna_status mdna_record_describe(struct mdna_vault *vault,
  * is at or after the one and before the other), `after` (what `mdna_cursor_position()` gave, with the same order). Any
  * other member is the path of a field, with dots between keys, and what must stand there, a text, a number, true,
  * false or null: `{"tier": "long_term", "metadata.tags": "work", "limit": 10}`. A list fits when one of its items is
- * the value; null also fits where the field is missing; an object fits nothing. Free the cursor with
- * `mdna_cursor_free()`.
+ * the value; null also fits where the field is missing; an object fits nothing. A text is no number and not null,
+ * whatever it says. Free the cursor with `mdna_cursor_free()`.
  *
  * Fails with `MDNA_INVALID_ARGUMENT` for a filter that cannot be used.
  */
@@ -1513,8 +1514,9 @@ mdna_status mdna_record_delete(struct mdna_vault *vault, const char *collection,
 
 /**
  * What a record was, newest first, at most `limit` versions, or all when it is 0: JSON objects with `sequence`,
- * `time`, `deleted`, `checksum` and `record`, the last two null for a deletion. Free the cursor with
- * `mdna_cursor_free()`.
+ * `time`, `deleted`, `checksum`, `lenient` (true when it broke its schema and was imported all the same) and `record`,
+ * the last three null for a deletion. Free the cursor with `mdna_cursor_free()`; where a version is damaged it ends
+ * with `MDNA_CORRUPT`, after those that are newer.
  *
  * Fails with `MDNA_NOT_FOUND` for a record that never was.
  */
@@ -1931,6 +1933,26 @@ MDNA_MUST_USE
 mdna_status mdna_timeline_days(struct mdna_vault *vault, struct mdna_string *out_json);
 
 /**
+ * The events of a timeline file, `len` bytes of JSON at `text`, that fit a query, in the order of the file.
+ * `query_json` may be NULL. See `mdna_timeline_query()`; whether the events keep their schema is not looked at. Free
+ * the cursor with `mdna_cursor_free()`.
+ *
+ * Fails with `MDNA_JSON`, with `MDNA_DOCUMENT` when it is no timeline file or was cut, and with
+ * `MDNA_INVALID_ARGUMENT` for a query that cannot be used.
+ */
+MDNA_MUST_USE
+mdna_status mdna_timeline_file_query(const char *text, size_t len, const char *query_json, struct mdna_cursor **out);
+
+/**
+ * The summary of a timeline file, `len` bytes of JSON at `text`. See `mdna_timeline_summary()`. Free it with
+ * `mdna_string_free()`.
+ *
+ * Fails with `MDNA_JSON`, and with `MDNA_DOCUMENT` when it is no timeline file or was cut.
+ */
+MDNA_MUST_USE
+mdna_status mdna_timeline_file_summary(const char *text, size_t len, struct mdna_string *out_json);
+
+/**
  * The chain that a master citation stands in: a JSON object with `records`, from the first predecessor to the last
  * successor that is in the vault, and `missing_predecessor` and `missing_successor`, ids at which the chain leaves the
  * vault, or null. Free it with `mdna_string_free()`.
@@ -2005,6 +2027,27 @@ mdna_status mdna_batch_memory_update(struct mdna_batch *batch,
                                      const char *id,
                                      const char *update_json,
                                      struct mdna_string *out_json);
+
+/**
+ * Moves a memory to another tier. See `mdna_memory_promote()`; `out_json` may be NULL.
+ */
+MDNA_MUST_USE
+mdna_status mdna_batch_memory_promote(struct mdna_batch *batch,
+                                      const char *id,
+                                      const char *tier,
+                                      struct mdna_string *out_json);
+
+/**
+ * Marks a memory as archived. See `mdna_memory_archive()`; `out_json` may be NULL.
+ */
+MDNA_MUST_USE
+mdna_status mdna_batch_memory_archive(struct mdna_batch *batch, const char *id, struct mdna_string *out_json);
+
+/**
+ * Counts an access to a memory. See `mdna_memory_count_access()`; `out_json` may be NULL.
+ */
+MDNA_MUST_USE
+mdna_status mdna_batch_memory_count_access(struct mdna_batch *batch, const char *id, struct mdna_string *out_json);
 
 /**
  * Starts a session. `parent_id`, which may be a session that the batch has started, may be NULL. `context_json` may be
@@ -2163,6 +2206,17 @@ mdna_status mdna_view_sequence(struct mdna_view *view, uint64_t *out_sequence);
  */
 MDNA_MUST_USE
 mdna_status mdna_view_get(struct mdna_view *view, const char *collection, const char *id, struct mdna_string *out_json);
+
+/**
+ * What the vault knows of the version that a view shows of a record.
+ *
+ * Fails as `mdna_view_get()`.
+ */
+MDNA_MUST_USE
+mdna_status mdna_view_describe(struct mdna_view *view,
+                               const char *collection,
+                               const char *id,
+                               struct mdna_record_info *out_info);
 
 /**
  * All records of a collection as they were, in order of the id. Free the cursor with `mdna_cursor_free()`.
@@ -2360,6 +2414,56 @@ mdna_status mdna_export_timeline(struct mdna_vault *vault,
                                  uint64_t *out_count);
 
 /**
+ * Makes an id for a new record of `identities`, `sessions`, `memories`, `snapshots`, `citations`, `entries` or
+ * `glyphtrail`, of random bytes and, where ids of the collection have the time in them, of the time. `identity_type` is
+ * `"user"`, `"agent"` or `"system"` for an identity; it may be NULL for all others, and is not looked at for them.
+ * `out_id` gets the id, to be freed with `mdna_string_free()`.
+ *
+ * Fails with `MDNA_INVALID_ARGUMENT` for collections whose ids say of what they are: `timeline` (`mdna_id_event()`),
+ * `reflections` (`mdna_id_reflection()`), `agent_dna` (`mdna_id_dna()`) and `agent_links` (the id of the agent); with
+ * `MDNA_NULL_POINTER` for an identity without a type, and with `MDNA_NO_RANDOMNESS`.
+ */
+MDNA_MUST_USE
+mdna_status mdna_id_new(const char *collection, const char *identity_type, struct mdna_string *out_id);
+
+/**
+ * The id of an event: of its time to the second, and a number that no other event of this second has. `timestamp` is
+ * its time (RFC 3339), and may be NULL for now. `out_id` gets the id, to be freed with `mdna_string_free()`.
+ *
+ * Fails with `MDNA_INVALID_ARGUMENT` for a time that is none.
+ */
+MDNA_MUST_USE
+mdna_status mdna_id_event(const char *timestamp, uint64_t counter, struct mdna_string *out_id);
+
+/**
+ * The id of a reflection: of its agent, its time to the second, and a number that no other reflection of this agent
+ * and second has. `timestamp` is its time (RFC 3339), and may be NULL for now. `out_id` gets the id, to be freed with
+ * `mdna_string_free()`. An agent whose id is no id makes one that is none; see `mdna_id_check()`.
+ *
+ * Fails with `MDNA_INVALID_ARGUMENT` for a time that is none.
+ */
+MDNA_MUST_USE
+mdna_status mdna_id_reflection(const char *agent_id,
+                               const char *timestamp,
+                               uint64_t counter,
+                               struct mdna_string *out_id);
+
+/**
+ * The id of a version, such as `1.2.0`, of the DNA of an agent. `out_id` gets the id, to be freed with
+ * `mdna_string_free()`. An agent or a version that cannot be one makes an id that is none; see `mdna_id_check()`.
+ */
+MDNA_MUST_USE
+mdna_status mdna_id_dna(const char *agent_id, const char *version, struct mdna_string *out_id);
+
+/**
+ * Whether a record of a collection can have this id; nobody is asked whether one has it.
+ *
+ * Fails with `MDNA_INVALID_ID`, whose message says which form ids of the collection have.
+ */
+MDNA_MUST_USE
+mdna_status mdna_id_check(const char *collection, const char *id);
+
+/**
  * The canonical JSON of `len` bytes of JSON at `json`, of which a checksum is the SHA-256. Free it with
  * `mdna_string_free()`.
  *
@@ -2384,6 +2488,61 @@ MDNA_MUST_USE
 mdna_status mdna_bytes_checksum(const uint8_t *data, size_t len, struct mdna_string *out_hex);
 
 /**
+ * The SHA-256 of the file at `path`, of any size: 64 hex digits, to be freed with `mdna_string_free()`.
+ *
+ * Fails with `MDNA_IO` and `MDNA_PERMISSION`.
+ */
+MDNA_MUST_USE
+mdna_status mdna_path_checksum(const char *path, struct mdna_string *out_hex);
+
+/**
+ * Reads a document of `len` bytes at `text`, JSON or YAML as `format`, a `mdna_format`, says, as the functions take
+ * records. Its checksum is not looked at. Free the JSON with `mdna_string_free()`.
+ *
+ * Fails with `MDNA_JSON` and `MDNA_YAML`.
+ */
+MDNA_MUST_USE
+mdna_status mdna_document_read(const char *text, size_t len, uint32_t format, struct mdna_string *out_json);
+
+/**
+ * Writes a document, an object of `len` bytes of JSON at `json`, for people to read: as JSON that is indented, or as
+ * YAML; `format` is a `mdna_format`. What `mdna_document_read()` reads of it is equal and has the same checksum. Free
+ * the text with `mdna_string_free()`.
+ *
+ * Fails with `MDNA_JSON` and `MDNA_NOT_AN_OBJECT`.
+ */
+MDNA_MUST_USE
+mdna_status mdna_document_write(const char *json, size_t len, uint32_t format, struct mdna_string *out_text);
+
+/**
+ * The checksum of a document, an object of `len` bytes of JSON at `json`: that of its canonical JSON without the member
+ * `checksum`. Master citations and snapshot files carry it. Free the 64 hex digits with `mdna_string_free()`.
+ *
+ * Fails with `MDNA_JSON` and `MDNA_NOT_AN_OBJECT`.
+ */
+MDNA_MUST_USE
+mdna_status mdna_document_checksum(const char *json, size_t len, struct mdna_string *out_hex);
+
+/**
+ * Sets the member `checksum` of a document, an object of `len` bytes of JSON at `json`, to what it must be. Free the
+ * document, canonical JSON, with `mdna_string_free()`.
+ *
+ * Fails with `MDNA_JSON` and `MDNA_NOT_AN_OBJECT`.
+ */
+MDNA_MUST_USE
+mdna_status mdna_document_seal(const char *json, size_t len, struct mdna_string *out_json);
+
+/**
+ * Verifies the member `checksum` of a document, an object of `len` bytes of JSON at `json`. One without it is refused
+ * unless `allow_unverified` is true; one with a wrong one always is. `out_hex` gets the checksum, empty for a document
+ * without one, to be freed with `mdna_string_free()`, and may be NULL.
+ *
+ * Fails with `MDNA_CHECKSUM_MISMATCH`, `MDNA_UNVERIFIED`, `MDNA_JSON` and `MDNA_NOT_AN_OBJECT`.
+ */
+MDNA_MUST_USE
+mdna_status mdna_document_verify(const char *json, size_t len, bool allow_unverified, struct mdna_string *out_hex);
+
+/**
  * Whether a record fits the schema of its collection; nothing is stored.
  *
  * Fails with `MDNA_SCHEMA`, whose message names each fault, and with `MDNA_NOT_AN_OBJECT`.
@@ -2398,6 +2557,69 @@ mdna_status mdna_record_check(const char *collection, const char *record_json);
  */
 MDNA_MUST_USE
 mdna_status mdna_schema_text(const char *collection, struct mdna_string *out_json);
+
+/**
+ * Reads a master citation of `len` bytes at `text`, JSON or YAML as `format`, a `mdna_format`, says, and verifies
+ * that it keeps its schema and has the checksum that it says. Free the JSON object with `mdna_string_free()`.
+ *
+ * Fails with `MDNA_JSON`, `MDNA_YAML`, `MDNA_NOT_AN_OBJECT`, `MDNA_SCHEMA`, `MDNA_CHECKSUM_MISMATCH` and
+ * `MDNA_UNVERIFIED`.
+ */
+MDNA_MUST_USE
+mdna_status mdna_citation_read(const char *text, size_t len, uint32_t format, struct mdna_string *out_json);
+
+/**
+ * A master citation to begin with: with a new id, a new vault id and the checksum that it must have. With `full` it
+ * shows what may be there, too. A program that changes it gives it its checksum again with `mdna_document_seal()`.
+ * Free the JSON object with `mdna_string_free()`.
+ *
+ * Fails with `MDNA_NO_RANDOMNESS`.
+ */
+MDNA_MUST_USE
+mdna_status mdna_citation_template(bool full, struct mdna_string *out_json);
+
+/**
+ * Reads a vault configuration of `len` bytes at `text`, JSON or YAML as `format`, a `mdna_format`, says: an object
+ * with the texts `vault_id`, `name`, `path` and `created_at`. Free the JSON object with `mdna_string_free()`.
+ *
+ * Fails with `MDNA_JSON`, `MDNA_YAML`, and with `MDNA_DOCUMENT`, whose message names what is missing.
+ */
+MDNA_MUST_USE
+mdna_status mdna_vault_config_read(const char *text, size_t len, uint32_t format, struct mdna_string *out_json);
+
+/**
+ * A vault configuration to begin with, for a vault at `path` (UTF-8), with a new vault id. With `full` it shows what
+ * may be there, too. No vault is made. Free the JSON object with `mdna_string_free()`.
+ *
+ * Fails with `MDNA_NO_RANDOMNESS`.
+ */
+MDNA_MUST_USE
+mdna_status mdna_vault_config_template(const char *path, bool full, struct mdna_string *out_json);
+
+/**
+ * What stands in the file `NAME.checksum.json` beside a configuration `NAME.json` of `len` bytes of JSON at `json`.
+ * `algorithm` is `"sha256"` or `"sha512"`, `version` is that of the configuration. It covers the value and not the
+ * bytes: spaces and the order of keys may change. Free the text, a JSON object with `algorithm`, `hash`, `version` and
+ * `created_at`, with `mdna_string_free()`.
+ *
+ * Fails with `MDNA_JSON`, and with `MDNA_INVALID_ARGUMENT` for another algorithm.
+ */
+MDNA_MUST_USE
+mdna_status mdna_config_seal(const char *json,
+                             size_t len,
+                             const char *algorithm,
+                             const char *version,
+                             struct mdna_string *out_text);
+
+/**
+ * Verifies a configuration of `len` bytes of JSON at `json` by the text of its file `NAME.checksum.json`. `name` names
+ * it in messages.
+ *
+ * Fails with `MDNA_CHECKSUM_MISMATCH`, with `MDNA_UNVERIFIED` when the file has no hash, with `MDNA_DOCUMENT` when the
+ * file is not what it should be, and with `MDNA_JSON`.
+ */
+MDNA_MUST_USE
+mdna_status mdna_config_verify(const char *name, const char *json, size_t len, const char *checksum_json);
 
 /**
  * Makes settings for buckets: those that the variables `AWS_*` of the process hold now (see `mdna_repository_init()`),

@@ -343,6 +343,11 @@ public:
     [[nodiscard]] std::string get(std::string_view collection, std::string_view id) const {
         return detail::text([&](mdna_string *out) { return mdna_view_get(raw(), detail::Text(collection), detail::Text(id), out); });
     }
+    [[nodiscard]] mdna_record_info describe(std::string_view collection, std::string_view id) const {
+        mdna_record_info info;
+        detail::check(mdna_view_describe(raw(), detail::Text(collection), detail::Text(id), &info));
+        return info;
+    }
     Cursor list(std::string_view collection) const {
         return Cursor(detail::made<mdna_cursor>([&](mdna_cursor **out) { return mdna_view_list(raw(), detail::Text(collection), out); }));
     }
@@ -454,6 +459,9 @@ public:
     std::string memory_update(std::string_view id, std::string_view update_json) {
         return text(mdna_batch_memory_update, id, update_json);
     }
+    std::string memory_promote(std::string_view id, std::string_view tier) { return text(mdna_batch_memory_promote, id, tier); }
+    std::string memory_archive(std::string_view id) { return text(mdna_batch_memory_archive, id); }
+    std::string memory_count_access(std::string_view id) { return text(mdna_batch_memory_count_access, id); }
     std::string session_start(std::string_view agent, std::string_view user, const OptionalText &parent = std::nullopt,
                               const OptionalText &context_json = std::nullopt) {
         return text(mdna_batch_session_start, agent, user, parent, context_json);
@@ -970,6 +978,82 @@ inline void umount(std::string_view mountpoint) { detail::check(mdna_umount(deta
         return mdna_bytes_checksum(reinterpret_cast<const std::uint8_t *>(bytes.data()), bytes.size(), out);
     });
 }
+/// The SHA-256 of a file.
+[[nodiscard]] inline std::string path_checksum(std::string_view path) {
+    return detail::text([&](mdna_string *out) { return mdna_path_checksum(detail::Text(path), out); });
+}
+
+/// A document as the functions take records: JSON.
+[[nodiscard]] inline std::string document_read(std::string_view text, mdna_format format) {
+    return detail::text([&](mdna_string *out) { return mdna_document_read(text.data(), text.size(), format, out); });
+}
+[[nodiscard]] inline std::string document_write(std::string_view json, mdna_format format) {
+    return detail::text([&](mdna_string *out) { return mdna_document_write(json.data(), json.size(), format, out); });
+}
+[[nodiscard]] inline std::string document_checksum(std::string_view json) {
+    return detail::text([&](mdna_string *out) { return mdna_document_checksum(json.data(), json.size(), out); });
+}
+[[nodiscard]] inline std::string document_seal(std::string_view json) {
+    return detail::text([&](mdna_string *out) { return mdna_document_seal(json.data(), json.size(), out); });
+}
+/// The checksum that was proven; empty for a document without one.
+inline std::string document_verify(std::string_view json, bool allow_unverified = false) {
+    return detail::text(
+        [&](mdna_string *out) { return mdna_document_verify(json.data(), json.size(), allow_unverified, out); });
+}
+[[nodiscard]] inline std::string citation_read(std::string_view text, mdna_format format) {
+    return detail::text([&](mdna_string *out) { return mdna_citation_read(text.data(), text.size(), format, out); });
+}
+[[nodiscard]] inline std::string citation_template(bool full = false) {
+    return detail::text([&](mdna_string *out) { return mdna_citation_template(full, out); });
+}
+[[nodiscard]] inline std::string vault_config_read(std::string_view text, mdna_format format) {
+    return detail::text([&](mdna_string *out) { return mdna_vault_config_read(text.data(), text.size(), format, out); });
+}
+[[nodiscard]] inline std::string vault_config_template(std::string_view path, bool full = false) {
+    return detail::text([&](mdna_string *out) { return mdna_vault_config_template(detail::Text(path), full, out); });
+}
+/// What stands in the file NAME.checksum.json beside a configuration NAME.json.
+[[nodiscard]] inline std::string config_seal(std::string_view json, std::string_view algorithm, std::string_view version) {
+    return detail::text([&](mdna_string *out) {
+        return mdna_config_seal(json.data(), json.size(), detail::Text(algorithm), detail::Text(version), out);
+    });
+}
+inline void config_verify(std::string_view name, std::string_view json, std::string_view checksum_json) {
+    detail::check(mdna_config_verify(detail::Text(name), json.data(), json.size(), detail::Text(checksum_json)));
+}
+[[nodiscard]] inline Cursor timeline_file_query(std::string_view text, const OptionalText &query_json = std::nullopt) {
+    return Cursor(detail::made<mdna_cursor>([&](mdna_cursor **out) {
+        return mdna_timeline_file_query(text.data(), text.size(), detail::Text(query_json), out);
+    }));
+}
+[[nodiscard]] inline std::string timeline_file_summary(std::string_view text) {
+    return detail::text([&](mdna_string *out) { return mdna_timeline_file_summary(text.data(), text.size(), out); });
+}
+
+/// A new id for a record of a collection. See mdna_id_new().
+[[nodiscard]] inline std::string id_new(std::string_view collection, const OptionalText &identity_type = std::nullopt) {
+    return detail::text(
+        [&](mdna_string *out) { return mdna_id_new(detail::Text(collection), detail::Text(identity_type), out); });
+}
+/// The id of an event of a time, or of now.
+[[nodiscard]] inline std::string id_event(const OptionalText &timestamp, std::uint64_t counter) {
+    return detail::text([&](mdna_string *out) { return mdna_id_event(detail::Text(timestamp), counter, out); });
+}
+/// The id of a reflection of an agent and a time, or of now.
+[[nodiscard]] inline std::string id_reflection(std::string_view agent, const OptionalText &timestamp, std::uint64_t counter) {
+    return detail::text([&](mdna_string *out) {
+        return mdna_id_reflection(detail::Text(agent), detail::Text(timestamp), counter, out);
+    });
+}
+/// The id of a version of the DNA of an agent.
+[[nodiscard]] inline std::string id_dna(std::string_view agent, std::string_view version) {
+    return detail::text([&](mdna_string *out) { return mdna_id_dna(detail::Text(agent), detail::Text(version), out); });
+}
+inline void id_check(std::string_view collection, std::string_view id) {
+    detail::check(mdna_id_check(detail::Text(collection), detail::Text(id)));
+}
+
 inline void record_check(std::string_view collection, std::string_view json) {
     detail::check(mdna_record_check(detail::Text(collection), detail::Text(json)));
 }

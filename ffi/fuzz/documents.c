@@ -1,7 +1,7 @@
 /*
  * Files that are imported. The first letter says what is made of the rest:
  *
- *   j, y   a snapshot file in JSON or YAML; J, Y with `allow_unverified`
+ *   j, y   a snapshot file in JSON or YAML, or any other document; J, Y with `allow_unverified`
  *   t, T   a timeline file; T leniently, as below
  *   s, S   a store folder: parts with a NUL between them, each a letter for the file of the store, and its text
  *   a, A   an archive of the reference with such a store: a tar within a gzip
@@ -124,6 +124,57 @@ static void seal(const char *path) {
     mdna_string_free(&sum);
 }
 
+/* A document comes back from both languages as it was, and is proven once it is sealed. */
+static void document(const char *given, size_t size, uint32_t format, bool allow_unverified) {
+    mdna_string json = UNTOUCHED, text = UNTOUCHED, again = UNTOUCHED;
+    (void)REPORTS(mdna_citation_read(given, size, format, &text), &text);
+    (void)REPORTS(mdna_vault_config_read(given, size, format, &text), &text);
+    if (!GIVES(mdna_document_read(given, size, format, &json), &json)) {
+        return;
+    }
+    fuzz_canonical(&json);
+    if (GIVES(mdna_document_verify(json.data, json.len, allow_unverified, &text), &text)) {
+        CHECK(text.len == 64 || (text.len == 0 && allow_unverified));
+        mdna_string_free(&text);
+        text = (mdna_string)UNTOUCHED;
+    }
+    for (uint32_t other = MDNA_FORMAT_JSON; other <= MDNA_FORMAT_YAML; other++) {
+        if (!GIVES(mdna_document_write(json.data, json.len, other, &text), &text)) {
+            /* It is no object. */
+            CHECK(json.data[0] != '{');
+            break;
+        }
+        CHECK(GIVES(mdna_document_read(text.data, text.len, other, &again), &again));
+        CHECK(fuzz_same(&json, &again));
+        mdna_string_free(&text);
+        mdna_string_free(&again);
+        text = again = (mdna_string)UNTOUCHED;
+    }
+    if (GIVES(mdna_document_seal(json.data, json.len, &again), &again)) {
+        CHECK(GIVES(mdna_document_verify(again.data, again.len, false, &text), &text));
+        mdna_string_free(&text);
+        mdna_string_free(&again);
+        text = (mdna_string)UNTOUCHED;
+    }
+    if (GIVES(mdna_config_seal(json.data, json.len, "sha512", "1", &text), &text)) {
+        OK(mdna_config_verify("fuzz", json.data, json.len, text.data));
+        mdna_string_free(&text);
+    }
+    mdna_string_free(&json);
+}
+
+/* What is asked of a timeline file, and of an import of it. */
+static void timeline(const char *given, size_t size) {
+    mdna_string text = UNTOUCHED;
+    mdna_cursor *cursor = NULL;
+    if (REPORTS(mdna_timeline_file_summary(given, size, &text), &text)) {
+        OK(mdna_timeline_file_query(given, size, "{\"until\":\"2026-01-01T00:00:00Z\"}", &cursor));
+        const unsigned before = fuzz_drain(cursor);
+        OK(mdna_timeline_file_query(given, size, NULL, &cursor));
+        CHECK(fuzz_drain(cursor) >= before);
+    }
+}
+
 static mdna_status import(char what, bool lenient, mdna_string *report) {
     switch (what) {
     case 't':
@@ -150,9 +201,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     case 'y':
         fuzz_write(path, data, size);
         (void)REPORTS(mdna_snapshot_load(path, big, &text), &text);
+        document((const char *)data, size, what == 'j' ? MDNA_FORMAT_JSON : MDNA_FORMAT_YAML, big);
         return 0;
     case 't':
         fuzz_write(fuzz_path("timeline.json"), data, size);
+        timeline((const char *)data, size);
         break;
     case 's':
         make_store(data, size);

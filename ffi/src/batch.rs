@@ -11,6 +11,7 @@ use crate::error::{Failure, Result};
 use crate::guard::call_on;
 use crate::handle::{Boxed, Handle, State, borrow, boxed, free_boxed};
 use crate::input::{kind, opt_text, opt_value, text, value};
+use crate::memory::tier_of;
 use crate::output::{json_if_wanted, opt_out, out, text_if_wanted};
 use crate::status::mdna_status;
 use crate::string::mdna_string;
@@ -162,6 +163,54 @@ pub unsafe extern "C" fn mdna_batch_memory_update(
     in_batch(batch, |batch| {
         let (id, update) = (id?, MemoryUpdate::from_value(given?)?);
         json_if_wanted(out, &batch.memories().update(id, &update)?.value);
+        Ok(())
+    })
+}
+
+/// Moves a memory to another tier. See `mdna_memory_promote()`; `out_json` may be NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mdna_batch_memory_promote(
+    batch: *mut mdna_batch,
+    id: *const c_char,
+    tier: *const c_char,
+    out_json: *mut mdna_string,
+) -> mdna_status {
+    // SAFETY: the caller keeps what the header says of handles, texts and outputs.
+    let (batch, id, tier, out) =
+        unsafe { (borrow(batch, "batch"), text(id, "id"), text(tier, "tier"), opt_out(out_json)) };
+    in_batch(batch, |batch| {
+        let (id, tier) = (id?, tier_of(tier?)?);
+        json_if_wanted(out, &batch.memories().promote(id, tier)?.value);
+        Ok(())
+    })
+}
+
+/// Marks a memory as archived. See `mdna_memory_archive()`; `out_json` may be NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mdna_batch_memory_archive(
+    batch: *mut mdna_batch,
+    id: *const c_char,
+    out_json: *mut mdna_string,
+) -> mdna_status {
+    // SAFETY: the caller keeps what the header says of handles, texts and outputs.
+    let (batch, id, out) = unsafe { (borrow(batch, "batch"), text(id, "id"), opt_out(out_json)) };
+    in_batch(batch, |batch| {
+        json_if_wanted(out, &batch.memories().archive(id?)?.value);
+        Ok(())
+    })
+}
+
+/// Counts an access to a memory. See `mdna_memory_count_access()`; `out_json` may be NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mdna_batch_memory_count_access(
+    batch: *mut mdna_batch,
+    id: *const c_char,
+    out_json: *mut mdna_string,
+) -> mdna_status {
+    // SAFETY: the caller keeps what the header says of handles, texts and outputs.
+    let (batch, id, out) = unsafe { (borrow(batch, "batch"), text(id, "id"), opt_out(out_json)) };
+    in_batch(batch, |batch| {
+        json_if_wanted(out, &batch.memories().count_access(id?)?.value);
         Ok(())
     })
 }

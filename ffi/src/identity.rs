@@ -44,7 +44,7 @@ pub unsafe extern "C" fn mdna_identity_create(
     })
 }
 
-fn identity_type_of(name: &str) -> Result<IdentityType> {
+pub(crate) fn identity_type_of(name: &str) -> Result<IdentityType> {
     IdentityType::from_name(name).ok_or_else(|| {
         let names = IdentityType::ALL.map(IdentityType::name).join(", ");
         Failure::argument("identity_type", format!("{name:?} is none of {names}"))

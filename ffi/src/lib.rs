@@ -20,11 +20,13 @@ mod output;
 
 mod batch;
 mod chain;
+mod config;
 mod cursor;
 mod dna;
 mod document;
 mod error;
 mod files;
+mod id;
 mod identity;
 mod interchange;
 mod keyring;
@@ -50,12 +52,14 @@ mod watch;
 
 pub use batch::*;
 pub use chain::*;
+pub use config::*;
 pub use cursor::*;
 pub use dna::*;
 pub use document::*;
 pub use error::*;
 pub use files::*;
 pub use guard::inject_panic;
+pub use id::*;
 pub use identity::*;
 pub use interchange::*;
 pub use keyring::*;

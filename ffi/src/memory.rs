@@ -133,7 +133,7 @@ pub unsafe extern "C" fn mdna_memory_promote(
     })
 }
 
-fn tier_of(name: &str) -> Result<Tier> {
+pub(crate) fn tier_of(name: &str) -> Result<Tier> {
     Tier::from_name(name).ok_or_else(|| {
         let names = Tier::ALL.map(Tier::name).join(", ");
         Failure::argument("tier", format!("{name:?} is none of {names}"))

@@ -4,8 +4,9 @@ use std::ptr::NonNull;
 
 use mirrordna::record::{Value, checksum};
 
-use crate::error::Result;
+use crate::error::{Failure, Result};
 use crate::handle::null;
+use crate::status::mdna_status;
 use crate::string::mdna_string;
 
 /// A place for an output of C.
@@ -51,6 +52,13 @@ impl Out<mdna_string> {
     pub(crate) fn bytes(self, bytes: Vec<u8>) {
         self.write(mdna_string::new(bytes));
     }
+}
+
+/// What is written into a text.
+pub(crate) fn written(write: impl FnOnce(&mut Vec<u8>) -> std::io::Result<()>) -> Result<Vec<u8>> {
+    let mut text = Vec::new();
+    write(&mut text).map_err(|error| Failure::new(mdna_status::MDNA_IO, error.to_string()))?;
+    Ok(text)
 }
 
 /// Writes a value as canonical JSON where C wants to have it.

@@ -2,11 +2,11 @@
 
 use std::ffi::c_char;
 
-use mirrordna::record::{Value, object};
-use mirrordna::storage::NOW;
-use mirrordna::vault::{Filter, Past};
+use mirrordna::record::{Kind, Value};
+use mirrordna::storage::Version;
+use mirrordna::vault::{Filter, View};
 
-use crate::cursor::{mdna_cursor, of_listing, of_texts};
+use crate::cursor::{mdna_cursor, of_listing, of_values};
 use crate::error::Result;
 use crate::guard::call_on;
 use crate::handle::borrow;
@@ -102,9 +102,8 @@ pub unsafe extern "C" fn mdna_record_get(
 
 impl mdna_vault {
     /// The canonical JSON of a record, as it is stored.
-    pub(crate) fn get(&self, kind: mirrordna::record::Kind, id: &str) -> Result<Vec<u8>> {
-        let version = self.vault.present().version(kind, id)?;
-        Ok(version.ok_or_else(|| mirrordna::Error::not_found(kind, id))?.json)
+    pub(crate) fn get(&self, kind: Kind, id: &str) -> Result<Vec<u8>> {
+        Ok(version(&self.vault.present(), kind, id)?.json)
     }
 }
 
@@ -123,16 +122,20 @@ pub unsafe extern "C" fn mdna_record_describe(
         unsafe { (borrow(vault, "vault"), kind(collection, "collection"), text(id, "id"), out(out_info, "out_info")) };
     call_on(vault, |vault| {
         let (kind, id, out) = (kind?, id?, out?);
-        let version = vault.vault.present().version(kind, id)?;
-        let version = version.ok_or_else(|| mirrordna::Error::not_found(kind, id))?;
-        out.write(mdna_record_info {
-            sequence: version.sequence,
-            time_us: version.time.as_micros(),
-            checksum: version.checksum.0,
-            lenient: version.lenient,
-        });
+        out.write(describe(&vault.vault.present(), kind, id)?);
         Ok(())
     })
+}
+
+/// What the vault knows of a record in a view.
+pub(crate) fn describe(view: &View, kind: Kind, id: &str) -> Result<mdna_record_info> {
+    let Version { sequence, time, checksum, lenient, .. } = version(view, kind, id)?;
+    Ok(mdna_record_info { sequence, time_us: time.as_micros(), checksum: checksum.0, lenient })
+}
+
+/// A record in a view, as it is stored.
+pub(crate) fn version(view: &View, kind: Kind, id: &str) -> Result<Version> {
+    Ok(view.version(kind, id)?.ok_or_else(|| mirrordna::Error::not_found(kind, id))?)
 }
 
 /// The records of a collection that fit a filter. `filter_json` may be NULL, for all of them in order of the log; else
@@ -141,8 +144,8 @@ pub unsafe extern "C" fn mdna_record_describe(
 /// is at or after the one and before the other), `after` (what `mdna_cursor_position()` gave, with the same order). Any
 /// other member is the path of a field, with dots between keys, and what must stand there, a text, a number, true,
 /// false or null: `{"tier": "long_term", "metadata.tags": "work", "limit": 10}`. A list fits when one of its items is
-/// the value; null also fits where the field is missing; an object fits nothing. Free the cursor with
-/// `mdna_cursor_free()`.
+/// the value; null also fits where the field is missing; an object fits nothing. A text is no number and not null,
+/// whatever it says. Free the cursor with `mdna_cursor_free()`.
 ///
 /// Fails with `MDNA_INVALID_ARGUMENT` for a filter that cannot be used.
 #[unsafe(no_mangle)]
@@ -185,12 +188,10 @@ pub unsafe extern "C" fn mdna_record_delete(
     })
 }
 
-/// Versions of a record that are read at once.
-const PAGE: usize = 64;
-
 /// What a record was, newest first, at most `limit` versions, or all when it is 0: JSON objects with `sequence`,
-/// `time`, `deleted`, `checksum` and `record`, the last two null for a deletion. Free the cursor with
-/// `mdna_cursor_free()`.
+/// `time`, `deleted`, `checksum`, `lenient` (true when it broke its schema and was imported all the same) and `record`,
+/// the last three null for a deletion. Free the cursor with `mdna_cursor_free()`; where a version is damaged it ends
+/// with `MDNA_CORRUPT`, after those that are newer.
 ///
 /// Fails with `MDNA_NOT_FOUND` for a record that never was.
 #[unsafe(no_mangle)]
@@ -205,48 +206,10 @@ pub unsafe extern "C" fn mdna_record_history(
     let (vault, kind, id, out) =
         unsafe { (borrow(vault, "vault"), kind(collection, "collection"), text(id, "id"), self::out(out, "out")) };
     call_on(vault, |vault| {
-        let (kind, id, out) = (kind?, id?.to_owned(), out?);
+        let (kind, id, out) = (kind?, id?, out?);
         let limit = if limit == 0 { usize::MAX } else { usize::try_from(limit).unwrap_or(usize::MAX) };
-        let first = vault.vault.history(kind, &id, NOW, PAGE.min(limit))?;
-        let vault = vault.vault.clone();
-        let mut page = first.into_iter();
-        let mut before = NOW;
-        let pages = move || -> Option<Result<Past>> {
-            if let Some(past) = page.next() {
-                before = sequence(&past);
-                return Some(Ok(past));
-            }
-            match vault.history(kind, &id, before, PAGE) {
-                Ok(next) => page = next.into_iter(),
-                Err(error) => return Some(Err(error.into())),
-            }
-            let past = page.next()?;
-            before = sequence(&past);
-            Some(Ok(past))
-        };
-        let items = std::iter::from_fn(pages).take(limit);
-        out.write(of_texts(items.map(|past| Ok(mirrordna::record::checksum::canonical(&to_value(past?))))));
+        let entries = vault.vault.history_entries(kind, id)?.take(limit);
+        out.write(of_values(entries.map(|past| Ok(past?.to_value()))));
         Ok(())
     })
-}
-
-fn sequence(past: &Past) -> u64 {
-    match past {
-        Past::Version(record) => record.sequence,
-        Past::Deleted { sequence, .. } => *sequence,
-    }
-}
-
-fn to_value(past: Past) -> Value {
-    let (sequence, time, record) = match past {
-        Past::Version(record) => (record.sequence, record.time, Some(record)),
-        Past::Deleted { sequence, time } => (sequence, time, None),
-    };
-    object([
-        ("sequence", sequence.into()),
-        ("time", time.to_string().into()),
-        ("deleted", record.is_none().into()),
-        ("checksum", record.as_ref().map(|record| record.checksum.to_string()).into()),
-        ("record", record.map_or(Value::Null, |record| record.value)),
-    ])
 }

@@ -12,14 +12,14 @@ use crate::error::{Failure, Result};
 use crate::guard::{call, call_on};
 use crate::handle::{borrow, boxed};
 use crate::input::{opt_text, opt_value, path, text};
-use crate::output::{json_if_wanted, opt_out, out, text_if_wanted};
+use crate::output::{json_if_wanted, opt_out, out, text_if_wanted, written};
 use crate::progress::{Progress, mdna_progress_fn};
 use crate::status::mdna_status;
 use crate::string::mdna_string;
 use crate::vault::mdna_vault;
 use crate::view::mdna_view;
 
-/// The two languages of snapshot files.
+/// The two languages of documents.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum mdna_format {
@@ -29,7 +29,7 @@ pub enum mdna_format {
     MDNA_FORMAT_YAML = 1,
 }
 
-fn format(number: u32) -> Result<Format> {
+pub(crate) fn format(number: u32) -> Result<Format> {
     match number {
         0 => Ok(Format::Json),
         1 => Ok(Format::Yaml),
@@ -158,14 +158,8 @@ pub unsafe extern "C" fn mdna_snapshot_render(
         unsafe { (borrow(vault, "vault"), text(snapshot_id, "snapshot_id"), out(out_text, "out_text")) };
     call_on(vault, |vault| {
         let (id, format, out) = (id?, self::format(format)?, out?);
-        let mut bytes = Vec::new();
-        vault
-            .vault
-            .snapshots()
-            .file(id)?
-            .render(&mut bytes, format)
-            .map_err(|error| Failure::new(mdna_status::MDNA_IO, error.to_string()))?;
-        out.bytes(bytes);
+        let file = vault.vault.snapshots().file(id)?;
+        out.bytes(written(|text| file.render(text, format))?);
         Ok(())
     })
 }

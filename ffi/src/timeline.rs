@@ -2,14 +2,15 @@
 
 use std::ffi::c_char;
 
-use mirrordna::record::{Timestamp, Value};
+use mirrordna::record::document::TimelineFile;
+use mirrordna::record::{Timestamp, Value, checksum};
 use mirrordna::vault::{EventQuery, NewEvent};
 
-use crate::cursor::{mdna_cursor, of_values};
+use crate::cursor::{mdna_cursor, of_texts, of_values};
 use crate::error::{Failure, Result};
-use crate::guard::call_on;
+use crate::guard::{call, call_on};
 use crate::handle::borrow;
-use crate::input::{opt_text, opt_value, text};
+use crate::input::{bytes, opt_text, opt_value, text};
 use crate::output::{json_if_wanted, opt_out, out};
 use crate::status::mdna_status;
 use crate::string::mdna_string;
@@ -62,7 +63,7 @@ pub unsafe extern "C" fn mdna_timeline_append(
     })
 }
 
-fn time_of(text: &str) -> Result<Timestamp> {
+pub(crate) fn time_of(text: &str) -> Result<Timestamp> {
     Timestamp::parse(text).ok_or_else(|| {
         Failure::argument("timestamp", format!("{text:?} is no RFC 3339 time such as 2025-03-01T08:00:00Z"))
     })
@@ -123,6 +124,50 @@ pub unsafe extern "C" fn mdna_timeline_days(vault: *mut mdna_vault, out_json: *m
         let out = out?;
         let days = vault.vault.timeline().days()?;
         out.json(&days.into_iter().map(|day| Value::from(day.day())).collect());
+        Ok(())
+    })
+}
+
+/// The events of a timeline file, `len` bytes of JSON at `text`, that fit a query, in the order of the file.
+/// `query_json` may be NULL. See `mdna_timeline_query()`; whether the events keep their schema is not looked at. Free
+/// the cursor with `mdna_cursor_free()`.
+///
+/// Fails with `MDNA_JSON`, with `MDNA_DOCUMENT` when it is no timeline file or was cut, and with
+/// `MDNA_INVALID_ARGUMENT` for a query that cannot be used.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mdna_timeline_file_query(
+    text: *const c_char,
+    len: usize,
+    query_json: *const c_char,
+    out: *mut *mut mdna_cursor,
+) -> mdna_status {
+    // SAFETY: the caller keeps what the header says of texts and outputs.
+    let (file, given, out) =
+        unsafe { (bytes(text.cast(), len, "text"), opt_value(query_json, "query_json"), self::out(out, "out")) };
+    call(|| {
+        let (file, given, out) = (file?, given?, out?);
+        let (file, query) = (TimelineFile::parse(file)?, query(given)?);
+        let events: Vec<_> = query.select(&file).map(checksum::canonical).collect();
+        out.write(of_texts(events.into_iter().map(Ok)));
+        Ok(())
+    })
+}
+
+/// The summary of a timeline file, `len` bytes of JSON at `text`. See `mdna_timeline_summary()`. Free it with
+/// `mdna_string_free()`.
+///
+/// Fails with `MDNA_JSON`, and with `MDNA_DOCUMENT` when it is no timeline file or was cut.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mdna_timeline_file_summary(
+    text: *const c_char,
+    len: usize,
+    out_json: *mut mdna_string,
+) -> mdna_status {
+    // SAFETY: the caller keeps what the header says of texts and outputs.
+    let (file, out) = unsafe { (bytes(text.cast(), len, "text"), out(out_json, "out_json")) };
+    call(|| {
+        let (file, out) = (file?, out?);
+        out.json(&TimelineFile::parse(file)?.summary());
         Ok(())
     })
 }

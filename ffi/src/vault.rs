@@ -366,9 +366,10 @@ pub unsafe extern "C" fn mdna_vault_overview(vault: *mut mdna_vault, out_json: *
     })
 }
 
-/// Whether a vault is well: quick checks, the same for a vault of any size, as a JSON object with `status` (`"ok"`,
-/// `"warning"`, `"failed"`) and `checks`. What is stored is proven by `mdna_vault_verify()`. Free it with
-/// `mdna_string_free()`.
+/// Whether a vault is well: quick checks, the same for a vault of any size, as a JSON object with `checks`, a list of
+/// objects with `name`, `status` and `detail` (what was found, and what to do about it), and `status`, the worst of
+/// theirs: `"ok"`, `"warning"` (it works, and somebody should look at it) or `"failed"`. What is stored is proven by
+/// `mdna_vault_verify()`. Free it with `mdna_string_free()`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mdna_vault_health(vault: *mut mdna_vault, out_json: *mut mdna_string) -> mdna_status {
     // SAFETY: the caller keeps what the header says of handles and outputs.
@@ -441,8 +442,8 @@ pub unsafe extern "C" fn mdna_vault_log(
 }
 
 /// Whether the vault in the directory `path` is well: that it opens, who may read it, the space that is left, and what
-/// `mdna_vault_health()` looks at. It never fails because of the vault: what goes wrong is in the report. `options` may
-/// be NULL. Free the report with `mdna_string_free()`.
+/// `mdna_vault_health()` looks at. It never fails because of the vault: what goes wrong is in the report, which is as
+/// that of `mdna_vault_health()`. `options` may be NULL. Free the report with `mdna_string_free()`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mdna_health_check(
     path: *const c_char,

@@ -12,6 +12,7 @@ use crate::handle::{Boxed, Handle, State, borrow, boxed, free_boxed};
 use crate::input::{kind, opt_text, opt_value, path, text};
 use crate::output::{json_if_wanted, opt_out, out};
 use crate::progress::{Progress, mdna_progress_fn};
+use crate::record::{describe, mdna_record_info, version};
 use crate::status::mdna_status;
 use crate::string::mdna_string;
 use crate::timeline::query;
@@ -86,8 +87,27 @@ pub unsafe extern "C" fn mdna_view_get(
         unsafe { (borrow(view, "view"), kind(collection, "collection"), text(id, "id"), out(out_json, "out_json")) };
     call_on(view, |view| {
         let (kind, id, out) = (kind?, id?, out?);
-        let version = view.view.version(kind, id)?;
-        out.bytes(version.ok_or_else(|| mirrordna::Error::not_found(kind, id))?.json);
+        out.bytes(version(&view.view, kind, id)?.json);
+        Ok(())
+    })
+}
+
+/// What the vault knows of the version that a view shows of a record.
+///
+/// Fails as `mdna_view_get()`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mdna_view_describe(
+    view: *mut mdna_view,
+    collection: *const c_char,
+    id: *const c_char,
+    out_info: *mut mdna_record_info,
+) -> mdna_status {
+    // SAFETY: the caller keeps what the header says of handles, texts and outputs.
+    let (view, kind, id, out) =
+        unsafe { (borrow(view, "view"), kind(collection, "collection"), text(id, "id"), out(out_info, "out_info")) };
+    call_on(view, |view| {
+        let (kind, id, out) = (kind?, id?, out?);
+        out.write(describe(&view.view, kind, id)?);
         Ok(())
     })
 }

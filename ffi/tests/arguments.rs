@@ -69,14 +69,15 @@ fn text_for(function: &Prototype, name: &str) -> &'static str {
         "collection" => "\"memories\"",
         "constraints_json" | "observations_json" | "backups_json" | "reflection_ids_json" => "\"[]\"",
         "level" => "\"off\"",
+        "algorithm" => "\"sha256\"",
         "name" if function.name == "mdna_s3_settings_set" => "\"AWS_REGION\"",
         "identity_type" => "\"agent\"",
         "event_type" => "\"custom\"",
         "reflection_type" => "\"state\"",
         "timestamp" => "\"2025-03-01T08:00:00Z\"",
         "private_key" => "\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\"",
-        name if name.ends_with("_json") || name == "json" => "\"{}\"",
-        _ if function.name == "mdna_memory_promote" => "\"episodic\"",
+        name if name.ends_with("_json") || name == "json" || name == "text" => "\"{}\"",
+        "tier" => "\"episodic\"",
         _ => "\"x\"",
     }
 }

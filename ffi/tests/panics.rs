@@ -32,20 +32,32 @@ fn fallible() -> Vec<(&'static str, *const ())> {
         mdna_batch_delete
         mdna_batch_get
         mdna_batch_memory_add
+        mdna_batch_memory_archive
+        mdna_batch_memory_count_access
+        mdna_batch_memory_promote
         mdna_batch_memory_update
         mdna_batch_put
         mdna_batch_session_end
         mdna_batch_session_start
         mdna_bytes_checksum
         mdna_citation_chain
+        mdna_citation_read
+        mdna_citation_template
         mdna_claim_sign
         mdna_claim_verify
+        mdna_config_seal
+        mdna_config_verify
         mdna_cursor_next
         mdna_cursor_position
         mdna_dna_constraints
         mdna_dna_create
         mdna_dna_latest
         mdna_dna_versions
+        mdna_document_checksum
+        mdna_document_read
+        mdna_document_seal
+        mdna_document_verify
+        mdna_document_write
         mdna_export_store
         mdna_export_timeline
         mdna_file_chmod
@@ -75,6 +87,11 @@ fn fallible() -> Vec<(&'static str, *const ())> {
         mdna_files_utimes
         mdna_glyph_chain
         mdna_health_check
+        mdna_id_check
+        mdna_id_dna
+        mdna_id_event
+        mdna_id_new
+        mdna_id_reflection
         mdna_identity_create
         mdna_identity_get
         mdna_identity_sign
@@ -107,6 +124,7 @@ fn fallible() -> Vec<(&'static str, *const ())> {
         mdna_mount_start
         mdna_mount_stop
         mdna_mount_wait
+        mdna_path_checksum
         mdna_record_check
         mdna_record_create
         mdna_record_delete
@@ -154,12 +172,16 @@ fn fallible() -> Vec<(&'static str, *const ())> {
         mdna_snapshot_view
         mdna_timeline_append
         mdna_timeline_days
+        mdna_timeline_file_query
+        mdna_timeline_file_summary
         mdna_timeline_query
         mdna_timeline_summary
         mdna_umount
         mdna_vault_actor
         mdna_vault_as_actor
         mdna_vault_at
+        mdna_vault_config_read
+        mdna_vault_config_template
         mdna_vault_create
         mdna_vault_flush
         mdna_vault_health
@@ -174,6 +196,7 @@ fn fallible() -> Vec<(&'static str, *const ())> {
         mdna_vault_verify_with
         mdna_vault_with_durability
         mdna_verify_path
+        mdna_view_describe
         mdna_view_diff
         mdna_view_export
         mdna_view_file_open

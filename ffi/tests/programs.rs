@@ -5,9 +5,10 @@ use std::process::Command;
 
 use crate::support::{build, installed, library_dir, program, read, root, run};
 
-pub(crate) const PROGRAMS: [&str; 11] = [
+pub(crate) const PROGRAMS: [&str; 12] = [
     "vault",
     "records",
+    "documents",
     "batches",
     "history",
     "backups",
@@ -102,6 +103,16 @@ fn vaults() {
 #[test]
 fn records() {
     plain("records");
+}
+
+#[test]
+fn documents() {
+    plain("documents");
+}
+
+#[test]
+fn documents_are_clean_under_valgrind() {
+    valgrind("documents");
 }
 
 #[test]

@@ -77,6 +77,11 @@ fn records_are_clean_under_sanitizers() {
 }
 
 #[test]
+fn documents_are_clean_under_sanitizers() {
+    clean("documents");
+}
+
+#[test]
 fn batches_are_clean_under_sanitizers() {
     clean("batches");
 }

@@ -11,16 +11,46 @@ use super::{Error, Record, Result, Vault};
 
 /// Index entries read at once.
 const PAGE: usize = 512;
-/// What a filter asks for where nothing should stand.
-const MISSING: &str = "null";
+/// How null is written.
+const NULL: &str = "null";
+
+/// What must stand in a field. A list fits when one of its items does; an object fits nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Wanted {
+    /// This text, number or truth value. Null fits a field that is missing, too.
+    Value(Value),
+    /// The text, or the number, truth value or null that is written so: for callers who have nothing but text.
+    Written(String),
+}
+
+impl Wanted {
+    /// What is asked of an index: these hold texts only, so they know neither numbers nor what is missing.
+    fn text(&self) -> Option<&str> {
+        match self {
+            Self::Value(value) => value.as_str(),
+            Self::Written(text) => (text != NULL).then_some(text),
+        }
+    }
+
+    /// Whether it is a value that is no list.
+    fn is(&self, value: &Value) -> bool {
+        match (self, value) {
+            (_, Value::Array(_) | Value::Object(_)) => false,
+            (Self::Value(wanted), _) => wanted == value,
+            (Self::Written(text), Value::String(value)) => text == value,
+            (Self::Written(text), Value::Null | Value::Bool(_) | Value::Number(_)) => {
+                json::to_vec(value, json::Layout::Compact, json::Charset::Unicode) == text.as_bytes()
+            }
+        }
+    }
+}
 
 /// Which records are listed, and in which order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Filter {
-    /// Paths of fields (keys with dots between them) and what must stand there. A list fits when it holds the value, and
-    /// `null` fits a field that is missing too.
+    /// Paths of fields (keys with dots between them) and what must stand there.
     /// Fields that are indexed are found without reading other records; the others are compared one by one.
-    pub fields: Vec<(String, String)>,
+    pub fields: Vec<(String, Wanted)>,
     /// The record's own time lies in this range.
     pub time: Option<Range<Timestamp>>,
     /// Only archived records, or only those that are not.
@@ -36,14 +66,14 @@ pub struct Filter {
 impl Filter {
     /// The filter that also asks for a value at the path of a field.
     #[must_use]
-    pub fn with(mut self, path: &str, value: &str) -> Self {
-        self.fields.push((path.to_owned(), value.to_owned()));
+    pub fn with(mut self, path: &str, value: impl Into<Value>) -> Self {
+        self.fields.push((path.to_owned(), Wanted::Value(value.into())));
         self
     }
 
     /// The filter that asks for a value at the path of a field when there is one to ask for.
     #[must_use]
-    pub fn with_some(self, path: &str, value: Option<&str>) -> Self {
+    pub fn with_some(self, path: &str, value: Option<impl Into<Value>>) -> Self {
         match value {
             Some(value) => self.with(path, value),
             None => self,
@@ -70,7 +100,7 @@ pub struct Records {
     vault: Vault,
     kind: Kind,
     selection: Selection,
-    residual: Vec<(String, String)>,
+    residual: Vec<(String, Wanted)>,
     page: VecDeque<Posting>,
     position: Option<Position>,
     exhausted: bool,
@@ -82,15 +112,14 @@ impl Records {
         let mut selection = Selection { archived: filter.archived, order: filter.order, ..Selection::all(kind) };
         selection.time.clone_from(&filter.time);
         let mut residual = Vec::new();
-        for (path, value) in &filter.fields {
+        for (path, wanted) in &filter.fields {
             if path.is_empty() {
                 return Err(Error::argument("a filter", "the path of its field is empty"));
             }
             let index = kind.indexes().iter().find(|index| index.path == path && index.form != IndexForm::Time);
-            match index {
-                // An index holds texts only, so it does not know what is missing.
-                Some(index) if value != MISSING => selection.terms.push((index.number, text_term(value))),
-                _ => residual.push((path.clone(), value.clone())),
+            match (index, wanted.text()) {
+                (Some(index), Some(text)) => selection.terms.push((index.number, text_term(text))),
+                _ => residual.push((path.clone(), wanted.clone())),
             }
         }
         Ok(Self {
@@ -188,18 +217,11 @@ struct Found {
     value: Option<Value>,
 }
 
-/// Whether a record holds a value at a path. Text is compared as it is, anything else by its JSON text.
-fn holds(record: &Value, path: &str, wanted: &str) -> bool {
-    let equal = |value: &Value| match value {
-        Value::String(text) => text == wanted,
-        Value::Null | Value::Bool(_) | Value::Number(_) => {
-            json::to_vec(value, json::Layout::Compact, json::Charset::Unicode) == wanted.as_bytes()
-        }
-        Value::Array(_) | Value::Object(_) => false,
-    };
+/// Whether a record holds a value at a path.
+fn holds(record: &Value, path: &str, wanted: &Wanted) -> bool {
     match record.at(path) {
-        Some(Value::Array(items)) => items.iter().any(equal),
-        Some(value) => equal(value),
-        None => wanted == MISSING,
+        Some(Value::Array(items)) => items.iter().any(|item| wanted.is(item)),
+        Some(value) => wanted.is(value),
+        None => wanted.is(&Value::Null),
     }
 }

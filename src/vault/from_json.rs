@@ -3,11 +3,10 @@
 
 use std::ops::Range;
 
-use crate::record::json::{self, Charset, Layout};
 use crate::record::{Map, Timestamp, Value};
 use crate::storage::{Order, Position};
 
-use super::{Error, EventQuery, Filter, MemoryUpdate, NewReflection, ReflectionType, Result};
+use super::{Error, EventQuery, Filter, MemoryUpdate, NewReflection, ReflectionType, Result, Wanted};
 
 /// The names that mean something in a filter; every other member is the path of a field.
 const ORDERS: [(&str, Order); 3] = [("log", Order::Log), ("newest", Order::LogReversed), ("time", Order::NewestTime)];
@@ -193,13 +192,10 @@ fn kind_of_reflection(name: &str) -> Result<ReflectionType> {
     })
 }
 
-/// What must stand in a field, as [`Filter::fields`] has it.
-fn wanted(name: &str, value: &Value) -> Result<String> {
+/// What must stand in a field.
+fn wanted(name: &str, value: &Value) -> Result<Wanted> {
     match value {
-        Value::String(text) => Ok(text.clone()),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {
-            Ok(String::from_utf8_lossy(&json::to_vec(value, Layout::Compact, Charset::Unicode)).into_owned())
-        }
+        Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => Ok(Wanted::Value(value.clone())),
         Value::Array(_) | Value::Object(_) => {
             Err(Error::argument(name, "a field is compared with a text, number, truth value or null"))
         }
@@ -209,6 +205,7 @@ fn wanted(name: &str, value: &Value) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::json;
 
     fn value(text: &str) -> Value {
         json::parse(text.as_bytes()).unwrap()
@@ -219,8 +216,8 @@ mod tests {
         let text = r#"{"tier":"long_term","metadata.n":3,"limit":2,"order":"time","archived":false,
             "since":"2025-03-01T08:00:00Z"}"#;
         let filter = Filter::from_value(&value(text)).unwrap();
-        let fields = [("metadata.n".to_owned(), "3".to_owned()), ("tier".to_owned(), "long_term".to_owned())];
-        assert_eq!((filter.fields.as_slice(), filter.limit), (fields.as_slice(), Some(2)));
+        let fields = Filter::default().with("metadata.n", 3_i64).with("tier", "long_term").fields;
+        assert_eq!((filter.fields, filter.limit), (fields, Some(2)));
         assert_eq!((filter.order, filter.archived), (Order::NewestTime, Some(false)));
         assert_eq!(filter.time.unwrap().start, Timestamp::parse("2025-03-01T08:00:00Z").unwrap());
         assert_eq!(Filter::from_value(&value("{}")).unwrap(), Filter::default());

@@ -10,6 +10,7 @@ mod citations;
 mod error;
 mod filter;
 mod from_json;
+mod history;
 mod identities;
 mod import;
 mod log;
@@ -45,7 +46,8 @@ pub use agent_dna::AgentDna;
 pub use batch::Batch;
 pub use citations::{Chain, Citations, Glyphtrail};
 pub use error::{Error, Result};
-pub use filter::{Filter, Records};
+pub use filter::{Filter, Records, Wanted};
+pub use history::Past;
 pub use identities::{Identities, NewIdentity};
 pub(crate) use import::{Import, Taken};
 pub use memories::{Memories, MemoryUpdate, NewMemory, Tier};
@@ -107,20 +109,6 @@ impl Record {
 
 fn parse(version: &Version) -> Result<Value> {
     Ok(json::parse(&version.json).map_err(RecordError::from)?)
-}
-
-/// One entry of a record's history.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Past {
-    /// The record as it was from a sequence on.
-    Version(Record),
-    /// The record was deleted.
-    Deleted {
-        /// The log entry that deleted it.
-        sequence: Sequence,
-        /// When.
-        time: Timestamp,
-    },
 }
 
 /// How a vault is opened or created.
@@ -512,27 +500,6 @@ impl Vault {
     /// [`Error::Argument`] when the filter asks for what the kind does not have.
     pub fn list(&self, kind: Kind, filter: &Filter) -> Result<Records> {
         Records::new(self.clone(), kind, filter)
-    }
-
-    /// What a record was, newest first: all of its versions, at most `limit`, before a sequence ([`NOW`] for all).
-    ///
-    /// # Errors
-    /// [`StorageError::NotFound`] for a record that never was, and those of the storage.
-    pub fn history(&self, kind: Kind, id: &str, before: Sequence, limit: usize) -> Result<Vec<Past>> {
-        if !may_be_stored(kind, id) || self.storage().head(kind, id)?.is_none() {
-            return Err(Error::not_found(kind, id));
-        }
-        let versions = self.storage().history(kind, id, before, limit)?;
-        versions
-            .iter()
-            .map(|version| {
-                if version.deleted {
-                    Ok(Past::Deleted { sequence: version.sequence, time: version.time })
-                } else {
-                    Record::new(kind, id, version).map(Past::Version)
-                }
-            })
-            .collect()
     }
 
     /// Deletes a record; its history stays.

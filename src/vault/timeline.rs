@@ -6,6 +6,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::Range;
 
+use crate::record::document::{EventFilter, TimelineFile};
 use crate::record::{Kind, Map, Timestamp, Value, document, id, object};
 use crate::storage::{Expect, LogEntry, Order, Position, Selection, Sequence, StorageError};
 
@@ -44,6 +45,23 @@ pub struct EventQuery {
     pub limit: Option<usize>,
     /// As the timeline is in this view; when missing, now.
     pub view: Option<View>,
+}
+
+impl EventQuery {
+    /// The events of a timeline file that fit, in the order of the file. The view is not looked at.
+    pub fn select<'a>(&'a self, file: &'a TimelineFile) -> impl Iterator<Item = &'a Value> {
+        let filter = EventFilter {
+            event_type: self.event_type.as_deref(),
+            actor: self.actor.as_deref(),
+            session: self.session.as_deref(),
+            from: self.time.as_ref().map(|time| time.start),
+            // The end of that filter belongs to it, and that of a query does not.
+            to: self.time.as_ref().map(|time| time.end.plus_micros(-1)),
+            limit: 0,
+        };
+        let fits = move |event: &&Value| filter.matches(event);
+        file.events().iter().filter(fits).take(self.limit.unwrap_or(usize::MAX))
+    }
 }
 
 impl Timeline<'_> {

@@ -3,7 +3,7 @@
 use mirrordna::Error;
 use mirrordna::record::{Kind, Value};
 use mirrordna::storage::{Order, StorageError};
-use mirrordna::vault::{Filter, MemoryUpdate, NewMemory, Tier};
+use mirrordna::vault::{Filter, MemoryUpdate, NewMemory, Tier, Wanted};
 
 use crate::support::{AGENT, Fixture, USER, collect, ids, new_memory, parse, time};
 
@@ -56,35 +56,57 @@ fn filters_hold_together_and_follow_dots_into_nested_fields() {
         r#"{"tags":["été","x"],"custom":{"project":{"name":"a"},"n":3}}"#,
         r#"{"tags":["x"],"custom":{"project":{"name":"b"},"n":3.5},"relevance_score":1}"#,
         r#"{"custom":{"list":[1,"two",null],"n":null}}"#,
+        r#"{"tags":["null","3"],"custom":{"n":"3","name":"null"}}"#,
     ];
-    let made: Vec<_> = [Tier::ShortTerm, Tier::LongTerm, Tier::ShortTerm]
+    let made: Vec<_> = [Tier::ShortTerm, Tier::LongTerm, Tier::ShortTerm, Tier::Episodic]
         .into_iter()
         .zip(metadata)
         .map(|(tier, metadata)| fixture.memory(tier, "x", Some(metadata)).id)
         .collect();
-    let check = |fields: &[(&str, &str)], expected: &[usize]| {
-        let filter = fields.iter().fold(Filter::default(), |filter, (path, value)| filter.with(path, value));
+    let check = |fields: &[(&str, Value)], expected: &[usize]| {
+        let filter =
+            fields.iter().fold(Filter::default(), |filter, (path, value)| filter.with(path, Value::clone(value)));
         let expected: Vec<_> = expected.iter().map(|n| made[*n].clone()).collect();
         assert_eq!(list(&fixture, &filter), expected, "{fields:?}");
         let reversed = filter.order(Order::LogReversed);
         assert_eq!(list(&fixture, &reversed), expected.into_iter().rev().collect::<Vec<_>>(), "{fields:?} reversed");
     };
-    check(&[], &[0, 1, 2]);
-    check(&[("tier", "short_term")], &[0, 2]);
-    check(&[("metadata.tags", "x")], &[0, 1]);
-    check(&[("metadata.tags", "été"), ("tier", "short_term")], &[0]);
-    check(&[("metadata.tags", "été"), ("tier", "long_term")], &[]);
-    check(&[("source.agent_id", AGENT), ("metadata.tags", "x"), ("metadata.custom.project.name", "b")], &[1]);
-    check(&[("metadata.custom.n", "3")], &[0]);
-    check(&[("metadata.custom.n", "3.5")], &[1]);
-    check(&[("metadata.custom.list", "two")], &[2]);
-    check(&[("metadata.custom.list", "1")], &[2]);
-    check(&[("metadata.relevance_score", "1")], &[1]);
-    check(&[("metadata.custom.nope.deeper", "x")], &[]);
+    check(&[], &[0, 1, 2, 3]);
+    check(&[("tier", "short_term".into())], &[0, 2]);
+    check(&[("metadata.tags", "x".into())], &[0, 1]);
+    check(&[("metadata.tags", "été".into()), ("tier", "short_term".into())], &[0]);
+    check(&[("metadata.tags", "été".into()), ("tier", "long_term".into())], &[]);
+    let tagged = ("metadata.tags", "x".into());
+    check(&[("source.agent_id", AGENT.into()), tagged, ("metadata.custom.project.name", "b".into())], &[1]);
+    check(&[("metadata.custom.n", parse("3.5"))], &[1]);
+    check(&[("metadata.custom.list", "two".into())], &[2]);
+    check(&[("metadata.custom.list", 1_i64.into())], &[2]);
+    check(&[("metadata.relevance_score", 1_i64.into())], &[1]);
+    check(&[("metadata.custom.nope.deeper", "x".into())], &[]);
+    check(&[("metadata.custom.project", parse("{}"))], &[]);
     // What is missing is as good as null, in fields with an index too.
-    check(&[("metadata.custom.n", "null")], &[2]);
-    check(&[("metadata.relevance_score", "null")], &[0, 2]);
-    check(&[("metadata.tags", "null")], &[2]);
+    check(&[("metadata.custom.n", Value::Null)], &[2]);
+    check(&[("metadata.relevance_score", Value::Null)], &[0, 2, 3]);
+    check(&[("metadata.tags", Value::Null)], &[2]);
+    // A text is no number and not null, whatever it says, in fields with an index too.
+    check(&[("metadata.custom.n", 3_i64.into())], &[0]);
+    check(&[("metadata.custom.n", "3".into())], &[3]);
+    check(&[("metadata.custom.name", "null".into())], &[3]);
+    check(&[("metadata.custom.list", "null".into())], &[]);
+    check(&[("metadata.tags", "null".into())], &[3]);
+    check(&[("metadata.tags", "3".into())], &[3]);
+    check(&[("metadata.tags", 3_i64.into())], &[]);
+    // For those who have nothing but text it is what is written so.
+    let written = |path: &str, text: &str| {
+        let field = (path.to_owned(), Wanted::Written(text.to_owned()));
+        list(&fixture, &Filter { fields: vec![field], ..Filter::default() })
+    };
+    let of = |numbers: &[usize]| numbers.iter().map(|n| made[*n].clone()).collect::<Vec<_>>();
+    assert_eq!(written("metadata.custom.n", "3"), of(&[0, 3]));
+    assert_eq!(written("metadata.custom.n", "null"), of(&[2]));
+    assert_eq!(written("metadata.custom.name", "null"), of(&[0, 1, 2, 3]));
+    assert_eq!(written("metadata.tags", "null"), of(&[2, 3]));
+    assert_eq!(written("metadata.tags", "x"), of(&[0, 1]));
     assert!(fixture.vault.list(Kind::Memory, &Filter::default().with("", "x")).is_err());
 }
 

@@ -115,9 +115,9 @@ fn listings_hand_out_texts_as_they_are_stored() {
     for filter in [
         Filter::default(),
         Filter::default().with("tier", "long_term"),
-        Filter::default().with("metadata.n", "1"),
-        Filter::default().with("metadata.tags", "t1").with("metadata.n", "2").order(Order::NewestTime),
-        Filter::default().with("metadata.none", "null").limit(7).order(Order::LogReversed),
+        Filter::default().with("metadata.n", 1_i64),
+        Filter::default().with("metadata.tags", "t1").with("metadata.n", 2_i64).order(Order::NewestTime),
+        Filter::default().with("metadata.none", Value::Null).limit(7).order(Order::LogReversed),
     ] {
         let records = vault.list(Kind::Memory, &filter).unwrap();
         let parsed: Vec<_> = records.map(|record| checksum::canonical(&record.unwrap().value)).collect();

@@ -2,8 +2,8 @@
 
 use clap::Args;
 use mirrordna::record::{Kind, Value, object};
-use mirrordna::storage::{NOW, Order, Position};
-use mirrordna::vault::{Filter, Past, Record};
+use mirrordna::storage::{Order, Position};
+use mirrordna::vault::{Filter, Past, Record, Wanted};
 use mirrordna::{Error, Vault};
 
 use crate::context::Context;
@@ -24,13 +24,13 @@ pub(crate) struct PageArgs {
     newest: bool,
     /// Only records with this value at a path of keys, such as metadata.custom.project=apollo (repeatable)
     #[arg(long = "where", value_name = "PATH=VALUE", value_parser = field)]
-    fields: Vec<(String, String)>,
+    fields: Vec<(String, Wanted)>,
 }
 
 /// Reads `PATH=VALUE`.
-pub(crate) fn field(text: &str) -> std::result::Result<(String, String), String> {
+pub(crate) fn field(text: &str) -> std::result::Result<(String, Wanted), String> {
     match text.split_once('=') {
-        Some((path, value)) if !path.is_empty() => Ok((path.to_owned(), value.to_owned())),
+        Some((path, value)) if !path.is_empty() => Ok((path.to_owned(), Wanted::Written(value.to_owned()))),
         _ => Err("give PATH=VALUE, such as metadata.custom.project=apollo".to_owned()),
     }
 }
@@ -104,26 +104,23 @@ fn say_when_empty(context: &Context, kind: Kind, count: u64) {
 pub(crate) fn history(context: &Context, kind: Kind, id: &str, limit: Option<usize>) -> Result<()> {
     let vault = context.open()?;
     let mut listing = context.output().listing(["SEQUENCE", "TIME", "CHANGE", "SHA256"]);
-    for past in vault.history(kind, id, NOW, limit.unwrap_or(usize::MAX))? {
-        let (sequence, time, change, record) = match &past {
-            Past::Version(record) => (record.sequence, record.time, "stored", Some(record)),
-            Past::Deleted { sequence, time } => (*sequence, *time, "deleted", None),
-        };
-        let checksum = record.map(|record| record.checksum.to_string());
-        let value = object([
-            ("sequence", sequence.into()),
-            ("time", time.to_string().into()),
-            ("deleted", record.is_none().into()),
-            ("checksum", checksum.clone().into()),
-            ("record", record.map_or(Value::Null, |record| record.value.clone())),
-        ]);
-        listing.add(&value, || {
-            let time = describe::time(&time.to_string());
-            vec![sequence.to_string(), time, change.to_owned(), checksum.unwrap_or_else(|| "-".to_owned())]
-        })?;
-    }
+    let mut show = || -> Result<()> {
+        for past in vault.history_entries(kind, id)?.take(limit.unwrap_or(usize::MAX)) {
+            let past = past?;
+            listing.add(&past.to_value(), || {
+                let (time, change, checksum) = match &past {
+                    Past::Version(record) => (record.time, "stored", record.checksum.to_string()),
+                    Past::Deleted { time, .. } => (*time, "deleted", "-".to_owned()),
+                };
+                let time = describe::time(&time.to_string());
+                vec![past.sequence().to_string(), time, change.to_owned(), checksum]
+            })?;
+        }
+        Ok(())
+    };
+    let result = show();
     listing.finish()?;
-    Ok(())
+    result
 }
 
 /// Deletes a record.
@@ -151,7 +148,7 @@ mod tests {
 
     #[test]
     fn fields_may_hold_equal_signs_in_their_value() {
-        assert_eq!(field("a.b=c=d"), Ok(("a.b".to_owned(), "c=d".to_owned())));
+        assert_eq!(field("a.b=c=d"), Ok(("a.b".to_owned(), Wanted::Written("c=d".to_owned()))));
         assert!(field("=c").is_err() && field("a").is_err());
     }
 }

@@ -65,7 +65,7 @@ Examples:
         limit: Option<usize>,
         /// Only memories with this value at a path of keys, such as metadata.custom.project=apollo (repeatable)
         #[arg(long = "where", value_name = "PATH=VALUE", value_parser = list::field)]
-        fields: Vec<(String, String)>,
+        fields: Vec<(String, mirrordna::vault::Wanted)>,
     },
     /// Change content or metadata of a memory
     #[command(after_help = "\
@@ -268,7 +268,7 @@ impl Wanted {
             .with_some("source.agent_id", self.agent.as_deref())
             .with_some("source.user_id", self.user.as_deref());
         for tag in &self.tags {
-            filter = filter.with("metadata.tags", tag);
+            filter = filter.with("metadata.tags", tag.as_str());
         }
         filter.archived = match (self.archived, self.live) {
             (true, _) => Some(true),

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
-use mirrordna::record::document::{EventFilter, TimelineFile};
+use mirrordna::record::document::TimelineFile;
 use mirrordna::record::time::{Clock, SystemClock};
 use mirrordna::record::{Kind, Timestamp, Value};
 use mirrordna::vault::{EventQuery, NewEvent};
@@ -145,7 +145,7 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<()> {
             let output = context.output().in_format(format.map(|format| format == QueryFormat::Json));
             let mut listing = output.listing(describe::headings(Kind::Event));
             let result = match file {
-                Some(file) => query_file(&file, &wanted, &mut listing),
+                Some(file) => query_file(&file, wanted, &mut listing),
                 None => query_vault(wanted, context, &mut listing),
             };
             let count = listing.finish()?;
@@ -177,19 +177,9 @@ fn query_vault(wanted: Wanted, context: &Context, listing: &mut Listing<'_>) -> 
     Ok(())
 }
 
-fn query_file(file: &Path, wanted: &Wanted, listing: &mut Listing<'_>) -> Result<()> {
+fn query_file(file: &Path, wanted: Wanted, listing: &mut Listing<'_>) -> Result<()> {
     let timeline = read(file)?;
-    let now = SystemClock.now();
-    let filter = EventFilter {
-        event_type: wanted.event_type.as_deref(),
-        actor: wanted.actor.as_deref(),
-        session: wanted.session.as_deref(),
-        from: wanted.since.map(|moment| moment.resolve(now)),
-        // The filter's end belongs to it, and that of `--until` does not.
-        to: wanted.until.map(|moment| moment.resolve(now).plus_micros(-1)),
-        limit: wanted.limit.unwrap_or(0),
-    };
-    timeline.select(&filter).try_for_each(|event| add(event, listing))
+    wanted.query(SystemClock.now()).select(&timeline).try_for_each(|event| add(event, listing))
 }
 
 fn add(event: &Value, listing: &mut Listing<'_>) -> Result<()> {

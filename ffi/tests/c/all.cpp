@@ -56,7 +56,8 @@ void records(mdna::Vault &vault) {
 void batches(mdna::Vault &vault) {
     mdna::Batch batch = vault.batch();
     std::cout << batch.create("entries", "{}") << batch.put("entries", "{}") << batch.get("entries", "x") << batch.memory_add("{}")
-              << batch.memory_update("x", "{}") << batch.session_start("a", "b") << batch.session_end("x");
+              << batch.memory_update("x", "{}") << batch.memory_promote("x", "y") << batch.memory_archive("x")
+              << batch.memory_count_access("x") << batch.session_start("a", "b") << batch.session_end("x");
     batch.remove("entries", "x");
     std::cout << batch.commit();
 }
@@ -68,7 +69,7 @@ void history(mdna::Vault &vault) {
     vault.snapshot_delete("x");
     mdna::View view = vault.snapshot_view("x");
     const mdna::View now = vault.at(view.sequence());
-    std::cout << view.get("memories", "x") << view.timeline_summary() << view.export_store("dir");
+    std::cout << view.get("memories", "x") << view.describe("memories", "x").sequence << view.timeline_summary() << view.export_store("dir");
     cursor = view.list("memories");
     cursor = view.timeline();
     cursor = view.diff(now);
@@ -125,6 +126,19 @@ void backups(mdna::Vault &vault) {
               << repository.key_add(key) << repository.key_remove("x") << repository.key_change(key);
 }
 
+void documents() {
+    std::cout << mdna::document_read("{}", MDNA_FORMAT_YAML) << mdna::document_write("{}", MDNA_FORMAT_JSON)
+              << mdna::document_checksum("{}") << mdna::document_seal("{}") << mdna::document_verify("{}", true)
+              << mdna::path_checksum("file") << mdna::citation_read("{}", MDNA_FORMAT_JSON) << mdna::citation_template(true)
+              << mdna::vault_config_read("{}", MDNA_FORMAT_JSON) << mdna::vault_config_template("path")
+              << mdna::config_seal("{}", "sha256", "1.0.0") << mdna::timeline_file_summary("{}");
+    mdna::config_verify("name", "{}", "{}");
+    mdna::Cursor cursor = mdna::timeline_file_query("{}");
+    std::cout << mdna::id_new("memories") << mdna::id_new("identities", "agent") << mdna::id_event(std::nullopt, 1)
+              << mdna::id_reflection("a", std::nullopt, 1) << mdna::id_dna("a", "1.0.0");
+    mdna::id_check("memories", "x");
+}
+
 void without_a_vault() {
     std::cout << mdna::claim_sign("k", "x", "y") << mdna::claim_verify("k", "x", "y", "z") << mdna::key_public("k") << mdna::key_new();
     std::cout << mdna::json_canonical("{}") << mdna::json_checksum("{}") << mdna::bytes_checksum("x") << mdna::schema_text("memories");
@@ -145,6 +159,7 @@ int main() {
         history(vault);
         artifacts(vault);
         backups(vault);
+        documents();
         without_a_vault();
     } catch (const mdna::Error &error) {
         std::cerr << error.name() << error.what() << error.hint() << error.subject() << error.status();

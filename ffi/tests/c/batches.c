@@ -49,6 +49,16 @@ static void all_of_it(mdna_vault *vault) {
     OK(mdna_batch_memory_update(batch, id.data, "{\"content\":\"changed\"}", &text));
     CHECK(holds(&text, "changed"));
     FAILS(MDNA_NOT_FOUND, mdna_batch_memory_update(batch, "mem_none", "{\"content\":\"x\"}", NULL));
+    OK(mdna_batch_memory_promote(batch, id.data, "long_term", &text));
+    CHECK(holds(&text, "long_term"));
+    FAILS(MDNA_INVALID_ARGUMENT, mdna_batch_memory_promote(batch, id.data, "eternal", NULL));
+    OK(mdna_batch_memory_count_access(batch, id.data, NULL));
+    OK(mdna_batch_memory_count_access(batch, id.data, &text));
+    CHECK(holds(&text, "\"access_count\":2"));
+    FAILS(MDNA_NOT_FOUND, mdna_batch_memory_count_access(batch, "mem_none", &text));
+    OK(mdna_batch_memory_archive(batch, id.data, &text));
+    CHECK(holds(&text, "\"archived\":true"));
+    FAILS(MDNA_WRONG_STATE, mdna_batch_memory_archive(batch, id.data, &text));
     OK(mdna_batch_create(batch, "memories", RECORD("one"), NULL));
     FAILS(MDNA_EXISTS, mdna_batch_create(batch, "memories", RECORD("two"), NULL));
     CHECK(strcmp(mdna_last_error()->subject, MINE) == 0);
@@ -69,14 +79,18 @@ static void all_of_it(mdna_vault *vault) {
     FAILS(MDNA_NOT_FOUND, mdna_memory_get(vault, id.data, &text));
     uint64_t sequence = 0;
     OK(mdna_batch_commit(batch, &sequence));
-    CHECK(sequence == before + 9 && newest(vault) == sequence && memories(vault) == 2);
+    CHECK(sequence == before + 13 && newest(vault) == sequence && memories(vault) == 2);
     OK(mdna_memory_get(vault, id.data, &text));
+    CHECK(strstr(text.data, "\"access_count\":2") != NULL && strstr(text.data, "long_term") != NULL);
     CHECK(holds(&text, "changed"));
     mdna_string_free(&id);
 
     FAILS(MDNA_BATCH_CLOSED, mdna_batch_commit(batch, NULL));
     FAILS(MDNA_BATCH_CLOSED, mdna_batch_put(batch, "memories", RECORD("three"), NULL));
     FAILS(MDNA_BATCH_CLOSED, mdna_batch_get(batch, "memories", MINE, &text));
+    FAILS(MDNA_BATCH_CLOSED, mdna_batch_memory_promote(batch, MINE, "long_term", NULL));
+    FAILS(MDNA_BATCH_CLOSED, mdna_batch_memory_archive(batch, MINE, NULL));
+    FAILS(MDNA_BATCH_CLOSED, mdna_batch_memory_count_access(batch, MINE, NULL));
     mdna_batch_free(batch);
     mdna_batch_free(NULL);
 }

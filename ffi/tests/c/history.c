@@ -2,6 +2,40 @@
 #include "check.h"
 
 #include <pthread.h>
+#include <sys/stat.h>
+
+#define MINE "mem_000000000001"
+#define RECORD(content)                                                                                                     \
+    "{\"memory_id\":\"" MINE "\",\"tier\":\"episodic\",\"content\":\"" content "\",\"source\":{\"session_id\":\"" SESSION           \
+    "\",\"agent_id\":\"" AGENT "\",\"user_id\":\"" USER "\",\"timestamp\":\"2025-03-01T08:00:00Z\"}}"
+
+/* What a record was: its sequence, time and checksum then, and not now. */
+static void described(mdna_vault *vault) {
+    mdna_record_info first, second, then;
+    mdna_view *view = NULL;
+    mdna_string sum = MDNA_STRING_INIT;
+    OK(mdna_record_put(vault, "memories", RECORD("one"), NULL));
+    OK(mdna_record_describe(vault, "memories", MINE, &first));
+    OK(mdna_record_put(vault, "memories", RECORD("two"), NULL));
+    OK(mdna_record_describe(vault, "memories", MINE, &second));
+    OK(mdna_vault_at(vault, first.sequence, &view));
+    OK(mdna_view_describe(view, "memories", MINE, &then));
+    CHECK(then.sequence == first.sequence && then.time_us == first.time_us && !then.lenient);
+    CHECK(memcmp(then.checksum, first.checksum, 32) == 0 && memcmp(then.checksum, second.checksum, 32) != 0);
+    static const char one[] = RECORD("one");
+    OK(mdna_json_checksum(one, sizeof one - 1, &sum));
+    char hex[3];
+    snprintf(hex, sizeof hex, "%02x", then.checksum[0]);
+    CHECK(strncmp(sum.data, hex, 2) == 0);
+    mdna_string_free(&sum);
+    FAILS(MDNA_NOT_FOUND, mdna_view_describe(view, "memories", "mem_none", &then));
+    FAILS(MDNA_UNKNOWN_COLLECTION, mdna_view_describe(view, "thoughts", MINE, &then));
+    mdna_view_free(view);
+    OK(mdna_vault_at(vault, first.sequence - 1, &view));
+    FAILS(MDNA_NOT_FOUND, mdna_view_describe(view, "memories", MINE, &then));
+    mdna_view_free(view);
+    OK(mdna_memory_delete(vault, MINE));
+}
 
 static void snapshots(mdna_vault *vault, const char *dir) {
     mdna_string first = MDNA_STRING_INIT;
@@ -76,6 +110,7 @@ static void snapshots(mdna_vault *vault, const char *dir) {
     OK(mdna_snapshot_delete(vault, "snap_second"));
     FAILS(MDNA_NOT_FOUND, mdna_snapshot_delete(vault, "snap_second"));
     mdna_string_free(&first);
+    described(vault);
 }
 
 static int stop(void *user_data, const char *phase, uint64_t done, uint64_t total) {
@@ -109,6 +144,38 @@ static void interchange(mdna_vault *vault, const char *dir) {
     OK(mdna_import_timeline(other, file, true, NULL, NULL, NULL));
     FAILS(MDNA_IO, mdna_import_timeline(other, below(dir, "none"), true, NULL, NULL, NULL));
     mdna_vault_close(other);
+}
+
+/* What was imported although it breaks its schema says so, now and later. */
+static void leniency(const char *dir) {
+    static const char store[] = "{\"" MINE "\":{\"memory_id\":\"" MINE "\",\"tier\":\"eternal\"}}";
+    mdna_vault *vault = new_vault(below(dir, "lenient"));
+    mdna_string text = MDNA_STRING_INIT;
+    mdna_record_info info;
+    mdna_cursor *cursor = NULL;
+    mdna_view *view = NULL;
+    const char *folder = below(dir, "broken");
+    CHECK(mkdir(folder, 0700) == 0);
+    FILE *file = fopen(below(dir, "broken/memories.json"), "wb");
+    CHECK(file != NULL && fputs(store, file) >= 0 && fclose(file) == 0);
+    OK(mdna_import_store(vault, folder, true, NULL, NULL, &text));
+    CHECK(holds(&text, "\"refused\":[]"));
+    mdna_log_state state;
+    OK(mdna_vault_state(vault, &state));
+    OK(mdna_record_put(vault, "memories", RECORD("mended"), NULL));
+    OK(mdna_vault_at(vault, state.sequence, &view));
+    OK(mdna_view_describe(view, "memories", MINE, &info));
+    CHECK(info.lenient);
+    OK(mdna_record_describe(vault, "memories", MINE, &info));
+    CHECK(!info.lenient);
+    OK(mdna_record_history(vault, "memories", MINE, 0, &cursor));
+    OK(mdna_cursor_next(cursor, &text));
+    CHECK(holds(&text, "\"lenient\":false"));
+    OK(mdna_cursor_next(cursor, &text));
+    CHECK(holds(&text, "\"lenient\":true"));
+    CHECK(drain(cursor) == 0);
+    mdna_view_free(view);
+    mdna_vault_close(vault);
 }
 
 struct seen {
@@ -207,6 +274,7 @@ int main(int argc, char **argv) {
     OK(mdna_memory_add(vault, MEMORY, NULL));
     snapshots(vault, argv[1]);
     interchange(vault, argv[1]);
+    leniency(argv[1]);
     watches(vault);
     logs(vault);
     mdna_vault_close(vault);

@@ -68,6 +68,14 @@ static void any_record(mdna_vault *vault) {
     CHECK(drain(cursor) == 3);
     OK(mdna_record_history(vault, "glyphtrail", GLYPH, 1, &cursor));
     CHECK(drain(cursor) == 1);
+    OK(mdna_record_history(vault, "glyphtrail", GLYPH, 2, &cursor));
+    OK(mdna_cursor_next(cursor, &text));
+    CHECK(strstr(text.data, "\"deleted\":true") != NULL);
+    CHECK(holds(&text, "\"lenient\":null"));
+    OK(mdna_cursor_next(cursor, &text));
+    CHECK(strstr(text.data, "\"deleted\":false") != NULL);
+    CHECK(holds(&text, "\"lenient\":false"));
+    mdna_cursor_free(cursor);
     FAILS(MDNA_NOT_FOUND, mdna_record_history(vault, "glyphtrail", "glyph_none", 0, &cursor));
 }
 
@@ -193,6 +201,16 @@ static void memories(mdna_vault *vault) {
     OK(mdna_memory_list(vault, "{\"metadata.none\":null}", &cursor));
     CHECK(drain(cursor) == 1);
     OK(mdna_memory_list(vault, "{\"metadata.tags\":null}", &cursor));
+    CHECK(drain(cursor) == 0);
+    /* A text is no number and not null, whatever it says. */
+    OK(mdna_memory_list(vault, "{\"metadata.none\":\"null\"}", &cursor));
+    CHECK(drain(cursor) == 0);
+    OK(mdna_memory_update(vault, id.data, "{\"metadata\":{\"custom\":{\"name\":\"null\",\"n\":3}}}", NULL));
+    OK(mdna_memory_list(vault, "{\"metadata.custom.name\":\"null\",\"metadata.custom.n\":3}", &cursor));
+    CHECK(drain(cursor) == 1);
+    OK(mdna_memory_list(vault, "{\"metadata.custom.name\":null}", &cursor));
+    CHECK(drain(cursor) == 0);
+    OK(mdna_memory_list(vault, "{\"metadata.custom.n\":\"3\"}", &cursor));
     CHECK(drain(cursor) == 0);
     OK(mdna_memory_list(vault, "{\"limit\":0}", &cursor));
     CHECK(drain(cursor) == 0);

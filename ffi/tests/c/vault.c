@@ -63,9 +63,15 @@ static void whole_vault(const char *dir) {
     OK(mdna_vault_overview(vault, &text));
     CHECK(holds(&text, "\"memories\":0"));
     OK(mdna_vault_health(vault, &text));
-    CHECK(holds(&text, "\"status\":\"ok\""));
+    /* The status of all of it, and that of each check. */
+    CHECK(strstr(text.data, "],\"status\":\"ok\"}") != NULL);
+    CHECK(holds(&text, "\"name\":\"records\",\"status\":\"ok\""));
     OK(mdna_health_check(path, NULL, &text));
+    CHECK(strstr(text.data, "],\"status\":\"ok\"}") != NULL);
     CHECK(holds(&text, "\"checks\""));
+    OK(mdna_health_check(below(dir, "none"), NULL, &text));
+    CHECK(strstr(text.data, "],\"status\":\"failed\"}") != NULL);
+    CHECK(holds(&text, "\"name\":\"open\",\"status\":\"failed\""));
 
     mdna_vault *other = NULL;
     OK(mdna_vault_as_actor(vault, "somebody else", &other));
