@@ -48,6 +48,8 @@ fn broken_records_are_reported_one_by_one_and_taken_only_by_a_lenient_import() {
     let kept = fixture.vault.get(Kind::Memory, "mem_000000000003").unwrap();
     assert!(kept.lenient);
     assert_eq!(kept.value.str_at("memory_id"), Some("mem_000000000004"));
+    let mut history = fixture.vault.history_entries(Kind::Memory, "mem_000000000003").unwrap();
+    assert_eq!(history.next().unwrap().unwrap().to_value().get("lenient"), Some(&true.into()));
     assert!(!fixture.vault.get(Kind::Memory, "mem_000000000001").unwrap().lenient);
 
     let fixture = fixture.reopen();

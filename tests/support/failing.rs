@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each suite uses a part of it")]
 
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use mirrordna::record::id::SystemIds;
@@ -23,6 +23,8 @@ pub(crate) struct Failing {
     heads: AtomicUsize,
     /// How many versions can be read before reading them fails.
     versions: AtomicUsize,
+    /// The version that no history can be read with; 0 is none.
+    damaged: AtomicU64,
     /// What somebody else does just before the next commit.
     before_commit: Mutex<Option<Once>>,
 }
@@ -32,7 +34,7 @@ impl Failing {
     pub(crate) fn create(dir: &Path) -> Arc<Self> {
         let inner = RocksStorage::create(dir, &OpenOptions::default(), &SystemIds).unwrap();
         let [heads, versions] = [usize::MAX; 2].map(AtomicUsize::new);
-        Arc::new(Self { inner, heads, versions, before_commit: Mutex::default() })
+        Arc::new(Self { inner, heads, versions, damaged: AtomicU64::new(0), before_commit: Mutex::default() })
     }
 
     /// From now on only so many pages of heads can be read; as many as there are with `usize::MAX`.
@@ -43,6 +45,11 @@ impl Failing {
     /// From now on only so many versions can be read, as pages of heads.
     pub(crate) fn fail_after_versions(&self, versions: usize) {
         self.versions.store(versions, Ordering::Relaxed);
+    }
+
+    /// From now on no history can be read that has the version of this sequence in it.
+    pub(crate) fn fail_at_version(&self, sequence: Sequence) {
+        self.damaged.store(sequence, Ordering::Relaxed);
     }
 
     /// Somebody else comes just before the next commit.
@@ -79,7 +86,9 @@ impl Storage for Failing {
     }
 
     fn history(&self, kind: Kind, id: &str, before: Sequence, limit: usize) -> Result<Vec<Version>> {
-        self.inner.history(kind, id, before, limit)
+        let found = self.inner.history(kind, id, before, limit)?;
+        let damaged = self.damaged.load(Ordering::Relaxed);
+        if found.iter().any(|version| version.sequence == damaged) { Err(as_told()) } else { Ok(found) }
     }
 
     fn select(&self, selection: &Selection, after: Option<Position>, limit: usize) -> Result<Vec<Posting>> {
@@ -213,8 +222,11 @@ impl Storage for Failing {
 fn one_less(left: &AtomicUsize) -> Result<()> {
     let next = |left: usize| if left == usize::MAX { Some(left) } else { left.checked_sub(1) };
     let found = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
-    let failed = |_| StorageError::Io { path: "as told".into(), source: std::io::Error::from_raw_os_error(5) };
-    found.map(drop).map_err(failed)
+    found.map(drop).map_err(|_| as_told())
+}
+
+fn as_told() -> StorageError {
+    StorageError::Io { path: "as told".into(), source: std::io::Error::from_raw_os_error(5) }
 }
 
 /// Makes an inode one that says that it is another.

@@ -4,6 +4,8 @@ mod agent_dna;
 mod artifacts;
 mod batches;
 mod chains;
+#[path = "../support/failing.rs"]
+mod failing;
 #[path = "../support/files.rs"]
 mod files;
 #[path = "../support/fixture.rs"]

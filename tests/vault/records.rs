@@ -5,6 +5,7 @@ use mirrordna::storage::{NOW, Order, StorageError};
 use mirrordna::vault::{Filter, Past, Tier};
 use mirrordna::{Error, Vault};
 
+use crate::failing::Failing;
 use crate::support::{Fixture, options, parse};
 
 fn entry(path: &str) -> Value {
@@ -101,6 +102,30 @@ fn the_log_names_who_did_it() {
     fixture.vault.put(Kind::Entry, entry("b")).unwrap();
     let actors: Vec<_> = fixture.vault.log(1, 10).unwrap().into_iter().map(|entry| entry.actor).collect();
     assert_eq!(actors, ["alice", "system"]);
+}
+
+/// A history of any length is read page by page; one that cannot be read to its end is read as far as it can be.
+#[test]
+fn histories_are_read_up_to_what_cannot_be_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = Failing::create(&dir.path().join("vault"));
+    let vault = Vault::over(storage.clone(), &options());
+    for n in 0..150 {
+        vault.put(Kind::Entry, entry(&n.to_string())).unwrap();
+    }
+    let read = || {
+        let entries = vault.history_entries(Kind::Entry, ENTRY).unwrap();
+        entries.map(|past| past.map(|past| past.sequence()).ok()).collect::<Vec<_>>()
+    };
+    let all: Vec<_> = (1..=150).rev().map(Some).collect();
+    assert_eq!(read(), all);
+    for damaged in [150, 149, 100, 1] {
+        storage.fail_at_version(damaged);
+        let sound = (damaged + 1..=150).rev().map(Some);
+        assert_eq!(read(), sound.chain([None]).collect::<Vec<_>>());
+    }
+    let none = vault.history_entries(Kind::Entry, "entry_0000000000000009").err();
+    assert!(matches!(none, Some(Error::Storage(StorageError::NotFound { .. }))));
 }
 
 /// Stored texts are those of the records, whatever the filter looks at.
