@@ -2415,9 +2415,9 @@ mdna_status mdna_export_timeline(struct mdna_vault *vault,
 
 /**
  * Makes an id for a new record of `identities`, `sessions`, `memories`, `snapshots`, `citations`, `entries` or
- * `glyphtrail`, of random bytes and, where ids of the collection have the time in them, of the time. `identity_type` is
- * `"user"`, `"agent"` or `"system"` for an identity; it may be NULL for all others, and is not looked at for them.
- * `out_id` gets the id, to be freed with `mdna_string_free()`.
+ * `glyphtrail`: of random bytes and, where ids of the collection have it in them, the time. `identity_type`, which may
+ * be NULL for all but an identity and is not looked at for others, is `"user"`, `"agent"` or `"system"`. `out_id` gets
+ * the id, to be freed with `mdna_string_free()`.
  *
  * Fails with `MDNA_INVALID_ARGUMENT` for collections whose ids say of what they are: `timeline` (`mdna_id_event()`),
  * `reflections` (`mdna_id_reflection()`), `agent_dna` (`mdna_id_dna()`) and `agent_links` (the id of the agent); with
@@ -2499,7 +2499,7 @@ mdna_status mdna_path_checksum(const char *path, struct mdna_string *out_hex);
  * Reads a document of `len` bytes at `text`, JSON or YAML as `format`, a `mdna_format`, says, as the functions take
  * records. Its checksum is not looked at. Free the JSON with `mdna_string_free()`.
  *
- * Fails with `MDNA_JSON` and `MDNA_YAML`.
+ * Fails with `MDNA_JSON` and `MDNA_YAML`, and with `MDNA_INVALID_ARGUMENT` for another format.
  */
 MDNA_MUST_USE
 mdna_status mdna_document_read(const char *text, size_t len, uint32_t format, struct mdna_string *out_json);
@@ -2509,7 +2509,7 @@ mdna_status mdna_document_read(const char *text, size_t len, uint32_t format, st
  * YAML; `format` is a `mdna_format`. What `mdna_document_read()` reads of it is equal and has the same checksum. Free
  * the text with `mdna_string_free()`.
  *
- * Fails with `MDNA_JSON` and `MDNA_NOT_AN_OBJECT`.
+ * Fails with `MDNA_JSON` and `MDNA_NOT_AN_OBJECT`, and with `MDNA_INVALID_ARGUMENT` for another format.
  */
 MDNA_MUST_USE
 mdna_status mdna_document_write(const char *json, size_t len, uint32_t format, struct mdna_string *out_text);
@@ -2562,8 +2562,8 @@ mdna_status mdna_schema_text(const char *collection, struct mdna_string *out_jso
  * Reads a master citation of `len` bytes at `text`, JSON or YAML as `format`, a `mdna_format`, says, and verifies
  * that it keeps its schema and has the checksum that it says. Free the JSON object with `mdna_string_free()`.
  *
- * Fails with `MDNA_JSON`, `MDNA_YAML`, `MDNA_NOT_AN_OBJECT`, `MDNA_SCHEMA`, `MDNA_CHECKSUM_MISMATCH` and
- * `MDNA_UNVERIFIED`.
+ * Fails with `MDNA_JSON`, `MDNA_YAML`, `MDNA_NOT_AN_OBJECT`, `MDNA_SCHEMA` and `MDNA_CHECKSUM_MISMATCH`, and with
+ * `MDNA_INVALID_ARGUMENT` for another format.
  */
 MDNA_MUST_USE
 mdna_status mdna_citation_read(const char *text, size_t len, uint32_t format, struct mdna_string *out_json);
@@ -2582,7 +2582,8 @@ mdna_status mdna_citation_template(bool full, struct mdna_string *out_json);
  * Reads a vault configuration of `len` bytes at `text`, JSON or YAML as `format`, a `mdna_format`, says: an object
  * with the texts `vault_id`, `name`, `path` and `created_at`. Free the JSON object with `mdna_string_free()`.
  *
- * Fails with `MDNA_JSON`, `MDNA_YAML`, and with `MDNA_DOCUMENT`, whose message names what is missing.
+ * Fails with `MDNA_JSON`, `MDNA_YAML`, with `MDNA_DOCUMENT`, whose message names what is missing, and with
+ * `MDNA_INVALID_ARGUMENT` for another format.
  */
 MDNA_MUST_USE
 mdna_status mdna_vault_config_read(const char *text, size_t len, uint32_t format, struct mdna_string *out_json);

@@ -19,8 +19,8 @@ use crate::string::mdna_string;
 /// Reads a master citation of `len` bytes at `text`, JSON or YAML as `format`, a `mdna_format`, says, and verifies
 /// that it keeps its schema and has the checksum that it says. Free the JSON object with `mdna_string_free()`.
 ///
-/// Fails with `MDNA_JSON`, `MDNA_YAML`, `MDNA_NOT_AN_OBJECT`, `MDNA_SCHEMA`, `MDNA_CHECKSUM_MISMATCH` and
-/// `MDNA_UNVERIFIED`.
+/// Fails with `MDNA_JSON`, `MDNA_YAML`, `MDNA_NOT_AN_OBJECT`, `MDNA_SCHEMA` and `MDNA_CHECKSUM_MISMATCH`, and with
+/// `MDNA_INVALID_ARGUMENT` for another format.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mdna_citation_read(
     text: *const c_char,
@@ -57,7 +57,8 @@ pub unsafe extern "C" fn mdna_citation_template(full: bool, out_json: *mut mdna_
 /// Reads a vault configuration of `len` bytes at `text`, JSON or YAML as `format`, a `mdna_format`, says: an object
 /// with the texts `vault_id`, `name`, `path` and `created_at`. Free the JSON object with `mdna_string_free()`.
 ///
-/// Fails with `MDNA_JSON`, `MDNA_YAML`, and with `MDNA_DOCUMENT`, whose message names what is missing.
+/// Fails with `MDNA_JSON`, `MDNA_YAML`, with `MDNA_DOCUMENT`, whose message names what is missing, and with
+/// `MDNA_INVALID_ARGUMENT` for another format.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mdna_vault_config_read(
     text: *const c_char,

@@ -80,7 +80,7 @@ pub unsafe extern "C" fn mdna_path_checksum(path: *const c_char, out_hex: *mut m
 /// Reads a document of `len` bytes at `text`, JSON or YAML as `format`, a `mdna_format`, says, as the functions take
 /// records. Its checksum is not looked at. Free the JSON with `mdna_string_free()`.
 ///
-/// Fails with `MDNA_JSON` and `MDNA_YAML`.
+/// Fails with `MDNA_JSON` and `MDNA_YAML`, and with `MDNA_INVALID_ARGUMENT` for another format.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mdna_document_read(
     text: *const c_char,
@@ -101,7 +101,7 @@ pub unsafe extern "C" fn mdna_document_read(
 /// YAML; `format` is a `mdna_format`. What `mdna_document_read()` reads of it is equal and has the same checksum. Free
 /// the text with `mdna_string_free()`.
 ///
-/// Fails with `MDNA_JSON` and `MDNA_NOT_AN_OBJECT`.
+/// Fails with `MDNA_JSON` and `MDNA_NOT_AN_OBJECT`, and with `MDNA_INVALID_ARGUMENT` for another format.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mdna_document_write(
     json: *const c_char,

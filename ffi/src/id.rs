@@ -17,9 +17,9 @@ use crate::string::mdna_string;
 use crate::timeline::time_of;
 
 /// Makes an id for a new record of `identities`, `sessions`, `memories`, `snapshots`, `citations`, `entries` or
-/// `glyphtrail`, of random bytes and, where ids of the collection have the time in them, of the time. `identity_type` is
-/// `"user"`, `"agent"` or `"system"` for an identity; it may be NULL for all others, and is not looked at for them.
-/// `out_id` gets the id, to be freed with `mdna_string_free()`.
+/// `glyphtrail`: of random bytes and, where ids of the collection have it in them, the time. `identity_type`, which may
+/// be NULL for all but an identity and is not looked at for others, is `"user"`, `"agent"` or `"system"`. `out_id` gets
+/// the id, to be freed with `mdna_string_free()`.
 ///
 /// Fails with `MDNA_INVALID_ARGUMENT` for collections whose ids say of what they are: `timeline` (`mdna_id_event()`),
 /// `reflections` (`mdna_id_reflection()`), `agent_dna` (`mdna_id_dna()`) and `agent_links` (the id of the agent); with
