@@ -41,8 +41,8 @@ fn a_backup_with_sums_of_the_first_kind_is_restored_and_gone_on_with() {
     drop(vault);
     restored("latest", "second", created.root);
     repository.extract("latest", &Part::parse("artifacts/dir"), &path("extracted"), &mut Silent).unwrap();
-    assert_eq!(fs::read(path("extracted/new.bin")).unwrap(), noise(50_000, 9));
-    assert_eq!(fs::read(path("extracted/small.txt")).unwrap(), b"changed\n");
+    assert_eq!(fs::read(path("extracted/dir/new.bin")).unwrap(), noise(50_000, 9));
+    assert_eq!(fs::read(path("extracted/dir/small.txt")).unwrap(), b"changed\n");
 }
 
 /// A restored vault has the log, the root, the history and the content of the one that was backed up.
