@@ -7,17 +7,17 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 
 use fuser::{BackgroundSession, Config, Filesystem, Notifier, Session, SessionACL};
 use mirrordna::Vault;
-use mirrordna::artifacts::Artifacts;
+use mirrordna::artifacts::{Artifacts, Watcher};
 use mirrordna::storage::{Durability, Subscriber};
 use mirrordna::threads::without_signals;
 use mirrordna::tree::Tree;
 
-use crate::artifacts::{self, ArtifactsFs, Generations, KernelWatch, Known, Place, Sharing};
+use crate::artifacts::{self, ArtifactsFs, KernelWatch, Known, Place, Sharing};
 use crate::connection::{Terms, connect};
 use crate::error::MountError;
 use crate::fs::{Owner, VaultFs};
@@ -109,6 +109,7 @@ struct Files {
 struct Telling {
     teller: artifacts::Invalidator,
     thread: JoinHandle<()>,
+    _watcher: Watcher,
 }
 
 /// Mounts a vault on a directory. When this returns, it can be used there.
@@ -153,10 +154,8 @@ fn serve_apart(vault: Vault, path: &Path, options: MountOptions) -> Result<Servi
 fn serve_together(vault: Vault, path: &Path, options: MountOptions) -> Result<Serving, MountError> {
     let failed = |source| MountError::Io { path: path.to_owned(), source };
     let artifacts = vault.artifacts()?;
-    let generations = Arc::new(Generations::default());
     let sharing = Sharing::WithRecords;
-    let (fs, cell) = ArtifactsFs::new(Arc::clone(&artifacts), Arc::clone(&generations), sharing, options.read_only)
-        .map_err(failed)?;
+    let (fs, cell) = ArtifactsFs::new(Arc::clone(&artifacts), sharing, options.read_only).map_err(failed)?;
     let known = fs.known();
     let fs = Arc::new(fs);
     let files = Arc::clone(&fs);
@@ -168,7 +167,7 @@ fn serve_together(vault: Vault, path: &Path, options: MountOptions) -> Result<Se
         |records| Router::new(records, files),
         |notifier, device| {
             let _ = cell.set(notifier.clone());
-            Telling::start(&artifacts, (&known, generations, sharing), path, notifier, device)
+            Telling::start(&artifacts, (&known, sharing), path, notifier, device)
         },
     )?;
     let guard = Guard::start(&[path.to_owned()]);
@@ -231,10 +230,8 @@ fn start_records<F: Filesystem, T>(
 /// The connection for `artifacts/`.
 fn start_files(artifacts: Arc<Artifacts>, path: &Path, options: MountOptions) -> Result<Files, MountError> {
     let failed = |source| MountError::Io { path: path.to_owned(), source };
-    let generations = Arc::new(Generations::default());
     let sharing = Sharing::Alone;
-    let (fs, cell) = ArtifactsFs::new(Arc::clone(&artifacts), Arc::clone(&generations), sharing, options.read_only)
-        .map_err(failed)?;
+    let (fs, cell) = ArtifactsFs::new(Arc::clone(&artifacts), sharing, options.read_only).map_err(failed)?;
     let known = fs.known();
     let process = server::this_process();
     let terms = Terms {
@@ -248,8 +245,7 @@ fn start_files(artifacts: Arc<Artifacts>, path: &Path, options: MountOptions) ->
     let (session, device) = open(fs, path, &terms, threads())?;
     let _ = cell.set(session.notifier());
     let serve = || {
-        let kernel = (&known, generations, sharing);
-        let telling = Telling::start(&artifacts, kernel, path, session.notifier(), device)?;
+        let telling = Telling::start(&artifacts, (&known, sharing), path, session.notifier(), device)?;
         Ok((without_signals(|| session.spawn())?, telling))
     };
     let (session, telling) = or_take_away(path, serve())?;
@@ -261,18 +257,19 @@ impl Telling {
     /// From now on the kernel is told of what others do.
     fn start(
         artifacts: &Arc<Artifacts>,
-        (known, generations, sharing): (&Arc<Known>, Arc<Generations>, Sharing),
+        (known, sharing): (&Arc<Known>, Sharing),
         path: &Path,
         notifier: Notifier,
         device: OwnedFd,
     ) -> io::Result<Self> {
-        let (invalidator, jobs) = artifacts::Invalidator::new(Arc::clone(artifacts), Arc::clone(&generations), sharing);
+        let known = Arc::downgrade(known);
+        let (invalidator, jobs) = artifacts::Invalidator::new(Arc::clone(artifacts), Weak::clone(&known), sharing);
         let teller = invalidator.clone();
         let mount = Place::of(path.to_owned())?;
         let teller_of_names = notifier.clone();
-        let known = Arc::downgrade(known);
-        artifacts.watch(Arc::new(KernelWatch { invalidator, known, generations, sharing, notifier, mount }));
-        Ok(Self { teller, thread: jobs.start(teller_of_names, device)? })
+        let watcher: Watcher = Arc::new(KernelWatch { invalidator, known, sharing, notifier, mount });
+        artifacts.watch(&watcher);
+        Ok(Self { teller, thread: jobs.start(teller_of_names, device)?, _watcher: watcher })
     }
 
     fn end(self) {

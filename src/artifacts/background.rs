@@ -8,7 +8,7 @@ use crate::storage::{Durability, Ino, NOW, Selection};
 use crate::threads::without_signals;
 
 use super::error::Result;
-use super::{Artifacts, lock};
+use super::{Artifacts, Invalidation, lock};
 
 /// How long a change waits at most before it is safe from a crash of the process.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -33,12 +33,16 @@ struct Told {
     stop: bool,
     orphans: bool,
     changed: Vec<ChangedInode>,
+    to_tell: Vec<Invalidation>,
+    /// How often something was to be told, and how much of that was.
+    queued: u64,
+    done: u64,
 }
 
 impl Background {
     fn told(&self, change: impl FnOnce(&mut Told)) {
         change(&mut lock(&self.told.0));
-        self.told.1.notify_one();
+        self.told.1.notify_all();
     }
 
     /// Starts it. It ends when it is stopped, or when nobody else has the artifacts any more.
@@ -65,9 +69,34 @@ impl Background {
         self.told(|told| told.orphans = true);
     }
 
-    /// Has it tell those who watch what somebody else has changed.
-    pub(super) fn tell(&self, changed: Vec<ChangedInode>) {
-        self.told(|told| told.changed.extend(changed));
+    /// Has it find out what is to be looked up anew after somebody else has changed inodes, and tell those who watch.
+    pub(super) fn find_and_tell(&self, changed: Vec<ChangedInode>) {
+        self.told(|told| {
+            told.changed.extend(changed);
+            told.queued += 1;
+        });
+    }
+
+    /// Has it tell those who watch.
+    pub(super) fn tell(&self, changed: Vec<Invalidation>) {
+        self.told(|told| {
+            told.to_tell.extend(changed);
+            told.queued += 1;
+        });
+    }
+
+    /// Returns when those who watch were told of all that was to be told by now. No lock may be held, and nothing that anybody needs
+    /// to commit.
+    pub(super) fn settle(&self) {
+        let is_there = || lock(&self.thread).as_ref().is_some_and(|thread| !thread.is_finished());
+        let upto = lock(&self.told.0).queued;
+        let waits = |told: &mut Told| told.done < upto && !told.stop;
+        while is_there() {
+            let waited = self.told.1.wait_timeout_while(lock(&self.told.0), INTERVAL, waits);
+            if !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out() {
+                return;
+            }
+        }
     }
 
     /// Ends it, and waits for that.
@@ -85,17 +114,18 @@ impl Background {
 fn work(told: &(Mutex<Told>, Condvar), artifacts: &Weak<Artifacts>) {
     let mut intervals = 0;
     loop {
-        let is_idle = |told: &mut Told| !told.stop && !told.commit && !told.orphans && told.changed.is_empty();
+        let is_idle = |told: &mut Told| !told.stop && !told.commit && !told.orphans && told.queued == told.done;
         let waited = told.1.wait_timeout_while(lock(&told.0), INTERVAL, is_idle);
         let (mut now, time) = waited.unwrap_or_else(PoisonError::into_inner);
-        let stop = now.stop;
-        let Told { commit, orphans, changed, .. } = std::mem::take(&mut *now);
-        now.stop = stop;
+        let (stop, upto) = (now.stop, now.queued);
+        let (commit, orphans) = (std::mem::take(&mut now.commit), std::mem::take(&mut now.orphans));
+        let (changed, mut to_tell) = (std::mem::take(&mut now.changed), std::mem::take(&mut now.to_tell));
         drop(now);
         let Some(artifacts) = artifacts.upgrade().filter(|_| !stop) else { return };
-        if !changed.is_empty() {
-            artifacts.tell(&artifacts.invalidations(changed.into_iter(), NOW));
-        }
+        to_tell.extend(artifacts.invalidations(changed.into_iter(), NOW));
+        artifacts.tell(&to_tell);
+        lock(&told.0).done = upto;
+        told.1.notify_all();
         if orphans && let Err(error) = artifacts.delete_orphans() {
             tracing::warn!(target: "mirrordna::artifacts", "files that nobody has open stay for now: {error}");
             artifacts.orphans_wait.store(true, super::Ordering::Relaxed);

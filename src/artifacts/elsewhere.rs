@@ -81,6 +81,12 @@ impl Subscriber for Listener {
             None => artifacts.changed_elsewhere(&foreign),
         }
     }
+
+    fn settle(&self, _: Sequence) {
+        if let Some(artifacts) = self.0.upgrade() {
+            artifacts.background.settle();
+        }
+    }
 }
 
 impl WriteBack for Listener {
@@ -133,7 +139,9 @@ impl WriteBack for Listener {
             return;
         }
         artifacts.background.look_for_orphans();
-        artifacts.tell(&changed.unwrap_or_default());
+        // By the background thread, since nobody gets anything committed before the restore has ended, and the kernel may wait for
+        // who wants that.
+        artifacts.background.tell(changed.unwrap_or_default());
     }
 }
 
@@ -164,7 +172,7 @@ impl Artifacts {
             }
         }
         drop(namespace);
-        self.background.tell(changed);
+        self.background.find_and_tell(changed);
     }
 
     /// Tells those who watch of a change that was made here, and not by them: of files, with the names that they have, and of
@@ -222,7 +230,7 @@ impl Artifacts {
 
     /// Whether somebody watches.
     pub(crate) fn is_watched(&self) -> bool {
-        !lock(&self.watchers).is_empty()
+        lock(&self.watchers).iter().any(|watcher| watcher.strong_count() > 0)
     }
 
     /// Has those who watch write what they have of a range of a file, and forget what they know of it: somebody else is about to read
@@ -231,19 +239,26 @@ impl Artifacts {
         self.watching(|watcher| watcher.write_back(ino, from, to));
     }
 
+    /// Has those who watch write what they have of a file, and lets nobody go on with it who has it open there: somebody else is about
+    /// to make it longer or shorter, and a kernel that collects what is written keeps the length that it knows. No lock may be held.
+    pub(crate) fn take_over(&self, ino: Ino) {
+        self.write_back(ino, 0, None);
+        self.watching(|watcher| watcher.replaced(&[ino], false));
+    }
+
     /// Has those who watch write all that they have. No lock may be held.
     pub fn write_back_all(&self) {
         self.watching(|watcher| watcher.write_back_all());
     }
 
     fn watching(&self, each: impl Fn(&dyn Watch)) {
-        let watchers = lock(&self.watchers).clone();
+        let watchers: Vec<Watcher> = lock(&self.watchers).iter().filter_map(Weak::upgrade).collect();
         for watcher in &watchers {
             each(&**watcher);
         }
     }
 
-    /// Tells those who watch. No lock may be held.
+    /// Tells those who watch, and returns when they have acted on it. No lock may be held.
     pub(super) fn tell(&self, changed: &[Invalidation]) {
         if !changed.is_empty() {
             self.watching(|watcher| watcher.changed(changed));

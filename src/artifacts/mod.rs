@@ -32,7 +32,7 @@ mod types;
 mod xattrs;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use crate::record::time::Clock;
 use crate::storage::{
@@ -42,11 +42,12 @@ use crate::storage::{
 use background::Background;
 use content::Budget;
 use elsewhere::{Listener, Stopped};
-use gate::{Entered, Gate};
+use gate::Gate;
 use namespace::{COUNTED_BYTES, Namespace, Step, Stop};
 
 pub use elsewhere::{Watch, Watcher};
 pub use error::{FsError, Result};
+pub use gate::Entered;
 pub use past::Past;
 pub use types::{
     Allocate, Attributes, Caller, Cursor, FIRST_CURSOR, FileType, Ino, Invalidation, ListEntry, MAX_FILE_BYTES,
@@ -107,7 +108,7 @@ pub struct Artifacts {
     stopped: Mutex<Option<Stopped>>,
     /// Why a restore could be neither finished nor undone: nothing can be changed before it is.
     unfinished: Mutex<Option<StorageError>>,
-    watchers: Mutex<Vec<Watcher>>,
+    watchers: Mutex<Vec<Weak<dyn Watch>>>,
     /// Kept alive for the storage, which refers to them weakly.
     listeners: OnceLock<(Arc<dyn Subscriber>, Arc<dyn WriteBack>)>,
 }
@@ -182,18 +183,20 @@ impl Artifacts {
         Ok(Space { free: space.free.saturating_sub(RESERVED_BYTES), ..space })
     }
 
-    /// From now on tells `watcher` what was changed by others than the callers of this file system, without any lock held:
-    /// what a restore changed before it returns, what another process changed soon afterwards.
-    pub fn watch(&self, watcher: Watcher) {
-        lock(&self.watchers).push(watcher);
+    /// From now on, and for as long as it is there, tells `watcher` what was changed by others than the callers of this file system,
+    /// without any lock held: what a restore changed before it returns, what another process changed soon afterwards.
+    pub fn watch(&self, watcher: &Watcher) {
+        let mut watchers = lock(&self.watchers);
+        watchers.retain(|watcher| watcher.strong_count() > 0);
+        watchers.push(Arc::downgrade(watcher));
     }
 
     fn now(&self) -> Nanos {
         Nanos::from(self.clock.now().as_micros()) * 1_000
     }
 
-    /// To be held by each operation.
-    fn enter(&self) -> Entered<'_> {
+    /// Begins an operation, which may consist of several: all of it comes before a restore or after it. Waits for one that works.
+    pub fn enter(&self) -> Entered<'_> {
         self.gate.enter()
     }
 

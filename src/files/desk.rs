@@ -157,11 +157,13 @@ impl Desk<'_> {
 
     fn write(&self, ino: Ino, offset: Option<u64>, bytes: &[u8]) -> Result<Answer> {
         let options = WriteOptions { kill_set_id: true, keep_times: false };
-        match offset {
-            Some(offset) => {
-                self.artifacts.write_back(ino, offset, Some(offset.saturating_add(bytes.len() as u64)));
-            }
-            None => drop(self.settled(self.artifacts.attributes(ino)?)?),
+        let end = offset.map(|offset| offset.saturating_add(bytes.len() as u64));
+        if let (Some(offset), Some(end)) = (offset, end) {
+            self.artifacts.write_back(ino, offset, Some(end));
+        }
+        let longer = self.artifacts.is_watched() && end.is_none_or(|end| end > self.size(ino));
+        if longer {
+            self.artifacts.take_over(ino);
         }
         let count = match offset {
             Some(offset) => self.artifacts.write(ino, offset, bytes, options)? as u64,
@@ -169,6 +171,10 @@ impl Desk<'_> {
         };
         self.artifacts.tell_of(&[ino], &[]);
         Ok(Answer::Count { count })
+    }
+
+    fn size(&self, ino: Ino) -> u64 {
+        self.artifacts.attributes(ino).map_or(0, |found| found.size)
     }
 
     fn set(&self, ino: Ino, set: &SetAttributes) -> Result<Answer> {
@@ -185,8 +191,8 @@ impl Desk<'_> {
     }
 
     fn changed(&self, ino: Ino, set: &SetAttributes) -> Result<Attributes> {
-        if set.size.is_some() {
-            self.artifacts.write_back(ino, 0, None);
+        if set.size.is_some() && self.artifacts.is_watched() {
+            self.artifacts.take_over(ino);
         }
         let attributes = self.artifacts.set_attributes(ino, set)?;
         self.artifacts.tell_of(&[ino], &[]);

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use mirrordna::artifacts::{
-    Artifacts, Attributes, FileType, Invalidation, ListEntry, NewNode, ROOT, RenameFlags, WriteOptions,
+    Artifacts, Attributes, FileType, Invalidation, ListEntry, NewNode, ROOT, RenameFlags, Watcher, WriteOptions,
 };
 use mirrordna::record::Kind;
 use mirrordna::record::id::SystemIds;
@@ -353,7 +353,8 @@ fn what_another_handle_on_the_storage_changes_is_seen_and_told() {
     fixture.commit();
     let told = Arc::new(Mutex::new(Vec::new()));
     let hears = Arc::clone(&told);
-    fixture.files.watch(Arc::new(move |what: &[Invalidation]| hears.lock().unwrap().extend_from_slice(what)));
+    let watcher: Watcher = Arc::new(move |what: &[Invalidation]| hears.lock().unwrap().extend_from_slice(what));
+    fixture.files.watch(&watcher);
     // As another process would, through the same storage.
     let other = Artifacts::open(storage, Arc::new(SystemClock), "other").unwrap();
     other.write(file, 0, b"newer", WriteOptions::default()).unwrap();

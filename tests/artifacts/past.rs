@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex};
 
 use mirrordna::artifacts::{
-    Allocate, Invalidation, NewNode, Past, ROOT, RenameFlags, Seek, SetAttributes, WriteOptions,
+    Allocate, Invalidation, NewNode, Past, ROOT, RenameFlags, Seek, SetAttributes, Watcher, WriteOptions,
 };
 use mirrordna::storage::PrunePolicy;
 use mirrordna::vault::NewSnapshot;
@@ -85,7 +85,8 @@ fn a_snapshot_shows_files_as_they_were() {
     // And back.
     let told = Arc::new(Mutex::new(Vec::new()));
     let hears = Arc::clone(&told);
-    fixture.files.watch(Arc::new(move |what: &[Invalidation]| hears.lock().unwrap().extend_from_slice(what)));
+    let watcher: Watcher = Arc::new(move |what: &[Invalidation]| hears.lock().unwrap().extend_from_slice(what));
+    fixture.files.watch(&watcher);
     let waiting = fixture.file("waits to be committed");
     fixture.vault.snapshots().restore(&id).unwrap();
     let told = told.lock().unwrap().clone();

@@ -3,6 +3,8 @@
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::FileExt as _;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use mirrordna::artifacts::{RenameFlags, SetAttributes};
 use mirrordna::files::OpenFile;
@@ -11,6 +13,7 @@ use mirrordna::{Vault, VaultOptions};
 use mirrordna_mount::MountOptions;
 
 use crate::support::Mount;
+use crate::waiting::unheard;
 
 /// As another process would: through the socket.
 fn elsewhere(mount: &Mount) -> Vault {
@@ -88,7 +91,8 @@ fn elsewhere_sees_at_once_what_the_mount_was_told() {
     let file = File::options().write(true).open(mount.path("artifacts/c/b/file")).unwrap();
     file.write_all_at(b"1", 0).unwrap();
     assert_eq!(files.read("c/b/file").unwrap(), b"1ne\ntwo\n");
-    // And what is written in turns, at different places, is all there.
+    // And what is written in turns, at different places within the file, is all there.
+    file.set_len(50 * 8_192).unwrap();
     let other = files.open("c/b/file", &OpenFile::new().write(true)).unwrap();
     for n in 0..50 {
         file.write_all_at(&[b'm'; 4_096], n * 8_192).unwrap();
@@ -205,6 +209,95 @@ fn a_restore_is_not_overwritten_by_who_has_a_file_open() {
         same.sync_all().unwrap();
         assert_eq!(mount.read("artifacts/same"), "Snapshot content of then");
     }
+}
+
+/// So also while the restore works, when requests wait for it that were made before.
+#[test]
+fn what_waits_for_a_restore_gets_nowhere() {
+    const BLOCK: usize = 4_096;
+    for one_connection in [false, true] {
+        let mount = Mount::with(MountOptions { one_connection, ..MountOptions::default() }, |_| {});
+        let vault = elsewhere(&mount);
+        let content = vec![b'A'; 8 << 20];
+        fs::write(mount.path("artifacts/large"), &content).unwrap();
+        let pin = vault.snapshots().create(NewSnapshot::default()).unwrap();
+        for n in 0..300 {
+            fs::write(mount.path(&format!("artifacts/{n}")), "small").unwrap();
+        }
+        thread::scope(|scope| {
+            for writer in 0..4 {
+                let mount = &mount;
+                scope.spawn(move || {
+                    let file = File::options().write(true).open(mount.path("artifacts/large")).unwrap();
+                    let mut at = writer;
+                    // Until it is told.
+                    while file.write_all_at(&[b'B'; BLOCK], at * BLOCK as u64).and_then(|()| file.sync_data()).is_ok() {
+                        at = (at + 97) % 2_048;
+                    }
+                });
+            }
+            vault.snapshots().restore(&pin.id).unwrap();
+        });
+        let now = vault.files().read("large").unwrap();
+        let other: Vec<usize> = (0..now.len()).step_by(BLOCK).filter(|at| now[*at] != b'A').collect();
+        assert!(now.len() == content.len() && other.is_empty(), "{one_connection}: {other:?}");
+    }
+}
+
+/// A file that somebody else makes longer or shorter is not gone on with as it was: whoever has it open is told.
+#[test]
+fn what_was_appended_elsewhere_is_not_overwritten_by_who_has_the_file_open() {
+    for one_connection in [false, true] {
+        let mount = Mount::with(MountOptions { one_connection, ..MountOptions::default() }, |_| {});
+        let vault = elsewhere(&mount);
+        let append = || File::options().append(true).create(true).open(mount.path("artifacts/log")).unwrap();
+        let mut open = append();
+        open.write_all(b"one ").unwrap();
+        open.sync_all().unwrap();
+        let mut other = vault.files().open("log", &OpenFile::new().append(true)).unwrap();
+        other.write_all(b"two ").unwrap();
+        other.sync().unwrap();
+        assert!(open.write_all(b"lost").and_then(|()| open.sync_all()).is_err(), "{one_connection}");
+        let mut again = append();
+        again.write_all(b"three ").unwrap();
+        again.sync_all().unwrap();
+        assert_eq!(vault.files().read("log").unwrap(), b"one two three ");
+        vault.files().set_attributes("log", &SetAttributes { size: Some(4), ..SetAttributes::default() }).unwrap();
+        assert!(again.write_all(b"lost").and_then(|()| again.sync_all()).is_err(), "{one_connection}");
+        assert_eq!(mount.read("artifacts/log"), "one ");
+        // Who only reads it goes on reading, by its name.
+        other.write_all(b"last").unwrap();
+        assert_eq!(mount.read("artifacts/log"), "one last");
+    }
+}
+
+/// A restore drops names from directories that programs sync, and these wait for the restore.
+#[test]
+fn a_restore_and_who_syncs_directories_do_not_wait_for_each_other() {
+    let mount = Mount::new(|_| {});
+    let vault = elsewhere(&mount);
+    fs::create_dir(mount.path("artifacts/dir")).unwrap();
+    let pin = vault.snapshots().create(NewSnapshot::default()).unwrap();
+    let (heard, done) = (unheard(), AtomicBool::new(false));
+    thread::scope(|scope| {
+        for worker in 0..4 {
+            let (mount, done) = (&mount, &done);
+            scope.spawn(move || {
+                for n in 0.. {
+                    if done.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    fs::write(mount.path(&format!("artifacts/dir/{worker} {n}")), "x").unwrap();
+                    File::open(mount.path("artifacts/dir")).unwrap().sync_all().unwrap();
+                }
+            });
+        }
+        for _ in 0..3 {
+            vault.snapshots().restore(&pin.id).unwrap();
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(unheard(), heard, "nobody lost patience with the kernel");
 }
 
 /// What somebody has mounted in a directory stays there, whatever others do beside it.

@@ -8,15 +8,17 @@
 //! have been replaced under those who have them open.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use mirrordna::artifacts::{Artifacts, Ino};
+use fuser::Generation;
+use mirrordna::artifacts::{Artifacts, Attributes, FileType, FsError, Ino};
 
 /// The references that the kernel holds on files through one mount.
 pub(crate) struct Known {
     artifacts: Arc<Artifacts>,
     times: Mutex<HashMap<Ino, u64>>,
+    generations: Generations,
     /// Files that the kernel wrote to since it was asked last to write all.
     written: Mutex<HashSet<Ino>>,
     /// Files that were replaced and not looked up since.
@@ -30,6 +32,7 @@ impl Known {
         Self {
             artifacts,
             times: Mutex::default(),
+            generations: Generations::default(),
             written: Mutex::default(),
             replaced: Mutex::default(),
             any_replaced: AtomicBool::new(false),
@@ -55,8 +58,33 @@ impl Known {
         lock(&self.written).drain().collect()
     }
 
-    /// Files are about to have another content than those have that the kernel knows.
+    /// The generation of a file of which the kernel is about to be told, and was counted to know. Attributes that are not older are to
+    /// go with it.
+    pub(super) fn generation(&self, attributes: &Attributes) -> Generation {
+        self.generations.of(attributes)
+    }
+
+    /// The content of a file was changed from elsewhere: a look-up from now on makes a new file of it, if the kernel knows the old one.
+    pub(super) fn changed(&self, ino: Ino) {
+        let times = self.times();
+        if times.contains_key(&ino) {
+            self.generations.next(ino);
+        }
+    }
+
+    /// As [`Known::changed`], of every file.
+    pub(super) fn all_changed(&self) {
+        self.generations.next_of_all();
+    }
+
+    /// Files are about to have another content than those have that the kernel knows. A look-up from now on makes new files of them.
     pub(super) fn replace(&self, inos: &[Ino], all: bool) {
+        if all {
+            self.all_changed();
+        }
+        for ino in inos {
+            self.changed(*ino);
+        }
         let times = self.times();
         let mut replaced = lock(&self.replaced);
         if all {
@@ -67,9 +95,15 @@ impl Known {
         self.any_replaced.store(!replaced.is_empty(), Ordering::SeqCst);
     }
 
-    /// Whether the kernel knows a file only as it was before it was replaced.
-    pub(super) fn is_replaced(&self, ino: Ino) -> bool {
-        self.any_replaced.load(Ordering::SeqCst) && lock(&self.replaced).contains(&ino)
+    /// # Errors
+    /// [`FsError::Stale`] when the kernel knows a file only as it was before it was replaced.
+    pub(super) fn check_current(&self, ino: Ino) -> Result<(), FsError> {
+        let is_replaced = self.any_replaced.load(Ordering::SeqCst) && lock(&self.replaced).contains(&ino);
+        // The kernel asks for all of a directory when it is told to.
+        if is_replaced && self.artifacts.attributes(ino)?.file_type != FileType::Directory {
+            return Err(FsError::Stale { ino });
+        }
+        Ok(())
     }
 
     /// The kernel knows the file as it is, or does not know it any more.
@@ -99,6 +133,7 @@ impl Known {
             let is_gone = *held == 0;
             if is_gone {
                 times.remove(&ino);
+                self.generations.forget(ino);
             }
             (given_back, is_gone)
         };
@@ -115,6 +150,41 @@ impl Known {
         for (ino, count) in known {
             self.artifacts.forget(ino, count);
         }
+    }
+}
+
+/// How often the content of each file was changed from elsewhere while the kernel knew it.
+///
+/// With write-back the kernel takes no new size or time of a file that it knows, even when it was told to drop what it
+/// knows. A file with a new generation is a new one to it: who opens it sees the new content, and who has the old one
+/// open gets an error instead of a mixture.
+#[derive(Default)]
+struct Generations {
+    of_all: AtomicU64,
+    of_each: RwLock<HashMap<Ino, u64>>,
+}
+
+impl Generations {
+    /// The generation of a file. A directory has but one: the kernel asks for all of it when it is told to.
+    fn of(&self, attributes: &Attributes) -> Generation {
+        if attributes.file_type == FileType::Directory {
+            return Generation(0);
+        }
+        let each = self.of_each.read().unwrap_or_else(PoisonError::into_inner);
+        Generation(self.of_all.load(Ordering::SeqCst) + each.get(&attributes.ino).copied().unwrap_or(0))
+    }
+
+    fn next(&self, ino: Ino) {
+        *self.of_each.write().unwrap_or_else(PoisonError::into_inner).entry(ino).or_insert(0) += 1;
+    }
+
+    /// The kernel knows the file no more, and takes whatever it is told next.
+    fn forget(&self, ino: Ino) {
+        self.of_each.write().unwrap_or_else(PoisonError::into_inner).remove(&ino);
+    }
+
+    fn next_of_all(&self) {
+        self.of_all.fetch_add(1, Ordering::SeqCst);
     }
 }
 

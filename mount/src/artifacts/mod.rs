@@ -21,11 +21,9 @@ pub(crate) use known::Known;
 pub(crate) use notify::Invalidator;
 pub(crate) use watcher::{KernelWatch, Place};
 
-use std::collections::HashMap;
 use std::io::Write as _;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use fuser::{Errno, FileAttr, Generation, INodeNo, Notifier, ReplyEntry};
@@ -76,7 +74,6 @@ pub(crate) fn root_number() -> INodeNo {
 pub(crate) struct ArtifactsFs {
     artifacts: Arc<Artifacts>,
     known: Arc<Known>,
-    generations: Arc<Generations>,
     listings: Listings,
     workers: Workers,
     notifier: Arc<OnceLock<Notifier>>,
@@ -91,7 +88,6 @@ impl ArtifactsFs {
     /// When the system gives no threads.
     pub(crate) fn new(
         artifacts: Arc<Artifacts>,
-        generations: Arc<Generations>,
         sharing: Sharing,
         read_only: bool,
     ) -> std::io::Result<(Self, Arc<OnceLock<Notifier>>)> {
@@ -101,7 +97,6 @@ impl ArtifactsFs {
         let fs = Self {
             artifacts,
             known,
-            generations,
             listings: Listings::default(),
             workers,
             notifier: Arc::clone(&notifier),
@@ -138,17 +133,13 @@ impl ArtifactsFs {
         FileAttr { ino: self.sharing.number(attributes.ino), ..translate::attr(attributes) }
     }
 
-    /// The file whose content the kernel means: the one that it knows, and not what that was replaced by.
-    fn current(&self, number: INodeNo) -> Answer<Ino> {
+    /// Works on the file whose content the kernel means: the one that it knows, and not what that was replaced by, also when that
+    /// happens while this waits for a restore.
+    fn on_current<T>(&self, number: INodeNo, work: impl FnOnce(Ino) -> Answer<T>) -> Answer<T> {
+        let _entered = self.artifacts.enter();
         let ino = self.ino(number);
-        if self.known.is_replaced(ino) {
-            let found = self.artifacts.attributes(ino).map_err(|error| refuse(number, &error))?;
-            // The kernel asks for all of a directory when it is told to.
-            if found.file_type != FileType::Directory {
-                return Err(Errno::ESTALE);
-            }
-        }
-        Ok(ino)
+        self.known.check_current(ino).map_err(|error| refuse(number, &error))?;
+        work(ino)
     }
 
     /// The attributes of `artifacts/`, and how long they may be kept.
@@ -158,10 +149,26 @@ impl ArtifactsFs {
     }
 
     /// Answers with a node, which the kernel knows from now on.
-    fn entry(&self, attributes: &Attributes, reply: ReplyEntry) {
-        self.known.told(attributes.ino);
-        let attr = self.attr(attributes);
-        reply.entry(&FOR_EVER, &attr, self.generations.of(attributes));
+    fn entry(&self, found: &Attributes, reply: ReplyEntry) {
+        self.known.told(found.ino);
+        match self.newest(found) {
+            Ok((attr, generation)) => reply.entry(&FOR_EVER, &attr, generation),
+            Err(errno) => {
+                self.known.forgotten(found.ino, 1);
+                reply.error(errno);
+            }
+        }
+    }
+
+    /// The generation of a node, and attributes that are not older: the kernel keeps the size that it is told with one.
+    fn newest(&self, found: &Attributes) -> Answer<(FileAttr, Generation)> {
+        let generation = self.known.generation(found);
+        let newest = match found.file_type {
+            FileType::Regular => self.artifacts.attributes(found.ino),
+            _ => Ok(*found),
+        };
+        let newest = newest.map_err(|error| refuse(self.sharing.number(found.ino), &error))?;
+        Ok((self.attr(&newest), generation))
     }
 }
 
@@ -188,34 +195,4 @@ fn refuse(ino: INodeNo, error: &FsError) -> Errno {
         tracing::trace!(target: "mirrordna::mount", ino = ino.0, %error, "refused");
     }
     errno
-}
-
-/// How often the content of a file was changed from elsewhere.
-///
-/// With write-back the kernel takes no new size or time of a file that it knows, even when it was told to drop what it
-/// knows. A file with a new generation is a new one to it: who opens it sees the new content, and who has the old one
-/// open gets an error instead of a mixture.
-#[derive(Default)]
-pub(crate) struct Generations {
-    of_all: AtomicU64,
-    of_each: RwLock<HashMap<u64, u64>>,
-}
-
-impl Generations {
-    /// The generation of a file. A directory has but one: the kernel asks for all of it when it is told to.
-    fn of(&self, attributes: &Attributes) -> Generation {
-        if attributes.file_type == FileType::Directory {
-            return Generation(0);
-        }
-        let each = self.of_each.read().unwrap_or_else(PoisonError::into_inner);
-        Generation(self.of_all.load(Ordering::SeqCst) + each.get(&attributes.ino).copied().unwrap_or(0))
-    }
-
-    fn next(&self, ino: u64) {
-        *self.of_each.write().unwrap_or_else(PoisonError::into_inner).entry(ino).or_insert(0) += 1;
-    }
-
-    fn next_of_all(&self) {
-        self.of_all.fetch_add(1, Ordering::SeqCst);
-    }
 }

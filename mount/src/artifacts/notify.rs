@@ -10,7 +10,7 @@ use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use fuser::{INodeNo, Notifier};
 use mirrordna::artifacts::{Artifacts, FileType, FsError, Ino, Invalidation, ROOT, Seek};
 use mirrordna::threads::without_signals;
 
-use super::{Generations, Sharing};
+use super::{Known, Sharing};
 
 /// How long a change waits for the kernel.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
@@ -34,7 +34,7 @@ type Job = (Vec<Invalidation>, SyncSender<()>);
 pub(crate) struct Jobs {
     received: Receiver<Job>,
     artifacts: Arc<Artifacts>,
-    generations: Arc<Generations>,
+    known: Weak<Known>,
     sharing: Sharing,
 }
 
@@ -43,9 +43,9 @@ pub(crate) struct Jobs {
 pub(crate) struct Invalidator(Arc<Mutex<Option<Sender<Job>>>>);
 
 impl Invalidator {
-    pub(crate) fn new(artifacts: Arc<Artifacts>, generations: Arc<Generations>, sharing: Sharing) -> (Self, Jobs) {
+    pub(crate) fn new(artifacts: Arc<Artifacts>, known: Weak<Known>, sharing: Sharing) -> (Self, Jobs) {
         let (sender, jobs) = channel();
-        (Self(Arc::new(Mutex::new(Some(sender)))), Jobs { received: jobs, artifacts, generations, sharing })
+        (Self(Arc::new(Mutex::new(Some(sender)))), Jobs { received: jobs, artifacts, known, sharing })
     }
 
     /// The mount is gone: nothing is to be told any more, and the thread ends.
@@ -67,7 +67,7 @@ impl Invalidator {
         {
             tracing::error!(
                 target: "mirrordna::mount",
-                count = changes.len(),
+                waiting = changes.len(),
                 "the kernel did not drop from its caches what changed; artifacts may show old content for a while"
             );
         }
@@ -98,11 +98,12 @@ impl Jobs {
     }
 
     fn tell(&self, kernel: &mut Kernel, changes: &[Invalidation]) {
+        let Some(known) = self.known.upgrade() else { return };
         // New generations first: a look-up from now on makes a new file of it.
         for change in changes {
             match change {
-                Invalidation::All => self.generations.next_of_all(),
-                Invalidation::Inode(ino) if self.is_file(*ino) => self.generations.next(*ino),
+                Invalidation::All => known.all_changed(),
+                Invalidation::Inode(ino) if self.is_file(*ino) => known.changed(*ino),
                 Invalidation::Inode(_) | Invalidation::Replaced(_) | Invalidation::Name(..) => {}
             }
         }

@@ -73,8 +73,7 @@ impl Filesystem for ArtifactsFs {
     }
 
     fn getattr(&self, _request: &Request, ino: INodeNo, _handle: Option<FileHandle>, reply: ReplyAttr) {
-        let found =
-            self.current(ino).and_then(|file| self.artifacts.attributes(file).map_err(|error| refuse(ino, &error)));
+        let found = self.on_current(ino, |file| self.artifacts.attributes(file).map_err(|error| refuse(ino, &error)));
         match found {
             Ok(attributes) => reply.attr(&FOR_EVER, &self.attr(&attributes)),
             Err(errno) => reply.error(errno),
@@ -114,10 +113,8 @@ impl Filesystem for ArtifactsFs {
             // The kernel tells so of what it has collected, too.
             self.known.wrote(self.ino(ino));
         }
-        let changed = self
-            .writable()
-            .and_then(|()| self.current(ino))
-            .and_then(|file| self.artifacts.set_attributes(file, &change).map_err(|error| refuse(ino, &error)));
+        let set = |file| self.artifacts.set_attributes(file, &change).map_err(|error| refuse(ino, &error));
+        let changed = self.writable().and_then(|()| self.on_current(ino, set));
         match changed {
             Ok(attributes) => reply.attr(&FOR_EVER, &self.attr(&attributes)),
             Err(errno) => reply.error(errno),
@@ -223,12 +220,10 @@ impl Filesystem for ArtifactsFs {
     fn open(&self, request: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
         match self.sharing {
             Sharing::Alone => reply.error(Errno::ENOSYS),
-            Sharing::WithRecords => {
-                match self.current(ino).and_then(|_| self.truncate_on_opening(request, ino, flags.0)) {
-                    Ok(()) => reply.opened(NO_HANDLE, OPENED),
-                    Err(errno) => reply.error(errno),
-                }
-            }
+            Sharing::WithRecords => match self.on_current(ino, |_| self.truncate_on_opening(request, ino, flags.0)) {
+                Ok(()) => reply.opened(NO_HANDLE, OPENED),
+                Err(errno) => reply.error(errno),
+            },
         }
     }
 
@@ -260,8 +255,13 @@ impl Filesystem for ArtifactsFs {
                 Ok(found) => {
                     self.names_changed(parent);
                     self.known.told(found.ino);
-                    let generation = self.generations.of(&found);
-                    reply.created(&FOR_EVER, &self.attr(&found), generation, NO_HANDLE, OPENED);
+                    match self.newest(&found) {
+                        Ok((attr, generation)) => reply.created(&FOR_EVER, &attr, generation, NO_HANDLE, OPENED),
+                        Err(errno) => {
+                            self.known.forgotten(found.ino, 1);
+                            reply.error(errno);
+                        }
+                    }
                 }
                 Err(errno) => reply.error(errno),
             },
@@ -294,9 +294,8 @@ impl Filesystem for ArtifactsFs {
         BUFFER.with_borrow_mut(|buffer| {
             buffer.resize(buffer.len().max(size as usize), 0);
             let room = buffer.get_mut(..size as usize).unwrap_or_default();
-            let read = self
-                .current(ino)
-                .and_then(|file| self.artifacts.read(file, offset, room).map_err(|error| refuse(ino, &error)));
+            let read = |file| self.artifacts.read(file, offset, room).map_err(|error| refuse(ino, &error));
+            let read = self.on_current(ino, read);
             match read {
                 Ok(read) => reply.data(room.get(..read).unwrap_or_default()),
                 Err(errno) => reply.error(errno),
@@ -324,11 +323,11 @@ impl Filesystem for ArtifactsFs {
         if write_flags.contains(WriteFlags::FUSE_WRITE_CACHE) {
             self.known.wrote(self.ino(ino));
         }
-        let written = self.writable().and_then(|()| self.current(ino)).and_then(|file| {
+        let write = |file| {
             let write = || self.artifacts.write(file, offset, data, options);
             self.telling_the_mode(ino, options.kill_set_id, write).map_err(|error| refuse(ino, &error))
-        });
-        match written {
+        };
+        match self.writable().and_then(|()| self.on_current(ino, write)) {
             // No request is that large.
             Ok(written) => reply.written(u32::try_from(written).unwrap_or(u32::MAX)),
             Err(errno) => reply.error(errno),
@@ -386,7 +385,7 @@ impl Filesystem for ArtifactsFs {
                 // Of a damaged one nothing is kept, so that whoever looks at it asks, and is told.
                 let keep = if attributes.is_some() { FOR_EVER } else { Duration::ZERO };
                 let attributes = attributes.copied().unwrap_or_else(|| unknown(entry));
-                let (attr, generation) = (self.attr(&attributes), self.generations.of(&attributes));
+                let (attr, generation) = (self.attr(&attributes), self.known.generation(&attributes));
                 let name = OsStr::from_bytes(entry.name);
                 let taken = !reply.add(attr.ino, entry.cursor, name, &keep, &attr, generation);
                 if taken {
@@ -482,11 +481,11 @@ impl Filesystem for ArtifactsFs {
             (false, false) if keep_size => Allocate::KeepSize,
             (false, false) => Allocate::Extend,
         };
-        let allocated = self.writable().and_then(|()| self.current(ino)).and_then(|file| {
+        let allocate = |file| {
             let allocate = || self.artifacts.allocate(file, mode, offset, length);
             self.taking_set_id(request, ino, allocate).map_err(|error| refuse(ino, &error))
-        });
-        match allocated {
+        };
+        match self.writable().and_then(|()| self.on_current(ino, allocate)) {
             Ok(()) => reply.ok(),
             Err(errno) => reply.error(errno),
         }
@@ -495,17 +494,15 @@ impl Filesystem for ArtifactsFs {
     fn lseek(&self, _: &Request, ino: INodeNo, _: FileHandle, offset: i64, whence: i32, reply: ReplyLseek) {
         let Some((offset, what)) = place(offset, whence) else { return reply.error(Errno::EINVAL) };
         let (artifacts, notifier) = (Arc::clone(&self.artifacts), Arc::clone(&self.notifier));
-        let file = match self.current(ino) {
-            Ok(file) => file,
-            Err(errno) => return reply.error(errno),
-        };
+        let (file, known) = (self.ino(ino), Arc::clone(&self.known));
         self.workers.have_done(move || {
+            // Beside restores, since it waits for what the kernel has to write, and that would wait for them.
             let found = notify::seek(&artifacts, file, offset, what, |start, end| {
                 if let Some(notifier) = notifier.get() {
                     notify::drop_pages(notifier, ino, start, end);
                 }
             });
-            match found.map(i64::try_from) {
+            match found.and_then(|found| known.check_current(file).map(|()| i64::try_from(found))) {
                 Ok(Ok(offset)) => reply.offset(offset),
                 Ok(Err(_)) => reply.error(Errno::EOVERFLOW),
                 Err(error) => reply.error(refuse(ino, &error)),
@@ -527,12 +524,12 @@ impl Filesystem for ArtifactsFs {
         reply: ReplyWrite,
     ) {
         let length = length.min(LONGEST_COPY);
-        let files = self.writable().and_then(|()| Ok((self.current(from)?, self.current(to)?)));
-        let copied = files.and_then(|(source, target)| {
+        let copy = |source, target| {
             let copy = || self.artifacts.copy_range(source, from_offset, target, to_offset, length);
             self.taking_set_id(request, to, copy).map_err(|error| refuse(to, &error))
-        });
-        match copied {
+        };
+        let copy = |source| self.on_current(to, |target| copy(source, target));
+        match self.writable().and_then(|()| self.on_current(from, copy)) {
             Ok(copied) => reply.written(u32::try_from(copied).unwrap_or(u32::MAX)),
             Err(errno) => reply.error(errno),
         }
@@ -561,14 +558,12 @@ fn after(offset: u64) -> u64 {
 
 impl ArtifactsFs {
     fn sync(&self, ino: INodeNo, data_only: bool, reply: ReplyEmpty) {
-        let file = match self.current(ino) {
-            Ok(file) => file,
-            Err(errno) => return reply.error(errno),
-        };
-        let artifacts = Arc::clone(&self.artifacts);
-        self.workers.have_done(move || match artifacts.sync(file, data_only) {
-            Ok(()) => reply.ok(),
-            Err(error) => reply.error(refuse(ino, &error)),
+        let (file, artifacts, known) = (self.ino(ino), Arc::clone(&self.artifacts), Arc::clone(&self.known));
+        self.workers.have_done(move || {
+            match known.check_current(file).and_then(|()| artifacts.sync(file, data_only)) {
+                Ok(()) => reply.ok(),
+                Err(error) => reply.error(refuse(ino, &error)),
+            }
         });
     }
 

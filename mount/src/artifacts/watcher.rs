@@ -3,8 +3,8 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Weak;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
-use std::sync::{Arc, Weak};
 use std::thread;
 
 use fuser::Notifier;
@@ -13,7 +13,7 @@ use mirrordna::threads::without_signals;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxFlags};
 
 use super::notify::{PATIENCE, drop_pages};
-use super::{Generations, Invalidator, Known, Sharing};
+use super::{Invalidator, Known, Sharing};
 
 /// So often the kernel is asked for what was on its way when it was asked before.
 const ROUNDS: usize = 3;
@@ -24,7 +24,6 @@ pub(crate) struct KernelWatch {
     pub(crate) invalidator: Invalidator,
     /// Kept by the mount alone: the files keep who watches them, and it keeps the files.
     pub(crate) known: Weak<Known>,
-    pub(crate) generations: Arc<Generations>,
     pub(crate) sharing: Sharing,
     pub(crate) notifier: Notifier,
     pub(crate) mount: Place,
@@ -96,13 +95,6 @@ impl Watch for KernelWatch {
     }
 
     fn replaced(&self, inos: &[Ino], all: bool) {
-        // A look-up from now on makes a new file of it.
-        if all {
-            self.generations.next_of_all();
-        }
-        for ino in inos {
-            self.generations.next(*ino);
-        }
         if let Some(known) = self.known.upgrade() {
             known.replace(inos, all);
         }
