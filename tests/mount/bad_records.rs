@@ -140,7 +140,7 @@ fn bad_records_are_refused() {
             "a snapshot does not",
         ),
         ("memories/long_term/SHA256SUMS", there.clone(), libc::EPERM, "the vault makes it"),
-        ("timeline/2025-01-01.jsonl", there.clone(), libc::EPERM, "mirrordna timeline append"),
+        ("timeline/2025-01-01.jsonl", there.clone(), libc::EPERM, "an event is appended"),
         ("new", there, libc::EPERM, "directories of their collections"),
     ];
     for (path, text, errno, reason) in cases {

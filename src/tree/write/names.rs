@@ -98,10 +98,10 @@ fn why_not(directory: Directory) -> &'static str {
         }
         Directory::Vault => "the vault makes what is here",
         Directory::Collection(Kind::Event) => {
-            "the timeline is made from the log; events are appended with `mirrordna timeline append`"
+            "the timeline is made from the log; an event is appended to it, and not written as a file"
         }
         Directory::Collection(Kind::Snapshot) => {
-            "snapshots are made and deleted with `mirrordna snapshot create` and `mirrordna snapshot delete`"
+            "a snapshot is created and deleted as a whole, and not written as a file"
         }
         Directory::Collection(_) | Directory::Tier(_) => "it cannot be changed",
     }
