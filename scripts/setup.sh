@@ -7,7 +7,7 @@ set -euo pipefail
 
 packages=(build-essential clang libclang-dev fuse3 pkg-config)
 if [[ "${1:-}" == tests ]]; then
-    packages+=(jq ripgrep rsync attr openssl python3 python3-pip python3-yaml vim nano tmux valgrind cmake gdb)
+    packages+=(jq ripgrep rsync attr openssl python3 python3-pip python3-yaml vim nano tmux valgrind cmake gdb abigail-tools)
 fi
 
 if [[ "${1:-}" == bench ]]; then

@@ -1,6 +1,7 @@
 //! The C interface, as C and C++ programs see it.
 #![allow(missing_docs, clippy::unwrap_used, clippy::wildcard_imports)]
 
+mod abi;
 mod arguments;
 mod compile;
 mod examples;
