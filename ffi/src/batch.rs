@@ -1,7 +1,7 @@
 //! Batches: changes of records that are made together or not at all.
 
 use std::ffi::c_char;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use mirrordna::Vault;
 use mirrordna::record::checksum;
@@ -9,7 +9,7 @@ use mirrordna::vault::{Batch, MemoryUpdate, NewSession};
 
 use crate::error::{Failure, Result};
 use crate::guard::call_on;
-use crate::handle::{Boxed, Handle, State, borrow, boxed, free_boxed};
+use crate::handle::{Boxed, Handle, State, borrow, boxed, free_boxed, locked};
 use crate::input::{kind, opt_text, opt_value, text, value};
 use crate::memory::tier_of;
 use crate::output::{json_if_wanted, opt_out, out, text_if_wanted};
@@ -44,7 +44,7 @@ fn closed() -> Failure {
 /// Does something in a batch that can still be changed.
 fn in_batch(batch: Result<&mdna_batch>, work: impl FnOnce(&Batch) -> Result<()>) -> mdna_status {
     call_on(batch, |batch| {
-        let batch = batch.batch.lock().unwrap_or_else(PoisonError::into_inner);
+        let batch = locked(batch.batch.lock())?;
         work(batch.as_ref().ok_or_else(closed)?)
     })
 }
@@ -283,7 +283,7 @@ pub unsafe extern "C" fn mdna_batch_commit(batch: *mut mdna_batch, out_sequence:
     // SAFETY: the caller keeps what the header says of handles and outputs.
     let (batch, out) = unsafe { (borrow(batch, "batch"), opt_out(out_sequence)) };
     call_on(batch, |batch: &mdna_batch| {
-        let changes = batch.batch.lock().unwrap_or_else(PoisonError::into_inner).take().ok_or_else(closed)?;
+        let changes = locked(batch.batch.lock())?.take().ok_or_else(closed)?;
         let committed = changes.commit()?;
         if let Some(out) = out {
             out.write(committed.map_or_else(|| batch.vault.state().sequence, |committed| committed.last));

@@ -1,13 +1,13 @@
 //! Cursors: results that are read one by one, whatever their number.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use mirrordna::record::{Value, checksum};
 use mirrordna::vault::{Record, Records};
 
 use crate::error::{Failure, Result};
 use crate::guard::call_on;
-use crate::handle::{Boxed, Handle, State, borrow, boxed, free_boxed};
+use crate::handle::{Boxed, Handle, State, borrow, boxed, free_boxed, locked};
 use crate::output::out;
 use crate::status::mdna_status;
 use crate::string::mdna_string;
@@ -86,7 +86,7 @@ pub unsafe extern "C" fn mdna_cursor_next(cursor: *mut mdna_cursor, out_json: *m
     let (cursor, out) = unsafe { (borrow(cursor, "cursor"), out(out_json, "out_json")) };
     call_on(cursor, |cursor| {
         let out = out?;
-        let mut reading = cursor.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reading = locked(cursor.reading.lock())?;
         let next = if reading.ended { None } else { reading.items.next() };
         reading.ended = !matches!(next, Some(Ok(_)));
         match next.transpose()? {
@@ -112,7 +112,7 @@ pub unsafe extern "C" fn mdna_cursor_position(cursor: *mut mdna_cursor, out_posi
     let (cursor, out) = unsafe { (borrow(cursor, "cursor"), out(out_position, "out_position")) };
     call_on(cursor, |cursor| {
         let out = out?;
-        let reading = cursor.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        let reading = locked(cursor.reading.lock())?;
         let Items::Listing(records) = &reading.items else {
             return Err(Failure::argument("cursor", "what it reads is no listing of records with a filter".to_owned()));
         };

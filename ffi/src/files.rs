@@ -4,7 +4,7 @@ use std::ffi::{OsStr, c_char};
 use std::io::{self, Read, Seek as _, SeekFrom, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::{PoisonError, RwLock};
+use std::sync::RwLock;
 
 use mirrordna::artifacts::{Attributes, RenameFlags, Seek, SetAttributes, SetTime};
 use mirrordna::files::{DirEntry, File, FileError, Files, OpenFile};
@@ -13,7 +13,7 @@ use mirrordna::record::{FileType, Value, checksum, object};
 use crate::cursor::{mdna_cursor, of_texts};
 use crate::error::{Failure, Result};
 use crate::guard::call_on;
-use crate::handle::{Boxed, Handle, State, borrow, boxed, free_boxed, null};
+use crate::handle::{Boxed, Handle, State, borrow, boxed, free_boxed, locked, null};
 use crate::input::{bytes, path};
 use crate::output::out;
 use crate::status::mdna_status;
@@ -266,7 +266,7 @@ pub unsafe extern "C" fn mdna_file_read(
     let (file, out) = unsafe { (borrow(file, "file"), out(out_len, "out_len")) };
     call_on(file, |file: &mdna_file| {
         let (room, out) = (Room::new(buffer, len)?, out?);
-        let mut file = file.file.write().unwrap_or_else(PoisonError::into_inner);
+        let mut file = locked(file.file.write())?;
         // SAFETY: the caller keeps what the header says of buffers.
         out.write(unsafe { room.fill(|bytes| file.read(bytes).map_err(failure)) }?);
         Ok(())
@@ -286,7 +286,7 @@ pub unsafe extern "C" fn mdna_file_read_at(
     let (file, out) = unsafe { (borrow(file, "file"), out(out_len, "out_len")) };
     call_on(file, |file: &mdna_file| {
         let (room, out) = (Room::new(buffer, len)?, out?);
-        let file = file.file.read().unwrap_or_else(PoisonError::into_inner);
+        let file = locked(file.file.read())?;
         // SAFETY: the caller keeps what the header says of buffers.
         out.write(unsafe { room.fill(|bytes| Ok(file.read_at(bytes, offset)?)) }?);
         Ok(())
@@ -304,7 +304,7 @@ pub unsafe extern "C" fn mdna_file_write(file: *mut mdna_file, data: *const u8, 
     let (file, data) = unsafe { (borrow(file, "file"), bytes(data, len, "data")) };
     call_on(file, |file: &mdna_file| {
         let data = data?;
-        file.file.write().unwrap_or_else(PoisonError::into_inner).write_all(data).map_err(failure)
+        locked(file.file.write())?.write_all(data).map_err(failure)
     })
 }
 
@@ -320,7 +320,7 @@ pub unsafe extern "C" fn mdna_file_write_at(
     let (file, data) = unsafe { (borrow(file, "file"), bytes(data, len, "data")) };
     call_on(file, |file: &mdna_file| {
         let data = data?;
-        Ok(file.file.read().unwrap_or_else(PoisonError::into_inner).write_all_at(data, offset)?)
+        Ok(locked(file.file.read())?.write_all_at(data, offset)?)
     })
 }
 
@@ -340,7 +340,7 @@ pub unsafe extern "C" fn mdna_file_seek(
     let (file, out) = unsafe { (borrow(file, "file"), out(out_position, "out_position")) };
     call_on(file, |file: &mdna_file| {
         let out = out?;
-        let mut file = file.file.write().unwrap_or_else(PoisonError::into_inner);
+        let mut file = locked(file.file.write())?;
         let from_start =
             || u64::try_from(offset).map_err(|_| Failure::argument("offset", "it counts from the beginning"));
         let to = match whence {
@@ -365,7 +365,7 @@ pub unsafe extern "C" fn mdna_file_stat(file: *mut mdna_file, out_info: *mut mdn
     let (file, out) = unsafe { (borrow(file, "file"), out(out_info, "out_info")) };
     call_on(file, |file: &mdna_file| {
         let out = out?;
-        out.write(info(&file.file.read().unwrap_or_else(PoisonError::into_inner).metadata()?));
+        out.write(info(&locked(file.file.read())?.metadata()?));
         Ok(())
     })
 }
@@ -377,7 +377,7 @@ pub unsafe extern "C" fn mdna_file_stat(file: *mut mdna_file, out_info: *mut mdn
 pub unsafe extern "C" fn mdna_file_truncate(file: *mut mdna_file, size: u64) -> mdna_status {
     // SAFETY: the caller keeps what the header says of handles.
     let file = unsafe { borrow(file, "file") };
-    call_on(file, |file: &mdna_file| Ok(file.file.read().unwrap_or_else(PoisonError::into_inner).set_len(size)?))
+    call_on(file, |file: &mdna_file| Ok(locked(file.file.read())?.set_len(size)?))
 }
 
 /// Sets the permissions of an open file: the lowest 12 bits of `mode`.
@@ -415,7 +415,7 @@ unsafe fn set_open(file: *mut mdna_file, set: SetAttributes) -> mdna_status {
     // SAFETY: as the caller says.
     let file = unsafe { borrow(file, "file") };
     call_on(file, |file: &mdna_file| {
-        file.file.read().unwrap_or_else(PoisonError::into_inner).set_attributes(&set)?;
+        locked(file.file.read())?.set_attributes(&set)?;
         Ok(())
     })
 }
@@ -428,7 +428,7 @@ pub unsafe extern "C" fn mdna_file_sync(file: *mut mdna_file, data_only: bool) -
     // SAFETY: the caller keeps what the header says of handles.
     let file = unsafe { borrow(file, "file") };
     call_on(file, |file: &mdna_file| {
-        let file = file.file.read().unwrap_or_else(PoisonError::into_inner);
+        let file = locked(file.file.read())?;
         Ok(if data_only { file.sync_data() } else { file.sync() }?)
     })
 }

@@ -7,20 +7,38 @@ use crate::error::{Failure, Result, remember};
 use crate::handle::{Handle, check_process, watch_forks, worked};
 use crate::status::mdna_status;
 
-thread_local! {
-    static PANIC: Cell<bool> = const { Cell::new(false) };
+/// Where the library panics when a test of this package says so.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Injected {
+    /// Where an entry begins.
+    Entry,
+    /// In the work of an entry, after it was looked at the handle.
+    Work,
+    /// In what is done beside the work: reading JSON, and what a callback is told.
+    Beside,
 }
 
-/// For tests of this package: from now on, or no longer, every entry that this thread calls panics. C cannot reach it.
+thread_local! {
+    static PANIC: Cell<Option<Injected>> = const { Cell::new(None) };
+}
+
+/// For tests of this package: from now on everything panics there that this thread calls, or nothing. C cannot reach it.
 #[doc(hidden)]
-pub fn inject_panic(armed: bool) {
-    PANIC.set(armed);
+pub fn inject_panic(place: Option<Injected>) {
+    PANIC.set(place);
+}
+
+/// A place where a test may want a panic.
+pub(crate) fn may_panic(place: Injected) {
+    assert!(PANIC.get() != Some(place), "injected by a test");
 }
 
 /// Does the work of an entry. A panic becomes `MDNA_INTERNAL`.
 pub(crate) fn call<T: Into<mdna_status>>(work: impl FnOnce() -> Result<T>) -> mdna_status {
     let work = || {
         check_process()?;
+        may_panic(Injected::Work);
         work()
     };
     match caught(work) {
@@ -42,6 +60,7 @@ pub(crate) fn call_on<H: Handle, T: Into<mdna_status>>(
     match caught(|| {
         handle.state().check()?;
         check_process()?;
+        may_panic(Injected::Work);
         work(handle)
     }) {
         Ok(Ok(done)) => done.into(),
@@ -60,22 +79,30 @@ pub(crate) fn quiet(work: impl FnOnce()) {
     }
 }
 
-/// Does a part of an entry that comes before its work: making something of its arguments.
+/// Does what is no work on a handle: making something of arguments, or of what a callback is told.
 pub(crate) fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
-    caught(work).and_then(|result| result)
+    let work = || {
+        may_panic(Injected::Beside);
+        work()
+    };
+    contained(work).and_then(|result| result)
 }
 
-/// The result of work, or the failure that its panic is. What the work held is given up, so nothing broken is seen
-/// again.
+/// The result of the work of an entry, or the failure that its panic is.
 fn caught<T>(work: impl FnOnce() -> T) -> Result<T> {
-    let work = || {
-        assert!(!PANIC.get(), "injected by a test");
+    contained(|| {
+        may_panic(Injected::Entry);
         // Before there is anything that a child would miss.
         watch_forks();
         let done = work();
         worked();
         done
-    };
+    })
+}
+
+/// The result of work, or the failure that its panic is. What the work held is given up, so nothing broken is seen
+/// again.
+fn contained<T>(work: impl FnOnce() -> T) -> Result<T> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|payload| {
         let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
         let text = text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default();

@@ -1,12 +1,11 @@
 //! Handles: what C holds a pointer to. Each type says once whether its pointers are boxed or shared, and only the
 //! functions for that kind compile with it.
 
-use std::sync::Arc;
-use std::sync::Once;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, LockResult, Once};
 
 use crate::error::{Failure, Result};
-use crate::guard::quiet;
+use crate::guard::{Injected, may_panic, quiet};
 use crate::status::mdna_status::{MDNA_FORKED, MDNA_NULL_POINTER, MDNA_POISONED};
 
 /// C holds the only reference.
@@ -137,8 +136,7 @@ impl State {
             ));
         }
         if self.poisoned.load(Ordering::Acquire) {
-            let message = "an earlier call on this handle failed inside of the library, so its state is not known";
-            return Err(Failure::new(MDNA_POISONED, message));
+            return Err(poisoned());
         }
         Ok(())
     }
@@ -155,6 +153,16 @@ impl State {
     fn is_left_alone(&self) -> bool {
         self.is_forked() || is_ending()
     }
+}
+
+fn poisoned() -> Failure {
+    let message = "an earlier call on this handle failed inside of the library, so its state is not known";
+    Failure::new(MDNA_POISONED, message)
+}
+
+/// What a lock of a handle holds. Who waited for it while its holder panicked goes on no more than who comes afterwards.
+pub(crate) fn locked<G>(lock: LockResult<G>) -> Result<G> {
+    lock.map_err(|_| poisoned())
 }
 
 /// Hands a boxed handle out.
@@ -179,6 +187,7 @@ pub(crate) unsafe fn free_boxed<H: Handle<Ownership = Boxed>>(pointer: *mut H) {
         }
         // SAFETY: it came from `boxed`, as the caller says.
         let handle = unsafe { Box::from_raw(pointer) };
+        may_panic(Injected::Work);
         if handle.state().is_left_alone() {
             std::mem::forget(handle);
         }
@@ -200,6 +209,7 @@ pub(crate) unsafe fn free_shared<H: Handle<Ownership = Shared>>(pointer: *mut H,
         if !handle.state().is_forked() {
             end(&handle);
         }
+        may_panic(Injected::Work);
         if handle.state().is_left_alone() {
             std::mem::forget(handle);
         }
@@ -227,4 +237,24 @@ pub(crate) unsafe fn opt_borrow<'a, H: Handle>(pointer: *const H) -> Option<&'a 
 /// An argument is NULL that must not be.
 pub(crate) fn null(name: &str) -> Failure {
     Failure::new(MDNA_NULL_POINTER, format!("{name} is NULL and must not be"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[test]
+    fn nobody_goes_on_with_what_a_panic_left() {
+        let mutex = Mutex::new(1);
+        assert_eq!(*locked(mutex.lock()).unwrap(), 1);
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let mut held = mutex.lock().unwrap();
+            *held = 2;
+            panic!("in the middle");
+        }));
+        assert!(panicked.is_err());
+        assert_eq!(locked(mutex.lock()).unwrap_err().status, MDNA_POISONED);
+    }
 }

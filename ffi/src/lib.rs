@@ -58,7 +58,7 @@ pub use dna::*;
 pub use document::*;
 pub use error::*;
 pub use files::*;
-pub use guard::inject_panic;
+pub use guard::{Injected, inject_panic};
 pub use id::*;
 pub use identity::*;
 pub use interchange::*;

@@ -3,9 +3,10 @@
 use std::ffi::{CString, c_char, c_void};
 
 use mirrordna::observe::{self, Message};
+use mirrordna::record::checksum;
 
 use crate::error::c_text;
-use crate::guard::call;
+use crate::guard::{call, guarded};
 use crate::input::text;
 use crate::status::mdna_status;
 use crate::vault::UserData;
@@ -77,8 +78,12 @@ fn tell(
         observe::Level::Debug => mdna_log_level::MDNA_LOG_DEBUG,
         observe::Level::Trace => mdna_log_level::MDNA_LOG_TRACE,
     };
-    let (target, text) = (c_text(message.target), c_text(message.text));
-    let fields = CString::new(mirrordna::record::checksum::canonical(message.fields)).unwrap_or_default();
+    let texts = guarded(|| {
+        let fields = CString::new(checksum::canonical(message.fields)).unwrap_or_default();
+        Ok((c_text(message.target), c_text(message.text), fields))
+    });
+    // Whoever makes a message goes on without it.
+    let Ok((target, text, fields)) = texts else { return };
     // SAFETY: the header asks for a function that can be called with its `user_data` on any thread until it is
     // replaced; the texts outlive the call.
     unsafe { callback(user_data.0, level as u32, target.as_ptr(), text.as_ptr(), fields.as_ptr()) };

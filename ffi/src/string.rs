@@ -4,7 +4,7 @@ use std::ffi::c_char;
 
 use zeroize::Zeroize;
 
-use crate::guard::quiet;
+use crate::guard::{Injected, may_panic, quiet};
 
 /// Text that the library hands out: UTF-8, with a NUL behind it that is not counted. Do not change it; free it with
 /// `mdna_string_free()`.
@@ -38,14 +38,15 @@ pub unsafe extern "C" fn mdna_string_free(string: *mut mdna_string) {
     quiet(|| {
         // SAFETY: the header asks for NULL or a structure that the library filled, or that was set to zero.
         let Some(string) = (unsafe { string.as_mut() }) else { return };
-        if string.data.is_null() {
+        let text = std::mem::replace(string, mdna_string::EMPTY);
+        if text.data.is_null() {
             return;
         }
-        let bytes = std::ptr::slice_from_raw_parts_mut(string.data.cast::<u8>(), string.len + 1);
-        // SAFETY: it came from `mdna_string::new`, which made a box of this length.
+        let bytes = std::ptr::slice_from_raw_parts_mut(text.data.cast::<u8>(), text.len + 1);
+        // SAFETY: it came from `mdna_string::new`, which made a box of this length, and nobody else has it any more.
         let mut bytes = unsafe { Box::from_raw(bytes) };
         bytes.zeroize();
-        *string = mdna_string::EMPTY;
+        may_panic(Injected::Work);
     });
 }
 

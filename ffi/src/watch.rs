@@ -177,6 +177,27 @@ struct Watching {
     user_data: UserData,
 }
 
+/// The texts of a change.
+struct Texts {
+    operation: CString,
+    collection: Option<CString>,
+    id: CString,
+    actor: CString,
+    json: CString,
+}
+
+impl Texts {
+    fn of(entry: &LogEntry) -> Self {
+        Self {
+            operation: c_text(entry.operation.name()),
+            collection: entry.kind.map(Kind::collection).map(c_text),
+            id: c_text(&entry.id),
+            actor: c_text(&entry.actor),
+            json: CString::new(checksum::canonical(&entry.to_value())).unwrap_or_default(),
+        }
+    }
+}
+
 /// Log entries that are read at once.
 const PAGE: usize = 256;
 
@@ -185,36 +206,38 @@ impl Watching {
         while !self.signal.wait(next).ended {
             let page = match guarded(|| Ok(self.vault.log(next, PAGE)?)) {
                 Ok(page) => page,
-                Err(failure) => {
-                    let status = remember(&failure);
-                    // SAFETY: as in `tell`.
-                    return unsafe { (self.callback)(self.user_data.0, status, std::ptr::null()) };
-                }
+                Err(failure) => return self.end(&failure),
             };
             for entry in &page {
                 if self.signal.wait(0).ended {
                     return;
                 }
-                self.tell(entry);
+                match guarded(|| Ok(Texts::of(entry))) {
+                    Ok(texts) => self.tell(entry, &texts),
+                    Err(failure) => return self.end(&failure),
+                }
                 next = entry.sequence + 1;
             }
         }
     }
 
-    fn tell(&self, entry: &LogEntry) {
-        let operation = c_text(entry.operation.name());
-        let collection = entry.kind.map(Kind::collection).map(c_text);
-        let (id, actor) = (c_text(&entry.id), c_text(&entry.actor));
-        let json = CString::new(checksum::canonical(&entry.to_value())).unwrap_or_default();
+    /// Tells that there is nothing more to come, and why.
+    fn end(&self, failure: &Failure) {
+        let status = remember(failure);
+        // SAFETY: as in `tell`.
+        unsafe { (self.callback)(self.user_data.0, status, std::ptr::null()) };
+    }
+
+    fn tell(&self, entry: &LogEntry, texts: &Texts) {
         let change = mdna_change {
             sequence: entry.sequence,
             time_us: entry.time.as_micros(),
-            operation: operation.as_ptr(),
-            collection: collection.as_ref().map_or(std::ptr::null(), |name| name.as_ptr()),
-            id: id.as_ptr(),
-            actor: actor.as_ptr(),
+            operation: texts.operation.as_ptr(),
+            collection: texts.collection.as_ref().map_or(std::ptr::null(), |name| name.as_ptr()),
+            id: texts.id.as_ptr(),
+            actor: texts.actor.as_ptr(),
             end_of_commit: entry.end_of_commit,
-            json: json.as_ptr(),
+            json: texts.json.as_ptr(),
         };
         // SAFETY: the header asks for a function that can be called with its `user_data`, on this thread, until the
         // watch is freed; all texts outlive the call.

@@ -11,6 +11,7 @@ mod install;
 mod messages;
 mod overhead;
 mod panics;
+mod poisoning;
 mod programs;
 mod prototypes;
 #[path = "../../tests/support/s3_proxy.rs"]

@@ -1,11 +1,9 @@
-//! A panic in any entry becomes `MDNA_INTERNAL` and poisons the handle that it was made on; others go on.
+//! A panic in any entry becomes `MDNA_INTERNAL`. What it does to handles is in [`crate::poisoning`].
 //!
 //! The functions are called here through their addresses, with zeros for all arguments: an entry that panics never
 //! looks at them.
 
 use std::collections::BTreeSet;
-use std::ffi::CString;
-use std::ptr;
 
 use mirrordna_ffi::*;
 
@@ -14,9 +12,9 @@ macro_rules! entries {
     ($($name:ident)+) => { vec![$((stringify!($name), $name as *const ())),+] };
 }
 
-/// All functions that give a status.
+/// All functions that give a status, with their addresses.
 #[expect(clippy::too_many_lines, reason = "a list")]
-fn fallible() -> Vec<(&'static str, *const ())> {
+pub(crate) fn fallible() -> Vec<(&'static str, *const ())> {
     entries![
         mdna_backup_create
         mdna_backup_delete
@@ -213,7 +211,20 @@ fn fallible() -> Vec<(&'static str, *const ())> {
 }
 
 /// As many arguments as any function has.
-type Entry = unsafe extern "C" fn(usize, usize, usize, usize, usize, usize, usize, usize) -> i32;
+pub(crate) type Arguments = [usize; 8];
+
+/// Calls a function by its address.
+///
+/// # Safety
+/// It is one of [`fallible`], and the arguments are as the header asks for, or the call ends before it looks at those that are not.
+pub(crate) unsafe fn enter(address: *const (), arguments: Arguments) -> i32 {
+    type Entry = unsafe extern "C" fn(usize, usize, usize, usize, usize, usize, usize, usize) -> i32;
+    // SAFETY: every argument of every entry is an integer or a pointer in a register of its own or on the stack, and none has more.
+    let entry: Entry = unsafe { std::mem::transmute(address) };
+    let [first, second, third, fourth, fifth, sixth, seventh, eighth] = arguments;
+    // SAFETY: as the caller says.
+    unsafe { entry(first, second, third, fourth, fifth, sixth, seventh, eighth) }
+}
 
 #[test]
 fn a_panic_in_any_entry_becomes_a_status() {
@@ -225,33 +236,10 @@ fn a_panic_in_any_entry_becomes_a_status() {
         functions.into_iter().filter(super::prototypes::Prototype::is_fallible).map(|function| function.name).collect();
     assert_eq!(listed, declared, "the list above is not what the header declares");
     for (name, address) in entries {
-        // SAFETY: every argument of every entry is an integer or a pointer in a register of its own or on the stack,
-        // and none has more; the entry panics before it looks at any.
-        let entry: Entry = unsafe { std::mem::transmute(address) };
-        inject_panic(true);
-        // SAFETY: as above.
-        let status = unsafe { entry(0, 0, 0, 0, 0, 0, 0, 0) };
-        inject_panic(false);
+        inject_panic(Some(Injected::Entry));
+        // SAFETY: it panics before it looks at any argument.
+        let status = unsafe { enter(address, [0; 8]) };
+        inject_panic(None);
         assert_eq!(status, mdna_status::MDNA_INTERNAL as i32, "{name}");
-    }
-}
-
-#[test]
-fn only_the_handle_that_was_used_is_poisoned() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = CString::new(dir.path().join("vault").to_str().unwrap()).unwrap();
-    let (mut vault, mut other) = (ptr::null_mut(), ptr::null_mut());
-    // SAFETY: texts, handles and outputs are as the header asks for, in all calls of this test.
-    unsafe {
-        assert_eq!(mdna_vault_create(path.as_ptr(), ptr::null(), &raw mut vault), mdna_status::MDNA_OK);
-        assert_eq!(mdna_vault_as_actor(vault, c"other".as_ptr(), &raw mut other), mdna_status::MDNA_OK);
-        inject_panic(true);
-        assert_eq!(mdna_vault_flush(vault), mdna_status::MDNA_INTERNAL);
-        inject_panic(false);
-        assert_eq!(mdna_vault_flush(vault), mdna_status::MDNA_POISONED);
-        assert_eq!((*mdna_last_error()).status, mdna_status::MDNA_POISONED);
-        assert_eq!(mdna_vault_flush(other), mdna_status::MDNA_OK);
-        mdna_vault_close(vault);
-        mdna_vault_close(other);
     }
 }
