@@ -2638,8 +2638,8 @@ void mdna_s3_settings_free(struct mdna_s3_settings *settings);
  * Sets what a variable says for repositories that are opened from now on: `name` is `"AWS_ACCESS_KEY_ID"` or another one
  * of `mdna_repository_init()`. `value` may be NULL: then it says nothing.
  *
- * Fails with `MDNA_INVALID_ARGUMENT` for a name that does not begin with `AWS_`. What a value is good for is told when
- * it is used.
+ * Fails with `MDNA_INVALID_ARGUMENT` for a name that says nothing of buckets; the message has all that do. What a value
+ * is good for is told when it is used.
  */
 MDNA_MUST_USE
 mdna_status mdna_s3_settings_set(struct mdna_s3_settings *settings,

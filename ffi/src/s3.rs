@@ -2,14 +2,14 @@
 
 use std::ffi::c_char;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use mirrordna_s3::{Limits, Settings};
 
-use crate::error::{Failure, Result};
+use crate::error::Result;
 use crate::guard::{call, call_on};
-use crate::handle::{Boxed, Handle, State, borrow, boxed, free_boxed, null};
+use crate::handle::{Boxed, Handle, State, borrow, boxed, free_boxed, locked, null};
 use crate::input::{Versioned, opt_text, options, text};
 use crate::output::out;
 use crate::status::mdna_status;
@@ -34,7 +34,7 @@ impl mdna_s3_settings {
     /// What it says now.
     pub(crate) fn get(&self) -> Result<Settings> {
         self.state.check()?;
-        Ok(self.settings.lock().unwrap_or_else(PoisonError::into_inner).clone())
+        Ok(locked(self.settings.lock())?.clone())
     }
 }
 
@@ -98,8 +98,8 @@ pub unsafe extern "C" fn mdna_s3_settings_free(settings: *mut mdna_s3_settings) 
 /// Sets what a variable says for repositories that are opened from now on: `name` is `"AWS_ACCESS_KEY_ID"` or another one
 /// of `mdna_repository_init()`. `value` may be NULL: then it says nothing.
 ///
-/// Fails with `MDNA_INVALID_ARGUMENT` for a name that does not begin with `AWS_`. What a value is good for is told when
-/// it is used.
+/// Fails with `MDNA_INVALID_ARGUMENT` for a name that says nothing of buckets; the message has all that do. What a value
+/// is good for is told when it is used.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mdna_s3_settings_set(
     settings: *mut mdna_s3_settings,
@@ -111,11 +111,7 @@ pub unsafe extern "C" fn mdna_s3_settings_set(
         unsafe { (borrow(settings, "settings"), text(name, "name"), opt_text(value, "value")) };
     call_on(settings, |settings: &mdna_s3_settings| {
         let (name, value) = (name?, value?);
-        if !name.starts_with("AWS_") {
-            return Err(Failure::argument("name", format!("{name:?} does not begin with AWS_")));
-        }
-        settings.settings.lock().unwrap_or_else(PoisonError::into_inner).set(name, value.unwrap_or_default());
-        Ok(())
+        Ok(locked(settings.settings.lock())?.set(name, value.unwrap_or_default())?)
     })
 }
 
@@ -140,7 +136,7 @@ pub unsafe extern "C" fn mdna_s3_settings_limit(
             pause: time(given.pause_ms, usual.pause),
             longest_pause: time(given.longest_pause_ms, usual.longest_pause),
         };
-        let mut settings = settings.settings.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut settings = locked(settings.settings.lock())?;
         *settings = settings.clone().with_limits(limits);
         Ok(())
     })

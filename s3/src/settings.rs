@@ -41,6 +41,36 @@ impl Default for Limits {
     }
 }
 
+/// The variables that say something here. Other programs know more of them; what those say makes no difference to backups, or one
+/// that they do not bear.
+const NAMES: [&str; 25] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_ENDPOINT_URL_STS",
+    "AWS_ALLOW_HTTP",
+    "AWS_VIRTUAL_HOSTED_STYLE_REQUEST",
+    "AWS_S3_EXPRESS",
+    "AWS_CHECKSUM_ALGORITHM",
+    "AWS_REQUEST_PAYER",
+    "AWS_SERVER_SIDE_ENCRYPTION",
+    "AWS_SSE_KMS_KEY_ID",
+    "AWS_SSE_BUCKET_KEY_ENABLED",
+    "AWS_SSE_CUSTOMER_KEY_BASE64",
+    "AWS_ROLE_ARN",
+    "AWS_ROLE_SESSION_NAME",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    "AWS_METADATA_ENDPOINT",
+    "AWS_IMDSV1_FALLBACK",
+];
+
 /// How a server is reached.
 #[derive(Clone)]
 pub struct Settings {
@@ -59,7 +89,8 @@ impl Settings {
         Self::from_variables(std::env::vars_os().filter_map(text))
     }
 
-    /// As these variables say; those that are not `AWS_*` and those that are empty say nothing.
+    /// As these variables of an environment say. Those that are empty say nothing, and those for other programs, be they called
+    /// `AWS_*` or not, are no mistake.
     #[must_use]
     pub fn from_variables<N: Into<String>, V: Into<String>>(variables: impl IntoIterator<Item = (N, V)>) -> Self {
         let variables = variables.into_iter().map(|(name, value)| (name.into(), value.into()));
@@ -68,11 +99,20 @@ impl Settings {
         Self { variables: variables.collect(), limits: Limits::default(), stopped: Arc::new(|| false) }
     }
 
-    /// Sets what a variable says; an empty one says nothing.
-    pub fn set(&mut self, name: &str, value: &str) {
+    /// Sets what a variable says; an empty one says nothing. What is set here is meant for buckets, so that a name that says nothing
+    /// of them is a mistake.
+    ///
+    /// # Errors
+    /// [`BackupError::Argument`] for such a name, with all that there are.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
+        if !NAMES.contains(&name) {
+            let reason = format!("it says nothing of how a bucket is reached; these do: {}", NAMES.join(", "));
+            return Err(BackupError::Argument { what: format!("{name:?}"), reason });
+        }
         self.variables.retain(|(other, _)| other != name);
         let more = Self::from_variables([(name, value)]);
         self.variables.extend(more.variables);
+        Ok(())
     }
 
     /// With other limits.
@@ -198,6 +238,37 @@ mod tests {
         let both = endpoint("http://127.0.0.1:1", &[("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:2")]);
         assert_eq!(both.unwrap().unwrap().port(), Some(2));
         assert_eq!(endpoint("", &[]).unwrap(), None);
+    }
+
+    #[test]
+    fn a_name_that_is_set_must_be_known() {
+        let mut settings = Settings::from_variables([("AWS_REGION", "here")]);
+        for name in ["AWS_REGOIN", "AWS_PROFILE", "aws_region", "REGION", "HOME", "AWS_", "", "AWS_REGION "] {
+            let error = settings.set(name, "x").unwrap_err();
+            assert!(matches!(error, BackupError::Argument { .. }), "{error:?}");
+            let said = error.to_string();
+            assert!(
+                said.starts_with(&format!("{name:?}: ")) && NAMES.iter().all(|known| said.contains(known)),
+                "{said}"
+            );
+        }
+        assert_eq!(settings.variables, [("AWS_REGION".to_owned(), "here".to_owned())]);
+        for name in NAMES {
+            settings.set(name, "x").unwrap();
+            assert_eq!(settings.get(name), Some("x"));
+            settings.set(name, "").unwrap();
+            assert_eq!(settings.get(name), None);
+            // What makes requests knows it, too.
+            assert!(name.to_ascii_lowercase().parse::<AmazonS3ConfigKey>().is_ok(), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_environment_may_hold_what_other_programs_need() {
+        let (id, secret) = (("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_ACCESS_KEY", "secret"));
+        let others = [("AWS_PROFILE", "mine"), ("AWS_PAGER", ""), ("AWS_REGOIN", "x"), ("HOME", "/root")];
+        let settings = Settings::from_variables([id, secret].into_iter().chain(others));
+        assert!(settings.builder(&Location::parse("s3://bbb/p").unwrap().unwrap()).is_ok());
     }
 
     #[test]
