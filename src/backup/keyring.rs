@@ -11,6 +11,7 @@ impl Repository {
     /// # Errors
     /// [`BackupError::Argument`] for an empty secret, and those of writing.
     pub fn add_key(&self, secret: &Secret, label: &str, cost: Cost) -> Result<String> {
+        self.is_there()?;
         let (name, slot) = Slot::seal(self.master(), self.id(), secret, label, cost, self.now())?;
         self.destination().write(Folder::Keys, &name, &slot)?;
         tracing::info!(target: "mirrordna::audit", action = "add_key", repository = %self.id(), slot = name);

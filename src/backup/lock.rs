@@ -120,8 +120,10 @@ impl Lock {
     /// Takes a lock.
     ///
     /// # Errors
-    /// [`BackupError::Locked`] when somebody else removes things, too.
+    /// [`BackupError::Locked`] when somebody else removes things, too; those of [`Repository::is_there`].
     pub(super) fn take(repository: &Repository, work: Work) -> Result<Self> {
+        // Writing would make a folder that is gone anew.
+        repository.is_there()?;
         let now = repository.now();
         let (work_name, host, numbering) = (work.name().to_owned(), host(), numbering());
         let held = Held { since: now, renewed: now, work: work_name, host, numbering, process: std::process::id() };

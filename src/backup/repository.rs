@@ -230,8 +230,26 @@ impl Repository {
         Ok(loaded)
     }
 
+    /// Makes sure that the repository is where it was opened: a folder that was removed, or a disk that is not mounted any more,
+    /// looks like one without backups.
+    ///
+    /// # Errors
+    /// As [`Repository::open`] for its file `REPOSITORY`, and [`BackupError::Argument`] when another one is there.
+    pub(super) fn is_there(&self) -> Result<()> {
+        if read_marker(self.destination())? == self.id() {
+            return Ok(());
+        }
+        Err(BackupError::argument(
+            self.location(),
+            "another repository is there than when it was opened; open it again",
+        ))
+    }
+
     pub(super) fn manifests(&self) -> Result<Loaded<Manifest>> {
         let mut loaded = self.load(Folder::Backups, Kind::Manifest, Manifest::decode)?;
+        if loaded.items.is_empty() && loaded.faults.is_empty() {
+            self.is_there()?;
+        }
         loaded.items.sort_by_key(|(name, manifest)| (manifest.generation, manifest.created, *name));
         Ok(loaded)
     }
@@ -302,6 +320,9 @@ impl Repository {
                     faults.push(Fault { subject: Folder::Keys.shown(&name), problem: problem.to_owned() });
                 }
             }
+        }
+        if slots.is_empty() && faults.is_empty() {
+            self.is_there()?;
         }
         Ok((slots, faults))
     }

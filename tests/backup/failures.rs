@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use mirrordna::backup::{
-    BackupError, CreateOptions, Destination, Folder, LocalFolder, PruneOptions, Repository, Result, Silent,
-    VerifyOptions,
+    BackupError, Cost, CreateOptions, Destination, Folder, LocalFolder, PruneOptions, Repository, Result, Retention,
+    Silent, VerifyOptions,
 };
 
 use mirrordna::record::Checksum;
@@ -18,7 +18,7 @@ use mirrordna::storage::{
 };
 
 use crate::damage::copy_dir;
-use crate::support::{Fixture, noise, passphrase, scratch, sound};
+use crate::support::{Fixture, init, noise, passphrase, scratch, sound};
 
 /// Fails at one access, or from one on.
 struct Failing {
@@ -229,4 +229,47 @@ fn a_restore_fails_when_a_segment_does_not_get_to_the_disk() {
             assert_eq!(files.left.load(Ordering::Relaxed), 0);
         }
     }
+}
+
+/// An open repository whose folder is gone, as that of a disk that is not mounted any more.
+#[test]
+fn a_repository_that_is_gone_is_no_empty_one() {
+    let fixture = Fixture::empty();
+    let (there, away) = (fixture.path("repository"), fixture.path("away"));
+    fixture.create();
+    let (sealed, cost) = (fixture.path("sealed"), Cost::LEAST);
+    fixture.repository.export("latest", &sealed, (&passphrase("x"), cost), &mut Silent).unwrap();
+    let everything = |repository: &Repository| -> Vec<(&'static str, Result<()>)> {
+        let (vault, keep) = (&fixture.vault, Retention { last: 1, ..Retention::default() });
+        let fresh = CreateOptions { accept_older: true, ..CreateOptions::default() };
+        vec![
+            ("backups", repository.backups().map(drop)),
+            ("slots", repository.slots().map(drop)),
+            ("create", repository.create(vault, &fresh, &mut Silent).map(drop)),
+            ("restore", repository.restore("latest", &fixture.path("restored"), &mut Silent).map(drop)),
+            ("delete", repository.delete(&["latest".to_owned()], false).map(drop)),
+            ("forget", repository.forget(&keep, false).map(drop)),
+            ("prune", repository.prune(&PruneOptions::default(), &mut Silent).map(drop)),
+            ("verify", repository.verify(&VerifyOptions::default(), &mut Silent).map(drop)),
+            ("repair", repository.repair(&mut Silent).map(drop)),
+            ("import", repository.import(&sealed, &passphrase("x"), &mut Silent).map(drop)),
+            ("add_key", repository.add_key(&passphrase("y"), "", cost).map(drop)),
+            ("remove_key", repository.remove_key("none").map(drop)),
+            ("change_key", repository.change_key(&passphrase("y"), cost).map(drop)),
+        ]
+    };
+    fs::rename(&there, &away).unwrap();
+    for (what, result) in everything(&fixture.repository) {
+        assert!(matches!(result, Err(BackupError::NotARepository { .. })), "{what}: {result:?}");
+        assert!(!there.exists(), "{what}");
+    }
+    // Another one in its place has none of its backups, and gets nothing.
+    init(&there);
+    for (what, result) in everything(&fixture.repository).into_iter().filter(|(what, _)| *what != "slots") {
+        let refused = matches!(result, Err(BackupError::Argument { .. } | BackupError::NotFound { .. }));
+        assert!(refused, "{what}: {result:?}");
+    }
+    fs::remove_dir_all(&there).unwrap();
+    fs::rename(&away, &there).unwrap();
+    assert_eq!(fixture.repository.backups().unwrap().0.len(), 1);
 }
