@@ -2261,8 +2261,8 @@ mdna_status mdna_view_export(struct mdna_view *view,
  * program that keeps the sequence of the last change that it has acted on misses none when it begins at the next one.
  * `user_data` may be NULL; it is used on a thread of the library. End the watch with `mdna_watch_free()`.
  *
- * Fails with `MDNA_NULL_POINTER` when `callback` is NULL, and with `MDNA_LOCKED` when the process that owns the vault
- * does not answer.
+ * Fails with `MDNA_NULL_POINTER` when `callback` is NULL. When the process that owns the vault does not answer, changes
+ * come once it does; a watch that has to read the log meanwhile ends with `MDNA_LOCKED`.
  */
 MDNA_MUST_USE
 mdna_status mdna_watch_start(struct mdna_vault *vault,

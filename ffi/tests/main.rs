@@ -4,6 +4,7 @@
 mod abi;
 mod arguments;
 mod compile;
+mod coverage;
 mod examples;
 mod fuzz;
 mod header;

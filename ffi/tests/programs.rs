@@ -18,6 +18,7 @@ pub(crate) const PROGRAMS: [&str; 12] = [
     "exits",
     "signals",
     "forks",
+    "owners",
 ];
 
 /// The folder of a program, in which nothing stays mounted.
@@ -168,6 +169,12 @@ fn forks() {
     plain("forks");
 }
 
+/// Not under valgrind, for the same reason.
+#[test]
+fn owners() {
+    plain("owners");
+}
+
 #[test]
 fn artifacts() {
     plain("artifacts");
@@ -224,7 +231,7 @@ fn backups_are_clean_under_valgrind() {
     valgrind("backups");
 }
 
-/// The programs above call every function, and every one that can fail where it fails.
+/// The programs above call every function. Where each succeeds and fails is in [`crate::coverage`].
 #[test]
 fn every_function_is_called() {
     let texts: String = PROGRAMS.iter().map(|name| read(&format!("ffi/tests/c/{name}.c"))).collect();

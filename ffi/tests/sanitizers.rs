@@ -134,6 +134,11 @@ fn forks_are_clean_under_sanitizers() {
     clean("forks");
 }
 
+#[test]
+fn owners_are_clean_under_sanitizers() {
+    clean("owners");
+}
+
 /// No program is left out.
 #[test]
 fn every_program_is_run_under_sanitizers() {

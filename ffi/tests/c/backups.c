@@ -31,6 +31,8 @@ static void buckets(const char *folder, const mdna_secret *right) {
     mdna_s3_settings_free(NULL);
     OK(mdna_s3_settings_new(false, &settings));
     FAILS(MDNA_INVALID_ARGUMENT, mdna_s3_settings_set(settings, "HOME", "x"));
+    FAILS(MDNA_INVALID_ARGUMENT, mdna_s3_settings_set(settings, "AWS_REGOIN", "x"));
+    CHECK(strstr(mdna_last_error()->message, "AWS_REGION") != NULL);
     OK(mdna_s3_settings_set(settings, "AWS_ACCESS_KEY_ID", "key"));
     FAILS(MDNA_INVALID_ARGUMENT, mdna_repository_open_with("s3://bucket/x", settings, right, &repository));
     OK(mdna_s3_settings_set(settings, "AWS_SECRET_ACCESS_KEY", "secret"));
@@ -207,6 +209,62 @@ static void work(mdna_repository *repository, mdna_vault *vault, const char *dir
     FAILS(MDNA_NULL_POINTER, mdna_repository_prune(NULL, false, 0, NULL, NULL, NULL));
 }
 
+/* Whether a command of the shell succeeds, in which $f is a path. */
+static bool shell(const char *command, const char *path) {
+    CHECK(setenv("f", path, 1) == 0);
+    return system(command) == 0;
+}
+
+/* A call that fails and names a place. */
+#define NAMED(status, call, place)                                                                                          \
+    do {                                                                                                                    \
+        FAILS(status, call);                                                                                                \
+        CHECK(strcmp(mdna_last_error()->subject, (place)) == 0);                                                            \
+    } while (0)
+
+/* The folder of an open repository goes, as that of a disk that is taken away, and comes back. */
+static void gone(mdna_repository *repository, mdna_vault *vault, const char *path, const char *dir) {
+    const char *away = below(dir, "away");
+    mdna_string text = MDNA_STRING_INIT;
+    mdna_secret secret = passphrase("another");
+    mdna_retention retention = MDNA_RETENTION_INIT;
+    retention.last = 1;
+    CHECK(rename(path, away) == 0);
+    NAMED(MDNA_NOT_A_REPOSITORY, mdna_backup_list(repository, &text), path);
+    NAMED(MDNA_NOT_A_REPOSITORY, mdna_backup_create(repository, vault, NULL, false, true, NULL, NULL, NULL), path);
+    NAMED(MDNA_NOT_A_REPOSITORY, mdna_backup_forget(repository, &retention, false, NULL), path);
+    NAMED(MDNA_NOT_A_REPOSITORY, mdna_repository_prune(repository, false, 0, NULL, NULL, NULL), path);
+    NAMED(MDNA_NOT_A_REPOSITORY, mdna_repository_verify(repository, 0, NULL, NULL, NULL, &text), path);
+    NAMED(MDNA_NOT_A_REPOSITORY, mdna_repository_repair(repository, NULL, NULL, NULL), path);
+    NAMED(MDNA_NOT_A_REPOSITORY, mdna_key_list(repository, &text), path);
+    NAMED(MDNA_NOT_A_REPOSITORY, mdna_key_add(repository, &secret, NULL, &LEAST, NULL), path);
+    NAMED(MDNA_NOT_A_REPOSITORY, mdna_key_change(repository, &secret, &LEAST, NULL), path);
+    CHECK(text.data == NULL && !shell("test -e \"$f\"", path));
+    CHECK(rename(away, path) == 0);
+    OK(mdna_backup_list(repository, &text));
+    CHECK(holds(&text, "\"label\":\"two\""));
+}
+
+/* Files of a repository that are no folder, or not what they were. */
+static void damaged(mdna_repository *repository, const char *path, const char *dir) {
+    mdna_string text = MDNA_STRING_INIT;
+    const char *packs = below(path, "packs");
+    CHECK(shell("mv \"$f\" \"$f.away\" && touch \"$f\"", packs));
+    NAMED(MDNA_IO, mdna_repository_verify(repository, 0, NULL, NULL, NULL, &text), packs);
+    NAMED(MDNA_IO, mdna_repository_prune(repository, false, 0, NULL, NULL, NULL), packs);
+    CHECK(shell("rm \"$f\" && mv \"$f.away\" \"$f\"", packs));
+    OK(mdna_repository_verify(repository, 0, NULL, NULL, NULL, &text));
+    CHECK(holds(&text, "\"clean\":true"));
+
+    CHECK(shell("for pack in \"$f\"/*; do printf X | dd of=\"$pack\" bs=1 seek=40 conv=notrunc status=none; done", packs));
+    OK(mdna_repository_verify(repository, 0, NULL, NULL, NULL, &text));
+    CHECK(strstr(text.data, "\"whole\":false") != NULL);
+    CHECK(holds(&text, "\"clean\":false"));
+    const char *restored = below(dir, "from-damaged");
+    FAILS(MDNA_CORRUPT, mdna_backup_restore(repository, "latest", restored, NULL, NULL, NULL));
+    CHECK(strstr(mdna_last_error()->subject, "packs/") != NULL && !shell("test -e \"$f\"", restored));
+}
+
 /* A backup as the reference makes it: an archive of a store, and its checksum beside it. */
 static void reference(mdna_vault *vault, const char *dir) {
     char command[9000];
@@ -233,7 +291,8 @@ static void reference(mdna_vault *vault, const char *dir) {
 
 int main(int argc, char **argv) {
     CHECK(argc == 2);
-    const char *path = below(argv[1], "repository");
+    char path[4096];
+    snprintf(path, sizeof path, "%s", below(argv[1], "repository"));
     mdna_vault *vault = new_vault(below(argv[1], "vault"));
     OK(mdna_memory_add(vault, MEMORY, NULL));
     opening(path);
@@ -245,6 +304,8 @@ int main(int argc, char **argv) {
     OK(mdna_repository_open(path, &right, &repository));
     keys(repository, path);
     work(repository, vault, argv[1]);
+    gone(repository, vault, path, argv[1]);
+    damaged(repository, path, argv[1]);
     mdna_repository_close(repository);
 
     reference(vault, argv[1]);

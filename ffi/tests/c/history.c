@@ -95,6 +95,10 @@ static void snapshots(mdna_vault *vault, const char *dir) {
     OK(mdna_view_export(view, below(dir, "past"), NULL, NULL, &text));
     CHECK(holds(&text, "\"memories\":1"));
     FAILS(MDNA_INVALID_ARGUMENT, mdna_view_export(view, below(dir, "past"), NULL, NULL, NULL));
+    /* A folder in a file. */
+    FAILS(MDNA_IO, mdna_view_export(view, below(dir, "snapshot.json/past"), NULL, NULL, NULL));
+    CHECK(strstr(mdna_last_error()->subject, "snapshot.json/past") != NULL);
+    FAILS(MDNA_IO, mdna_export_store(vault, below(dir, "snapshot.json/store"), NULL, NULL, NULL));
     mdna_vault *another = new_vault(below(dir, "another"));
     OK(mdna_vault_at(another, 0, &beyond));
     FAILS(MDNA_INVALID_ARGUMENT, mdna_view_diff(view, beyond, &cursor));

@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,6 +19,42 @@ static void *waits(void *mount) {
 static bool shell(const char *command, const char *file) {
     CHECK(setenv("f", file, 1) == 0);
     return system(command) == 0;
+}
+
+/* There is no room for what was written last; whoever waits for the end is told. */
+static void without_room(const char *dir) {
+    const char *vault_path = below(dir, "full");
+    const char *point = below(dir, "mnt-full");
+    mdna_vault *vault = new_vault(vault_path);
+    mdna_mount *mount = NULL;
+    mdna_string text = MDNA_STRING_INIT;
+    char path[4200];
+    CHECK(mkdir(point, 0700) == 0);
+    OK(mdna_mount_start(vault, point, NULL, &mount));
+    snprintf(path, sizeof path, "%s/artifacts/last", point);
+    CHECK(shell("echo last words >\"$f\"", path));
+    /* From now on no file of this process grows. */
+    struct rlimit limit;
+    CHECK(getrlimit(RLIMIT_FSIZE, &limit) == 0);
+    const struct rlimit none = {0, limit.rlim_max};
+    CHECK(signal(SIGXFSZ, SIG_IGN) != SIG_ERR && setrlimit(RLIMIT_FSIZE, &none) == 0);
+    OK(mdna_umount(point));
+    /* Of the engine's files or another one, whichever comes first. */
+    mdna_status status = mdna_mount_wait(mount);
+    CHECK(status == MDNA_ENGINE || status == MDNA_IO);
+    CHECK(strstr(mdna_last_error()->subject, "/mnt-full/artifacts") != NULL);
+    CHECK(strstr(mdna_last_error()->message, "what was written last could not be stored") != NULL);
+    /* Whoever comes later is told as well. */
+    FAILS(MDNA_IO, mdna_mount_wait(mount));
+    CHECK(strstr(mdna_last_error()->subject, "/mnt-full") != NULL);
+    mdna_mount_free(mount);
+    mdna_vault_close(vault);
+    CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+    /* What was stored before is there. */
+    OK(mdna_vault_open(vault_path, NULL, &vault));
+    OK(mdna_vault_verify(vault, &text));
+    CHECK(holds(&text, "\"clean\":true"));
+    mdna_vault_close(vault);
 }
 
 int main(int argc, char **argv) {
@@ -55,6 +93,7 @@ int main(int argc, char **argv) {
     pid_t holder = fork();
     CHECK(holder >= 0);
     if (holder == 0) {
+        FAILS(MDNA_FORKED, mdna_mount_path(mount, &text));
         CHECK(dup2(told[0], 0) == 0 && dup2(said[1], 1) == 1 && close(told[1]) == 0);
         execl("/bin/sh", "sh", "-c", "exec 3>\"$f\"; echo a note >&3; echo open; read line; exit 0", (char *)NULL);
         _exit(1);
@@ -85,5 +124,6 @@ int main(int argc, char **argv) {
     mdna_mount_free(mount);
     mdna_mount_free(NULL);
     mdna_vault_close(vault);
+    without_room(argv[1]);
     return 0;
 }

@@ -219,6 +219,10 @@ static void memories(mdna_vault *vault) {
     OK(mdna_memory_promote(vault, id.data, "long_term", &text));
     CHECK(holds(&text, "long_term"));
     FAILS(MDNA_INVALID_ARGUMENT, mdna_memory_promote(vault, id.data, "eternal", NULL));
+    FAILS(MDNA_NOT_FOUND, mdna_memory_promote(vault, "mem_none", "long_term", NULL));
+    CHECK(strcmp(mdna_last_error()->subject, "mem_none") == 0);
+    FAILS(MDNA_NOT_FOUND, mdna_memory_update(vault, "mem_none", "{\"content\":\"x\"}", NULL));
+    CHECK(strcmp(mdna_last_error()->subject, "mem_none") == 0);
     OK(mdna_memory_count_access(vault, id.data, &text));
     CHECK(holds(&text, "\"access_count\":1"));
     FAILS(MDNA_NOT_FOUND, mdna_memory_count_access(vault, "mem_none", NULL));
@@ -275,6 +279,18 @@ static void dna_and_reflections(mdna_vault *vault) {
     CHECK(strstr(text.data, "\"total_capability_reflections\":1") != NULL);
     CHECK(holds(&text, "\"capabilities\":[\"search\"]"));
     FAILS(MDNA_NOT_FOUND, mdna_reflection_introspect(vault, "mdna_agt_none", &text));
+
+    /* Nothing is stored of somebody who is no agent. */
+    FAILS(MDNA_SCHEMA, mdna_reflection_add(vault,
+                                           "{\"agent_id\":\"nobody\",\"reflection_type\":\"alignment\","
+                                           "\"observation\":\"it fits\",\"context\":{}}",
+                                           NULL));
+    FAILS(MDNA_SCHEMA, mdna_reflection_decision(vault, "nobody", "wait", "it is early", NULL, NULL, NULL));
+    FAILS(MDNA_SCHEMA, mdna_reflection_capability(vault, "nobody", "search", "the archive", true, NULL, NULL));
+    FAILS(MDNA_SCHEMA, mdna_reflection_state(vault, "nobody", "{\"load\":1}", NULL, NULL));
+    CHECK(strstr(mdna_last_error()->subject, "refl_nobody") != NULL);
+    OK(mdna_reflection_list(vault, "nobody", NULL, &cursor));
+    CHECK(drain(cursor) == 0);
 }
 
 static void timeline(mdna_vault *vault) {
