@@ -21,6 +21,18 @@ static bool shell(const char *command, const char *file) {
     return system(command) == 0;
 }
 
+/* How many descriptors of mounts this process has. */
+static int connections(void) {
+    int count = 0;
+    for (int fd = 0; fd < 256; fd++) {
+        char link[64], target[64] = "";
+        snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+        ssize_t len = readlink(link, target, sizeof target - 1);
+        count += len > 0 && strcmp(target, "/dev/fuse") == 0;
+    }
+    return count;
+}
+
 /* There is no room for what was written last; whoever waits for the end is told. */
 static void without_room(const char *dir) {
     const char *vault_path = below(dir, "full");
@@ -123,6 +135,8 @@ int main(int argc, char **argv) {
     OK(mdna_mount_stop(mount));
     mdna_mount_free(mount);
     mdna_mount_free(NULL);
+    /* Nothing is left of any. */
+    CHECK(connections() == 0);
     mdna_vault_close(vault);
     without_room(argv[1]);
     return 0;
