@@ -52,6 +52,7 @@ static void all_of_it(mdna_vault *vault) {
     OK(mdna_batch_memory_promote(batch, id.data, "long_term", &text));
     CHECK(holds(&text, "long_term"));
     FAILS(MDNA_INVALID_ARGUMENT, mdna_batch_memory_promote(batch, id.data, "eternal", NULL));
+    FAILS(MDNA_NOT_FOUND, mdna_batch_memory_promote(batch, "mem_none", "long_term", NULL));
     OK(mdna_batch_memory_count_access(batch, id.data, NULL));
     OK(mdna_batch_memory_count_access(batch, id.data, &text));
     CHECK(holds(&text, "\"access_count\":2"));

@@ -29,6 +29,8 @@ const PRUNE_GARBAGE: u64 = 2;
 const LIVE_LEFT: u64 = 4;
 /// So many bytes are moved at once, at most.
 const MOST_MOVED: u64 = 256 << 20;
+/// Chunks that one batch says of where they lie now.
+const MOVED_TOGETHER: usize = 1 << 15;
 /// So many bytes on the disk are left to others when chunks are moved. Less than what artifacts leave to the vault itself: moving
 /// makes room.
 const LEFT_FREE: u64 = 8 << 20;
@@ -253,7 +255,7 @@ impl RocksStorage {
         // What was dropped must be so after a power cut, too, before its content goes.
         self.database.flush_log()?;
         let mut kept = BTreeSet::new();
-        let mut moved: Vec<(ChunkId, Place, Place)> = Vec::new();
+        let (mut moved, mut count): (Vec<(ChunkId, Place, Place)>, usize) = (Vec::new(), 0);
         let mut iterator = self.database.iterate(Cf::Chunks, &[])?;
         iterator.seek_to_first();
         while let Some((stored, value)) = iterator.item() {
@@ -263,7 +265,14 @@ impl RocksStorage {
                 && !kept.contains(&place.segment)
             {
                 match self.segments.read(id, &place) {
-                    Ok(content) => moved.push((id, place, self.segments.copy(id, &content, place.sum)?)),
+                    Ok(content) => {
+                        moved.push((id, place, self.segments.copy(id, &content, place.sum)?));
+                        count += 1;
+                        if moved.len() >= MOVED_TOGETHER {
+                            self.point_to(&moved)?;
+                            moved.clear();
+                        }
+                    }
                     Err(StorageError::Corrupt { what, detail }) => {
                         // Nothing of it is touched: what is damaged may yet be saved by hand.
                         tracing::error!(target: "mirrordna::storage", what, detail, "a segment cannot be compacted");
@@ -275,12 +284,23 @@ impl RocksStorage {
             iterator.next();
         }
         self.database.finished(&iterator)?;
+        self.point_to(&moved)?;
+        let gone = numbers.difference(&kept);
+        tracing::debug!(target: "mirrordna::storage", segments = numbers.len(), chunks = count, "compacted");
+        gone.into_iter().try_for_each(|number| self.segments.remove(*number))
+    }
+
+    /// Has rows say where chunks lie that were copied, once the copies are on disk.
+    fn point_to(&self, moved: &[(ChunkId, Place, Place)]) -> Result<()> {
+        if moved.is_empty() {
+            return Ok(());
+        }
         self.segments.sync_segments(moved.iter().map(|(_, _, new)| new.segment))?;
         {
             let mut writer = lock(&self.writer);
             self.mark_in_use(&mut writer)?;
             let mut batch = WriteBatch::default();
-            for (id, _, new) in &moved {
+            for (id, _, new) in moved {
                 batch.put_cf(
                     self.database.cf(Cf::Chunks)?,
                     key::chunk(*id),
@@ -289,12 +309,10 @@ impl RocksStorage {
             }
             self.database.write(batch, true)?;
         }
-        for (_, old, new) in &moved {
+        for (_, old, new) in moved {
             self.segments.moved(old, new);
         }
-        let gone = numbers.difference(&kept);
-        tracing::debug!(target: "mirrordna::storage", segments = numbers.len(), chunks = moved.len(), "compacted");
-        gone.into_iter().try_for_each(|number| self.segments.remove(*number))
+        Ok(())
     }
 }
 
