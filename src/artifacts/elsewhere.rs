@@ -239,10 +239,9 @@ impl Artifacts {
         self.watching(|watcher| watcher.write_back(ino, from, to));
     }
 
-    /// Has those who watch write what they have of a file, and lets nobody go on with it who has it open there: somebody else is about
-    /// to make it longer or shorter, and a kernel that collects what is written keeps the length that it knows. No lock may be held.
-    pub(crate) fn take_over(&self, ino: Ino) {
-        self.write_back(ino, 0, None);
+    /// Nobody is to go on with a file who has it open where somebody watches: it is about to become longer or shorter, and a kernel that
+    /// collects what is written keeps the length that it knows. What it had is to be written before. No lock may be held.
+    pub(crate) fn resizing(&self, ino: Ino) {
         self.watching(|watcher| watcher.replaced(&[ino], false));
     }
 

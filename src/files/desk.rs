@@ -161,10 +161,7 @@ impl Desk<'_> {
         if let (Some(offset), Some(end)) = (offset, end) {
             self.artifacts.write_back(ino, offset, Some(end));
         }
-        let longer = self.artifacts.is_watched() && end.is_none_or(|end| end > self.size(ino));
-        if longer {
-            self.artifacts.take_over(ino);
-        }
+        self.prepare_size(ino, |size| end.is_none_or(|end| end > size));
         let count = match offset {
             Some(offset) => self.artifacts.write(ino, offset, bytes, options)? as u64,
             None => self.artifacts.write_at_end(ino, bytes, options)?,
@@ -173,8 +170,16 @@ impl Desk<'_> {
         Ok(Answer::Count { count })
     }
 
-    fn size(&self, ino: Ino) -> u64 {
-        self.artifacts.attributes(ino).map_or(0, |found| found.size)
+    /// To be called before a change that perhaps makes a file longer or shorter, as `changes` says of the size that it has.
+    fn prepare_size(&self, ino: Ino, changes: impl Fn(u64) -> bool) {
+        let changes = || changes(self.artifacts.attributes(ino).map_or(0, |found| found.size));
+        if self.artifacts.is_watched() && changes() {
+            self.artifacts.write_back(ino, 0, None);
+            // A kernel may have had that length already.
+            if changes() {
+                self.artifacts.resizing(ino);
+            }
+        }
     }
 
     fn set(&self, ino: Ino, set: &SetAttributes) -> Result<Answer> {
@@ -191,8 +196,9 @@ impl Desk<'_> {
     }
 
     fn changed(&self, ino: Ino, set: &SetAttributes) -> Result<Attributes> {
-        if set.size.is_some() && self.artifacts.is_watched() {
-            self.artifacts.take_over(ino);
+        if let Some(wanted) = set.size {
+            self.artifacts.write_back(ino, 0, None);
+            self.prepare_size(ino, |size| size != wanted);
         }
         let attributes = self.artifacts.set_attributes(ino, set)?;
         self.artifacts.tell_of(&[ino], &[]);
