@@ -1,6 +1,7 @@
 //! A vault as the kernel asks for it: each question becomes a call of the tree, and what that says becomes the answer, with
 //! how long it may be kept.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -252,11 +253,14 @@ impl VaultFs {
             stream.seek(&self.tree, offset.max(DOT_DOT), offset < DOT).map_err(|error| self.refuse(&node, &error))?;
             let outdated = stream.is_outdated(&self.tree);
             while let Some(entry) = stream.peek().map_err(|error| self.refuse(&node, &error))? {
-                if give(Given::Entry { entry, outdated })? {
-                    break;
+                let found = if outdated { self.look_again(&node, entry)? } else { Some(Cow::Borrowed(entry)) };
+                if let Some(entry) = found {
+                    if give(Given::Entry { entry: &entry, outdated })? {
+                        break;
+                    }
+                    given += 1;
                 }
                 stream.advance();
-                given += 1;
             }
             Ok(())
         };
@@ -265,6 +269,19 @@ impl VaultFs {
             Err(_) if given > 0 => Ok(()),
             other => other,
         }
+    }
+
+    /// What lies now where a listing that began before a change found an entry. A record that was moved is still there, and
+    /// the kernel must not know it by its old name: nothing would tell it to drop that.
+    fn look_again<'e>(&self, directory: &Node, entry: &'e Entry) -> Answer<Option<Cow<'e, Entry>>> {
+        if !matches!(entry.node.item, Item::Record { .. }) || entry.node.stability() != Stability::Tracked {
+            return Ok(Some(Cow::Borrowed(entry)));
+        }
+        let found = self.tree.lookup(directory, &entry.name).map_err(|error| self.refuse(directory, &error))?;
+        Ok(match found {
+            Some(node) if node == entry.node => Some(Cow::Borrowed(entry)),
+            other => other.map(|node| Cow::Owned(Entry { node, attributes: None, ..entry.clone() })),
+        })
     }
 
     /// A listing that began before a change may have reached the kernel's cache after the change was told.

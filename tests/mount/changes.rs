@@ -3,12 +3,14 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Seek};
+use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use mirrordna::record::{Kind, Value};
 use mirrordna::vault::{MemoryUpdate, NewSnapshot, Tier};
+use rustix::fs::RawDir;
 
 use crate::sample;
 use crate::support::Mount;
@@ -114,6 +116,30 @@ fn names_come_and_go_at_once() {
         check(&mount, Some(Tier::ShortTerm));
         assert_eq!(mount.read(&path), mount.sh(&format!("cat {path}")));
     }
+}
+
+/// A record that is moved while its directory is being listed does not stay under its old name.
+#[test]
+fn a_listing_brings_no_name_back() {
+    let mut ids = Vec::new();
+    let mount = Mount::new(|vault| {
+        let session = sample::session(vault);
+        // Some hundred are more than the kernel asks for at once.
+        ids.extend((0..300).map(|_| sample::memory(vault, &session, Tier::ShortTerm, "it moves".into()).id));
+    });
+    let last = format!("{}.json", ids.iter().max().unwrap());
+    let directory = File::open(mount.path("memories/short_term")).unwrap();
+    let mut buffer = [MaybeUninit::uninit(); 4_096];
+    let mut listing = RawDir::new(&directory, &mut buffer);
+    let mut next = || listing.next().map(|entry| entry.unwrap().file_name().to_str().unwrap().to_owned());
+    let mut names = vec![next().unwrap()];
+    mount.vault.memories().promote(last.trim_end_matches(".json"), Tier::LongTerm).unwrap();
+    names.extend(std::iter::from_fn(next));
+    assert!(!names.contains(&last));
+    // Neither `.` nor `..`, nor the one that moved, but `SHA256SUMS`.
+    assert_eq!(names.iter().filter(|name| !name.starts_with('.')).count(), ids.len());
+    assert!(!mount.path("memories/short_term").join(&last).exists());
+    assert!(mount.path("memories/long_term").join(&last).exists());
 }
 
 /// Snapshots' directories show the old content, whatever changes, prune included; a snapshot that is deleted is gone at once.
