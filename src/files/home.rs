@@ -87,6 +87,7 @@ impl Drop for Home {
             && let Err(error) = artifacts.close()
         {
             tracing::error!(target: "mirrordna::artifacts", "artifacts could not be committed at the end: {error}");
+            self.storage.leave_unstored();
         }
     }
 }

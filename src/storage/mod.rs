@@ -439,6 +439,10 @@ pub trait Storage: Send + Sync {
         0
     }
 
+    /// What other processes changed through the [`Service`] of this one cannot be stored, and the vault is about to be closed: to
+    /// them this owner dies.
+    fn leave_unstored(&self) {}
+
     /// Lets everybody who holds changes of artifacts back commit them. To be called before a snapshot, an export, a prune.
     ///
     /// # Errors

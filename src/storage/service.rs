@@ -15,7 +15,7 @@ pub trait Service: Send + Sync {
     /// Why it cannot be handed over now.
     fn leave(&self) -> Result<(), String>;
 
-    /// The vault was handed over, or was not.
+    /// The vault was handed over, and this process has nothing of it any more; or it was not, and this process keeps it.
     fn left(&self);
 }
 

@@ -12,7 +12,7 @@ use mirrordna::storage::{Ownership, StorageError};
 use mirrordna::{Vault, verify};
 
 use crate::child::Child;
-use crate::support::{Bed, contents, options, refusal, write};
+use crate::support::{Bed, contents, frame, greeting, options, refusal, write};
 
 /// Two handles of one process are as good as two processes.
 #[test]
@@ -79,15 +79,7 @@ fn hostile_bytes_harm_nobody() {
     let vault = bed.open();
     write(vault.storage(), "mem_000000000001", "a").unwrap();
     let socket = bed.vault().join("SOCKET");
-    let id = vault.id().to_owned();
-    let frame = |payload: &[u8]| {
-        let length = u32::try_from(payload.len()).unwrap().to_le_bytes();
-        [&length, &crc32c::crc32c(payload).to_le_bytes(), payload].concat()
-    };
-    let greeting = |protocol: u16| {
-        let length = u32::try_from(id.len()).unwrap().to_le_bytes();
-        frame(&[b"MDNASOCK", &protocol.to_le_bytes()[..], &length, id.as_bytes()].concat())
-    };
+    let greeting = |protocol| greeting(&vault, protocol);
     // What follows a greeting, or stands in its place.
     let mut noise = Checksum::of(b"noise").0.to_vec();
     for _ in 0..300 {

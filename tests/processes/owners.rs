@@ -1,13 +1,17 @@
 //! Who owns the vault: the first, the one that wants it, and whoever is left.
 
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use mirrordna::Vault;
-use mirrordna::storage::{Ownership, StorageError};
+use mirrordna::storage::{Asked, Asking, Ownership, Service, StorageError};
 use rustix::process::Signal;
 
 use crate::child::Child;
-use crate::support::{Bed, contents, refusal, wait_until, wanting, write};
+use crate::support::{Bed, contents, frame, greeting, refusal, wait_until, wanting, write};
 
 /// An owner that closes the vault, and one that is killed, is followed by somebody who had it open, at once; what was
 /// buffered is there.
@@ -164,4 +168,70 @@ fn artifacts_belong_to_the_owner() {
     // Now it is another process that owns the vault.
     wait_until("the next owner", || bed.owner() == other.id());
     assert_eq!(other.ask("artifacts"), "files");
+}
+
+/// Answers a question when it is told to, and notes what comes when.
+struct Slow {
+    asked: Sender<()>,
+    go_on: Mutex<Option<Receiver<()>>>,
+    events: Arc<Mutex<Vec<&'static str>>>,
+}
+
+struct SlowAnswer {
+    asked: Sender<()>,
+    go_on: Option<Receiver<()>>,
+    events: Arc<Mutex<Vec<&'static str>>>,
+}
+
+impl Service for Slow {
+    fn begin(&self) -> Box<dyn Asked> {
+        let go_on = self.go_on.lock().unwrap().take();
+        Box::new(SlowAnswer { asked: self.asked.clone(), go_on, events: Arc::clone(&self.events) })
+    }
+
+    fn leave(&self) -> Result<(), String> {
+        self.events.lock().unwrap().push("leave");
+        Ok(())
+    }
+
+    fn left(&self) {
+        self.events.lock().unwrap().push("left");
+    }
+}
+
+impl Asked for SlowAnswer {
+    fn answer(&mut self, _question: &[u8]) -> Vec<u8> {
+        self.asked.send(()).unwrap();
+        self.go_on.take().unwrap().recv().unwrap();
+        self.events.lock().unwrap().push("answered");
+        Vec::new()
+    }
+}
+
+/// A question that is under way in a hand-over must not take up again what was let go of.
+#[test]
+fn nothing_is_taken_up_before_the_vault_is_gone() {
+    let bed = Bed::new();
+    let (owner, client) = (bed.open(), bed.open());
+    let ((asked, was_asked), (go_on, may_go_on)) = (channel(), channel());
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let service: Arc<dyn Service> =
+        Arc::new(Slow { asked, go_on: Mutex::new(Some(may_go_on)), events: Arc::clone(&events) });
+    owner.storage().serve(&service);
+    std::thread::scope(|scope| {
+        scope.spawn(|| client.storage().ask(Asking::Read, &|| vec![1]).unwrap());
+        was_asked.recv().unwrap();
+        // Asks for the vault, and does not take it.
+        let mut asking = UnixStream::connect(bed.vault().join("SOCKET")).unwrap();
+        asking.write_all(&greeting(&owner, 3)).unwrap();
+        asking.read_exact(&mut [0; 8 + 15]).unwrap();
+        asking.write_all(&frame(&[22])).unwrap();
+        let mut answer = [0; 9];
+        asking.read_exact(&mut answer).unwrap();
+        assert_eq!(answer[8], 3, "it is handed over");
+        go_on.send(()).unwrap();
+    });
+    wait_until("the end of the hand-over", || events.lock().unwrap().contains(&"left"));
+    assert_eq!(*events.lock().unwrap(), ["leave", "answered", "left"]);
+    write(client.storage(), "mem_000000000001", "a").unwrap();
 }

@@ -103,6 +103,18 @@ pub(crate) fn contents(storage: &dyn Storage, id: &str) -> Vec<String> {
     versions.iter().filter(|version| !version.deleted).map(|version| content(&version.json)).collect()
 }
 
+/// What is sent on the socket of a vault: see `docs/socket-protocol.md`.
+pub(crate) fn frame(payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_le_bytes();
+    [&length, &crc32c::crc32c(payload).to_le_bytes(), payload].concat()
+}
+
+/// What a caller says first.
+pub(crate) fn greeting(vault: &Vault, protocol: u16) -> Vec<u8> {
+    let length = u32::try_from(vault.id().len()).unwrap().to_le_bytes();
+    frame(&[b"MDNASOCK", &protocol.to_le_bytes()[..], &length, vault.id().as_bytes()].concat())
+}
+
 /// Waits until something holds.
 #[track_caller]
 pub(crate) fn wait_until(what: &str, holds: impl Fn() -> bool) {

@@ -168,6 +168,10 @@ pub(in crate::storage) struct Client {
     subscription: Mutex<Subscription>,
     subscribed: Condvar,
     lost: AtomicBool,
+    /// The owner said, in the place of an answer, that it lets go of the vault: it has stored what it had.
+    let_go: AtomicBool,
+    /// And that another process is to own it next.
+    handed: AtomicBool,
     /// A sequence that the log has reached.
     known: AtomicU64,
 }
@@ -186,6 +190,10 @@ impl Events {
                 News::Subscribed(state)
             }
             Ok(Answer::Farewell { handed }) => News::Farewell { handed },
+            // It was ended here before the farewell came.
+            _ if client.let_go.load(Ordering::Acquire) => {
+                News::Farewell { handed: client.handed.load(Ordering::Acquire) }
+            }
             Ok(_) | Err(_) => News::Died,
         }
     }
@@ -208,6 +216,8 @@ impl Client {
                 subscription: Mutex::default(),
                 subscribed: Condvar::new(),
                 lost: AtomicBool::new(false),
+                let_go: AtomicBool::new(false),
+                handed: AtomicBool::new(false),
                 known: AtomicU64::new(0),
             };
             // Also tells whether a second connection gets through, before anybody relies on it.
@@ -314,8 +324,16 @@ impl Client {
         let since = Instant::now();
         match channel.receive(&mut || self.is_alive(since))? {
             Answer::Failed { error } => Err(CallError::Storage(error)),
+            Answer::Moved => {
+                self.let_go.store(true, Ordering::Release);
+                Err(CallError::Moved)
+            }
             // What is asked after a farewell is not read any more.
-            Answer::Moved | Answer::Farewell { .. } => Err(CallError::Moved),
+            Answer::Farewell { handed } => {
+                self.handed.fetch_or(handed, Ordering::AcqRel);
+                self.let_go.store(true, Ordering::Release);
+                Err(CallError::Moved)
+            }
             answer => Ok(answer),
         }
     }
@@ -326,12 +344,16 @@ impl Client {
             let what = "too much for the socket of another process".to_owned();
             return Err(CallError::Storage(StorageError::Limit { what, limit: MAX_FRAME }));
         }
-        // What did not arrive as a whole is not looked at.
-        channel.send(&frame).map_err(|error| match error {
-            WireError::Silent => CallError::Silent,
-            WireError::Closed | WireError::Garbled(_) => CallError::Moved,
-        })?;
-        self.receive(channel)
+        match channel.send(&frame) {
+            Ok(()) => self.receive(channel),
+            Err(WireError::Silent) => Err(CallError::Silent),
+            Err(WireError::Closed | WireError::Garbled(_)) => {
+                // Who ends a connection may have said farewell on it.
+                let _ = self.receive(channel);
+                // What did not arrive as a whole is not looked at.
+                Err(CallError::Moved)
+            }
+        }
     }
 
     /// Asks, and waits for the answer for as long as the owner is alive.

@@ -40,6 +40,10 @@ pub(in crate::storage) trait Host: Send + Sync {
     /// What answers questions that the storage does not understand.
     fn service(&self) -> Option<Arc<dyn Service>>;
 
+    /// Not all that was done for other processes is stored, and it will not be: nobody is told that this process lets go of the
+    /// vault.
+    fn is_unstored(&self) -> bool;
+
     /// Gets ready to let go of the vault, and then lets go of it; or says why it does not.
     fn hand_over(self: Arc<Self>) -> std::result::Result<(), String>;
 
@@ -192,7 +196,7 @@ fn serve(shared: &Shared, stream: UnixStream, full: bool) {
         asked: None,
     };
     let ended = connection.go_on(&mut channel);
-    if shared.stopping() {
+    if shared.stopping() && !shared.host.is_unstored() {
         let farewell = Answer::Farewell { handed: shared.handed.load(Ordering::Acquire) };
         let _ = connection.voice.say(&frame(&farewell));
     }
@@ -260,6 +264,9 @@ impl Connection<'_> {
                 continue;
             }
             let answer = self.answer(request, channel).unwrap_or_else(|error| Answer::Failed { error });
+            if matches!(answer, Answer::Moved) && self.shared.host.is_unstored() {
+                return Ok(());
+            }
             self.voice.say(&frame(&answer))?;
         }
     }

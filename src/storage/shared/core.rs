@@ -73,6 +73,8 @@ pub(super) struct Core {
     pub(super) succeeding: AtomicBool,
     /// Owners that ended without a farewell.
     pub(super) died: AtomicU64,
+    /// What other processes changed through this one could not be stored.
+    pub(super) unstored: AtomicBool,
     closing: AtomicBool,
 }
 
@@ -97,6 +99,7 @@ impl Core {
             watching: AtomicBool::new(false),
             succeeding: AtomicBool::new(false),
             died: AtomicU64::new(0),
+            unstored: AtomicBool::new(false),
             closing: AtomicBool::new(false),
         })
     }

@@ -259,6 +259,10 @@ impl Storage for SharedStorage {
         self.core.died.load(Ordering::Acquire)
     }
 
+    fn leave_unstored(&self) {
+        self.core.unstored.store(true, Ordering::Release);
+    }
+
     fn settle(&self) -> Result<()> {
         self.core.call(Call::Read, Storage::settle, Client::write_back)
     }

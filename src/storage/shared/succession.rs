@@ -364,8 +364,9 @@ impl Core {
         None
     }
 
-    /// Waits until no change of this process or another one is under way.
-    fn drain(self: &Arc<Self>) -> std::result::Result<(), String> {
+    /// Waits until no change of this process or another one is under way, and lets go of the storage in a thread. `service` hears
+    /// of it when that is done.
+    fn let_go(self: &Arc<Self>, service: Option<Arc<dyn Service>>) -> std::result::Result<(), String> {
         let deadline = Instant::now() + HAND_OVER;
         let waited = |done: &dyn Fn() -> bool| {
             while !done() {
@@ -399,7 +400,9 @@ impl Core {
             return go_on("it has artifacts open");
         }
         self.followers.leave_owner(&storage);
-        let State::Owner(owner) = self.become_state(State::Between(None)) else { return Ok(()) };
+        let State::Owner(owner) = self.become_state(State::Between(None)) else {
+            return Err("it does not own it any more".to_owned());
+        };
         drop(storage);
         if !waited(&|| Arc::strong_count(&owner.storage) == 1) {
             self.followers.stay_owner(&owner.storage);
@@ -411,6 +414,10 @@ impl Core {
                 server.stop(true);
             }
             drop(alone(owner.storage));
+            // Not before: a question that is under way would take up again what was let go of, and wait for this thread.
+            if let Some(service) = service {
+                service.left();
+            }
             tracing::info!(target: "mirrordna::storage", dir = %core.dir.display(), "the vault is handed over");
             core.steward(None, true);
         });
@@ -450,11 +457,15 @@ impl Host for Core {
         if let Some(service) = &service {
             service.leave()?;
         }
-        let done = self.drain();
-        if let Some(service) = &service {
-            service.left();
-        }
-        done
+        self.let_go(service.clone()).inspect_err(|_| {
+            if let Some(service) = &service {
+                service.left();
+            }
+        })
+    }
+
+    fn is_unstored(&self) -> bool {
+        self.unstored.load(Ordering::Acquire)
     }
 
     fn gone(self: Arc<Self>, claim: Option<Claim>) {
