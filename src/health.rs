@@ -148,7 +148,10 @@ fn check_space(dir: &Path, health: &mut Health) {
 }
 
 fn check_log(vault: &Vault, health: &mut Health) {
-    let state = vault.state();
+    let state = match vault.state_now() {
+        Ok(state) => state,
+        Err(error) => return health.failed("log", error),
+    };
     let durable = match state.sequence.saturating_sub(state.durable) {
         0 => "all durable".to_owned(),
         waiting => format!("the last {waiting} not durable yet"),
@@ -165,8 +168,8 @@ fn check_log(vault: &Vault, health: &mut Health) {
 
 fn check_records(vault: &Vault, health: &mut Health) {
     const NAME: &str = "records";
-    let from = vault.state().sequence.saturating_sub(SAMPLE as u64) + 1;
     let read = || -> Result<u64, Error> {
+        let from = vault.state_now()?.sequence.saturating_sub(SAMPLE as u64) + 1;
         let (mut read, mut bytes) = (0, 0);
         for entry in vault.log(from, SAMPLE)?.iter().rev() {
             let Some(kind) = entry.kind else { continue };

@@ -107,7 +107,7 @@ pub fn verify(dir: &Path, options: &VaultOptions, progress: &mut dyn FnMut(u64, 
 /// What keeps the check from going on.
 pub fn verify_storage(storage: &dyn Storage, progress: &mut dyn FnMut(u64, u64)) -> Result<Report> {
     storage.settle()?;
-    let state = storage.state();
+    let state = storage.state_now()?;
     let mut report = Report {
         entries: state.sequence,
         root: Some(state.root),

@@ -286,7 +286,10 @@ pub unsafe extern "C" fn mdna_batch_commit(batch: *mut mdna_batch, out_sequence:
         let changes = locked(batch.batch.lock())?.take().ok_or_else(closed)?;
         let committed = changes.commit()?;
         if let Some(out) = out {
-            out.write(committed.map_or_else(|| batch.vault.state().sequence, |committed| committed.last));
+            out.write(match committed {
+                Some(committed) => committed.last,
+                None => batch.vault.state_now()?.sequence,
+            });
         }
         Ok(())
     })

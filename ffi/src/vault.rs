@@ -339,7 +339,7 @@ pub unsafe extern "C" fn mdna_vault_state(vault: *mut mdna_vault, out_state: *mu
     let (vault, out) = unsafe { (borrow(vault, "vault"), out(out_state, "out_state")) };
     call_on(vault, |vault| {
         let out = out?;
-        let state = vault.vault.state();
+        let state = vault.vault.state_now()?;
         out.write(mdna_log_state {
             sequence: state.sequence,
             durable: state.durable,

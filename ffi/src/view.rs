@@ -67,7 +67,11 @@ pub unsafe extern "C" fn mdna_view_sequence(view: *mut mdna_view, out_sequence: 
     // SAFETY: the caller keeps what the header says of handles and outputs.
     let (view, out) = unsafe { (borrow(view, "view"), out(out_sequence, "out_sequence")) };
     call_on(view, |view| {
-        out?.write(view.view.sequence().unwrap_or_else(|| view.view.vault().state().sequence));
+        let out = out?;
+        out.write(match view.view.sequence() {
+            Some(sequence) => sequence,
+            None => view.view.vault().state_now()?.sequence,
+        });
         Ok(())
     })
 }

@@ -123,7 +123,7 @@ pub unsafe extern "C" fn mdna_watch_start(
         let subscriber: Arc<dyn Subscriber> = Arc::clone(&signal) as _;
         // Subscribed before it is asked where the log stands, so that no change falls between.
         vault.subscribe(&subscriber)?;
-        let newest = vault.state().sequence;
+        let newest = vault.state_now()?.sequence;
         signal.change(|news| news.newest = news.newest.max(newest));
         let next = if from == 0 { newest + 1 } else { from };
         let watching = Watching {

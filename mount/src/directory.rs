@@ -43,7 +43,7 @@ impl Stream {
 
     /// What the listing says may be out of date.
     pub(crate) fn is_outdated(&self, tree: &Tree) -> bool {
-        tree.vault().state().sequence != self.began
+        tree.vault().state_now().map_or(true, |state| state.sequence != self.began)
     }
 
     /// Goes on behind an offset. The beginning is always that of a new listing.
@@ -58,7 +58,7 @@ impl Stream {
                 return Ok(());
             }
         }
-        self.began = tree.vault().state().sequence;
+        self.began = tree.vault().state_now()?.sequence;
         self.listing = Some(tree.list(&self.node, Cursor(offset.saturating_sub(DOT_DOT)))?);
         self.kept.clear();
         self.given = 0;

@@ -68,7 +68,7 @@ impl<'a, 's> Copy<'a, 's> {
                 other => other,
             };
             // A prune says what it is about to do before it begins, so what was read until now was all there.
-            let is_pruned = self.vault.state().horizon != state.horizon;
+            let is_pruned = self.vault.state_now()?.horizon != state.horizon;
             match copied {
                 Err(error) if is_pruned && is_lack(&error) => {}
                 Ok(_) if is_pruned => {}

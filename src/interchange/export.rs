@@ -56,7 +56,10 @@ impl ExportReport {
 pub fn export_store(view: &View, dir: &Path, progress: &mut dyn Progress) -> Result<ExportReport> {
     check_target(dir)?;
     let vault = view.vault();
-    let sequence = view.sequence().unwrap_or_else(|| vault.state().sequence);
+    let sequence = match view.sequence() {
+        Some(sequence) => sequence,
+        None => vault.state_now()?.sequence,
+    };
     let view = vault.at(sequence)?;
     let parent = folder_of(dir);
     let folder = tempfile::Builder::new().prefix(".mirrordna-export-").tempdir_in(parent);

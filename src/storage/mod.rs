@@ -250,8 +250,15 @@ pub trait Storage: Send + Sync {
     /// As [`Storage::head`].
     fn log(&self, from: Sequence, limit: usize) -> Result<Vec<LogEntry>>;
 
-    /// Where the log stands.
+    /// Where the log stands; when nobody answers in time, where it stood when somebody did. To be shown: what is decided by it
+    /// asks for [`Storage::state_now`].
     fn state(&self) -> LogState;
+
+    /// Where the log stands now.
+    ///
+    /// # Errors
+    /// Those of reaching the process that owns the vault.
+    fn state_now(&self) -> Result<LogState>;
 
     /// The Merkle root over the first `size` entries.
     ///

@@ -32,13 +32,13 @@ pub(super) fn named(name: &str) -> Option<Timestamp> {
 /// The file of a day in the present, or nothing when the day has no events.
 pub(super) fn make(vault: &Vault, stamps: &Stamps, day: Timestamp) -> Result<Made> {
     for _ in 0..TRIES {
-        let sequence = vault.state().sequence;
+        let sequence = vault.state_now()?.sequence;
         let content = render(day, &vault.present())?;
         if stamps.day(vault, day)?.sequence <= sequence {
             return Ok(Made { content, sequence });
         }
     }
-    let sequence = vault.state().sequence;
+    let sequence = vault.state_now()?.sequence;
     Ok(Made { content: render(day, &vault.at(sequence)?)?, sequence })
 }
 

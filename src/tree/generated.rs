@@ -25,9 +25,9 @@ pub(super) fn readme(time: Timestamp) -> Content {
 }
 
 /// `.vault/root`: the Merkle root over the log.
-pub(super) fn merkle_root(vault: &Vault) -> Content {
-    let state = vault.state();
-    small(format!("{}\n", state.root).into_bytes(), state.time)
+pub(super) fn merkle_root(vault: &Vault) -> Result<Content> {
+    let state = vault.state_now()?;
+    Ok(small(format!("{}\n", state.root).into_bytes(), state.time))
 }
 
 /// `.vault/health.json`: the checks of an open vault, where its log stands, and what went wrong last. They are made anew
@@ -108,7 +108,7 @@ impl LogFile {
     pub(super) fn content(&self, vault: &Vault) -> Result<Content> {
         let mut file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (spool, upto) = &mut *file;
-        let state = vault.state();
+        let state = vault.state_now()?;
         while *upto < state.sequence {
             let left = usize::try_from(state.sequence - *upto).unwrap_or(LOG_PAGE);
             let page = vault.log(*upto + 1, left.min(LOG_PAGE))?;

@@ -258,7 +258,7 @@ impl Tree {
             Item::Scratch(file) => self.scratch_content(file).map_err(|refusal| of_scratch(node, refusal)),
             Item::Readme => Ok(generated::readme(self.opened)),
             Item::Health => Ok(self.health.content(&self.vault, self.last_error())),
-            Item::MerkleRoot => Ok(generated::merkle_root(&self.vault)),
+            Item::MerkleRoot => generated::merkle_root(&self.vault),
             Item::Log => self.log.content(&self.vault),
             Item::LastError => self.last_error().map(|error| error.content()).ok_or_else(|| gone(node)),
             Item::Artifact(..) => Err(gone(node)),
@@ -382,7 +382,7 @@ impl Tree {
             return look(at);
         }
         let mut known = lock(&self.strays);
-        let sequence = self.vault.state().sequence;
+        let sequence = self.vault.state_now()?.sequence;
         match *known {
             Some((strays, when)) if self.stamps.content(&self.vault, Kind::Memory)?.sequence <= when => Ok(strays),
             _ => {

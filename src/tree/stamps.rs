@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use crate::record::{Kind, Timestamp};
-use crate::storage::{LogEntry, Operation, Sequence};
+use crate::storage::{LogEntry, LogState, Operation, Sequence};
 use crate::vault::{LOG_PAGE, Result, Vault};
 
 /// When more entries than this came at once, everything counts as changed, rather than reading them all.
@@ -42,7 +42,7 @@ pub(super) struct Stamps(Mutex<Seen>);
 
 impl Stamps {
     pub(super) fn new(vault: &Vault) -> Self {
-        Self(Mutex::new(Seen::beginning(newest(vault))))
+        Self(Mutex::new(Seen::beginning(stamp(&vault.state()))))
     }
 
     /// When the log grew last.
@@ -85,8 +85,7 @@ impl Stamps {
     }
 }
 
-fn newest(vault: &Vault) -> Stamp {
-    let state = vault.state();
+fn stamp(state: &LogState) -> Stamp {
     Stamp { sequence: state.sequence, time: state.time }
 }
 
@@ -96,7 +95,7 @@ impl Seen {
     }
 
     fn catch_up(&mut self, vault: &Vault) -> Result<()> {
-        let newest = newest(vault);
+        let newest = stamp(&vault.state_now()?);
         if newest.sequence.saturating_sub(self.upto.sequence) > CATCH_UP {
             *self = Self::beginning(newest);
             return Ok(());

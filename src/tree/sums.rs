@@ -32,7 +32,7 @@ pub(super) fn make(tree: &Tree, at: &At, directory: Directory) -> Result<Made> {
 /// Records: from their heads, at exactly one sequence.
 fn of_records(tree: &Tree, at: &At, directory: Directory) -> Result<Made> {
     let view = match at {
-        At::Present => tree.vault().at(tree.vault().state().sequence)?,
+        At::Present => tree.vault().at(tree.vault().state_now()?.sequence)?,
         At::Past(_) => at.view(tree.vault()),
     };
     let sequence = view.sequence().unwrap_or_default();
@@ -48,7 +48,10 @@ fn of_records(tree: &Tree, at: &At, directory: Directory) -> Result<Made> {
 fn of_files(tree: &Tree, at: &At, directory: Directory) -> Result<Made> {
     let mut tries = 1;
     loop {
-        let sequence = at.sequence().unwrap_or_else(|| tree.vault().state().sequence);
+        let sequence = match at.sequence() {
+            Some(sequence) => sequence,
+            None => tree.vault().state_now()?.sequence,
+        };
         let parent = Node { at: at.clone(), item: Item::Directory(directory) };
         let mut spool = Spool::default();
         for file in Listing::new(tree, &parent, directory, Cursor::START)? {
@@ -61,7 +64,7 @@ fn of_files(tree: &Tree, at: &At, directory: Directory) -> Result<Made> {
             }
         }
         let made = finish(tree, at, directory, spool, sequence)?;
-        let settled = matches!(at, At::Past(_)) || tree.vault().state().sequence == sequence;
+        let settled = matches!(at, At::Past(_)) || tree.vault().state_now()?.sequence == sequence;
         if settled || tries == TRIES || tree.is_fresh(&parent.beside(Item::Sums(directory)), sequence)? {
             return Ok(made);
         }

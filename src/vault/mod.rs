@@ -271,10 +271,19 @@ impl Vault {
         &*self.shared.ids
     }
 
-    /// Where the log stands.
+    /// Where the log stands; when the process that owns the vault does not answer in time, where it stood when it did. To be
+    /// shown: what is decided by it asks for [`Vault::state_now`].
     #[must_use]
     pub fn state(&self) -> LogState {
         self.shared.storage.state()
+    }
+
+    /// Where the log stands now.
+    ///
+    /// # Errors
+    /// Those of reaching the process that owns the vault.
+    pub fn state_now(&self) -> Result<LogState> {
+        Ok(self.shared.storage.state_now()?)
     }
 
     /// Makes everything durable that was changed, and returns the sequence up to which it is.
@@ -319,7 +328,7 @@ impl Vault {
     /// Where the log stands, and a view that keeps that state readable.
     pub(crate) fn settled(&self) -> Result<(LogState, View)> {
         loop {
-            let state = self.state();
+            let state = self.state_now()?;
             match self.at(state.sequence) {
                 // A prune came between.
                 Err(Error::Pruned { .. }) => {}
@@ -597,8 +606,8 @@ impl Vault {
     }
 
     /// The sequence that the next change will have, if nobody else makes one before.
-    fn next_sequence(&self) -> Sequence {
-        self.state().sequence + 1 + self.draft.as_ref().map_or(0, |draft| draft.len())
+    fn next_sequence(&self) -> Result<Sequence> {
+        Ok(self.state_now()?.sequence + 1 + self.draft.as_ref().map_or(0, |draft| draft.len()))
     }
 
     /// A commit of changes of records in the name of this handle's actor.

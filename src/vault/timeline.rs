@@ -84,7 +84,7 @@ impl Timeline<'_> {
         }
         vault.audited("append", Kind::Event, "", || {
             // The counter is the sequence that the event is about to get, as for the events that the log tells.
-            let mut counter = vault.next_sequence();
+            let mut counter = vault.next_sequence()?;
             loop {
                 record.insert("id".into(), id::event(time, counter).into());
                 match vault.store(Kind::Event, record.clone().into(), None, Expect::Absent, None) {
@@ -101,7 +101,10 @@ impl Timeline<'_> {
     /// Those of the storage.
     pub fn query(&self, query: &EventQuery) -> Result<impl Iterator<Item = Result<Value>> + use<>> {
         let vault = self.0;
-        let at = query.view.as_ref().and_then(View::sequence).unwrap_or_else(|| vault.state().sequence);
+        let at = match query.view.as_ref().and_then(View::sequence) {
+            Some(at) => at,
+            None => vault.state_now()?.sequence,
+        };
         let mut told = Told::new(vault.clone(), query.clone(), at)?.peekable();
         let mut appended = Appended::new(vault, query)?.peekable();
         let limit = query.limit.unwrap_or(usize::MAX);
@@ -125,9 +128,10 @@ impl Timeline<'_> {
     pub(crate) fn told(&self, id: &str) -> Result<Option<Value>> {
         // The counter of such an id is the sequence of its entry.
         let sequence = id.rsplit_once('_').and_then(|(_, counter)| counter.parse::<Sequence>().ok());
-        let Some(sequence) = sequence.filter(|sequence| (1..=self.0.state().sequence).contains(sequence)) else {
+        let Some(sequence) = sequence.filter(|sequence| *sequence > 0) else { return Ok(None) };
+        if sequence > self.0.state_now()?.sequence {
             return Ok(None);
-        };
+        }
         let told = self.0.log(sequence, 1)?.first().and_then(told_event);
         Ok(told.filter(|event| event.str_at(Kind::Event.id_field()) == Some(id)))
     }
@@ -240,7 +244,7 @@ fn first_at(vault: &Vault, time: Timestamp, end: Sequence) -> Result<Sequence> {
 
 /// Adds the days of the events that the log tells: from one that is found the search leaps to the next day.
 fn days_told(vault: &Vault, days: &mut BTreeSet<Timestamp>) -> Result<()> {
-    let end = vault.state().sequence;
+    let end = vault.state_now()?.sequence;
     let (mut next, mut limit) = (1, 1);
     while next <= end {
         let page = vault.log(next, limit)?;

@@ -34,14 +34,14 @@ impl View {
 
     /// The vault at a sequence; with one inside a commit, behind that: nobody sees half of one.
     pub(super) fn past(vault: &Vault, at: Sequence) -> Result<Self> {
-        let end = vault.state().sequence;
+        let end = vault.state_now()?.sequence;
         if at > end {
             return Err(Error::argument(format!("sequence {at}"), format!("the log ends at {end}")));
         }
         let at = end_of_commit(vault, at)?;
         // The lease comes first: a prune that did not see it has made its horizon known by now.
         let lease = vault.storage().lease(at);
-        let horizon = vault.state().horizon;
+        let horizon = vault.state_now()?.horizon;
         if at < horizon && !vault.storage().pins()?.contains(&at) {
             return Err(Error::Pruned { at, horizon });
         }

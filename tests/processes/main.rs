@@ -2,6 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod batches;
+mod between;
 mod callers;
 mod child;
 #[path = "../support/disk.rs"]

@@ -103,6 +103,10 @@ impl Storage for Failing {
         self.inner.state()
     }
 
+    fn state_now(&self) -> Result<LogState> {
+        self.inner.state_now()
+    }
+
     fn root(&self, size: Sequence) -> Result<Checksum> {
         self.inner.root(size)
     }

@@ -187,7 +187,7 @@ fn stats(overview: &Overview, context: &Context) -> Result<()> {
 
 fn log(wanted: &Log, context: &Context) -> Result<()> {
     let vault = context.open()?;
-    let end = vault.state().sequence;
+    let end = vault.state_now()?.sequence;
     let limit = wanted.limit.unwrap_or(u64::MAX);
     let mut listing =
         context.output().listing(["SEQUENCE", "TIME", "OPERATION", "COLLECTION", "ID", "ACTOR", "ORIGIN"]);

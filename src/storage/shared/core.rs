@@ -222,13 +222,14 @@ impl Core {
         let _ = self.changed.wait_timeout(lock(&self.changing), INTERVAL.min(at_most));
     }
 
-    /// Remembers where the log stands; without a state, gives what was remembered.
-    pub(super) fn last_state(&self, state: Option<LogState>) -> Option<LogState> {
-        let mut last = lock(&self.last);
-        if state.is_some() {
-            *last = state;
-        }
-        *last
+    /// Remembers where the log stands.
+    pub(super) fn remember(&self, state: LogState) {
+        *lock(&self.last) = Some(state);
+    }
+
+    /// Where the log stood when it was last asked for.
+    pub(super) fn last_state(&self) -> Option<LogState> {
+        *lock(&self.last)
     }
 
     /// Lets go of the vault.

@@ -71,9 +71,7 @@ impl Storage for SharedStorage {
         self.core.call(Call::Read, |here| here.log(from, limit), |there| there.log(from, limit))
     }
 
-    /// When nobody answers in time, where the log stood when somebody did.
     fn state(&self) -> LogState {
-        let state = self.core.call(Call::Read, |here| Ok(here.state()), Client::state);
         let unknown = LogState {
             sequence: 0,
             durable: 0,
@@ -82,7 +80,13 @@ impl Storage for SharedStorage {
             epoch: 0,
             horizon: 0,
         };
-        self.core.last_state(state.ok()).unwrap_or(unknown)
+        self.state_now().ok().or_else(|| self.core.last_state()).unwrap_or(unknown)
+    }
+
+    fn state_now(&self) -> Result<LogState> {
+        let state = self.core.call(Call::Read, |here| Ok(here.state()), Client::state)?;
+        self.core.remember(state);
+        Ok(state)
     }
 
     fn root(&self, size: Sequence) -> Result<Checksum> {
