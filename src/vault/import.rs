@@ -81,7 +81,7 @@ impl Vault {
                     );
                 }
                 drop(job);
-                self.settle(self.state().sequence);
+                self.settle_all();
                 Err(error)
             }
         }

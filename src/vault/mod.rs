@@ -623,6 +623,16 @@ impl Vault {
         }
     }
 
+    /// Waits until the subscribers have acted on all that was changed until now.
+    pub(crate) fn settle_all(&self) {
+        match self.state_now() {
+            Ok(state) => self.settle(state.sequence),
+            Err(error) => {
+                tracing::warn!(target: "mirrordna::vault", %error, "nobody says whether all have acted on what was changed");
+            }
+        }
+    }
+
     /// Commits, also while nobody commits but the one who does this job, and leaves an audit event for each change. Does not
     /// wait for subscribers.
     fn commit_through(&self, job: Option<&dyn Job>, commit: Commit) -> Result<Committed> {

@@ -130,10 +130,11 @@ impl Vault {
                     Error::HalfRestored { source: Box::new(error) }
                 }
             }
-        })?;
+        });
         drop((job, here));
-        self.settle(self.state().sequence);
-        Ok(done)
+        // What failed and was undone was seen by all, too.
+        self.settle_all();
+        done
     }
 
     /// Brings back what was there before a restore that cannot be finished.

@@ -1,12 +1,15 @@
 //! Restores that fail in the middle: undone, or, where that fails too, known to all until they are.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use mirrordna::artifacts::{FsError, ROOT, WriteOptions};
 use mirrordna::record::{Kind, json};
 use mirrordna::storage::{
-    Action, Change, Commit, Durability, Expect, FileRows, Intent, NOW, Origin, PrunePolicy, StorageError, prepare,
+    Action, Change, Changed, Commit, Durability, Expect, FileRows, Intent, NOW, Origin, PrunePolicy, Sequence,
+    StorageError, Subscriber, prepare,
 };
 use mirrordna::vault::NewSnapshot;
 use mirrordna::{Error, Vault};
@@ -108,6 +111,34 @@ fn a_restore_that_fails_in_the_middle_is_undone() {
         drop((artifacts, vault));
         assert_now(&bed.open());
     }
+}
+
+/// Up to where subscribers were waited for.
+#[derive(Default)]
+struct Settled(AtomicU64);
+
+impl Subscriber for Settled {
+    fn changed(&self, _changes: &[Changed]) {}
+
+    fn settle(&self, upto: Sequence) {
+        self.0.fetch_max(upto, Ordering::SeqCst);
+    }
+}
+
+/// What a restore changed before it failed, and what undid it, is seen by all when its error is.
+#[test]
+fn a_restore_that_fails_waits_for_subscribers() {
+    let bed = Bed::new();
+    let vault = bed.open();
+    change(&vault, "");
+    drop(vault);
+    damage(&bed, &id(RECORDS - 100));
+    let vault = bed.open();
+    let settled = Arc::new(Settled::default());
+    let subscriber: Arc<dyn Subscriber> = Arc::<Settled>::clone(&settled);
+    vault.subscribe(&subscriber).unwrap();
+    vault.snapshots().restore("snap_then").unwrap_err();
+    assert_eq!(settled.0.load(Ordering::SeqCst), vault.state().sequence);
 }
 
 /// A vault with a restore that cannot be finished and that nobody is at, in which `change` was changed since it began.
