@@ -15,7 +15,7 @@ use mirrordna::vault::NewSnapshot;
 use mirrordna::{Error, Vault, VaultOptions};
 
 use crate::child::Child;
-use crate::support::{Bed, frame, options, wait_until, write};
+use crate::support::{Bed, frame, options, wait_until, wanting, write};
 
 /// `Request::State`
 const STATE: [u8; 1] = [8];
@@ -125,24 +125,30 @@ fn what_is_pinned_is_never_what_was_only_remembered() {
     let mut owner = Child::open(&bed.vault());
     let watch = Arc::new(Pausing::default());
     between(&bed, &watch);
-    let vault = Vault::open(&bed.vault(), &VaultOptions { lock_timeout: Duration::from_secs(1), ..options() }).unwrap();
+    let vault = Vault::open(&bed.vault(), &VaultOptions { lock_timeout: Duration::from_secs(3), ..options() }).unwrap();
     write(vault.storage(), "mem_000000000001", "a").unwrap();
     let remembered = vault.state().sequence;
     assert_eq!(owner.ask("write mem_000000000002 b"), format!("wrote {}", remembered + 1));
 
-    let silent = |made: Result<(), Error>| {
-        assert!(matches!(made, Err(Error::Storage(StorageError::Locked { .. }))), "{made:?}");
+    let silence = |ask: &dyn Fn() -> Result<(), Error>| {
+        watch.armed.store(true, Ordering::SeqCst);
+        let asked = ask();
+        wait_until("the owner goes on", || !watch.silent.load(Ordering::SeqCst));
+        assert!(!watch.armed.load(Ordering::SeqCst), "nothing asked where the log stands");
+        asked
+    };
+    let refused = |asked: Result<(), Error>| {
+        assert!(matches!(asked, Err(Error::Storage(StorageError::Locked { .. }))), "{asked:?}");
     };
     let snapshot = || vault.snapshots().create(NewSnapshot { id: Some("snap_a".into()), ..NewSnapshot::default() });
-    watch.armed.store(true, Ordering::SeqCst);
-    silent(snapshot().map(drop));
-    watch.armed.store(true, Ordering::SeqCst);
-    silent(vault.at(remembered).map(drop));
-    watch.armed.store(true, Ordering::SeqCst);
-    silent(vault.timeline().days().map(drop));
-    watch.armed.store(true, Ordering::SeqCst);
+    refused(silence(&|| snapshot().map(drop)));
+    refused(silence(&|| vault.at(remembered).map(drop)));
     // What is only shown is shown.
-    assert_eq!(vault.state().sequence, remembered);
+    silence(&|| {
+        assert_eq!(vault.state().sequence, remembered);
+        Ok(())
+    })
+    .unwrap();
     assert_eq!(snapshot().unwrap().sequence, remembered + 1);
 }
 
@@ -178,4 +184,43 @@ fn a_hand_over_is_no_death() {
     files.sync().unwrap();
     assert_eq!(vault.storage().owners_died(), 0);
     assert_eq!(files.read("file").unwrap(), b"stored before the vault is handed over");
+}
+
+/// Tells others to stop, also when what they wait for failed.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// The same while many call: some find a connection that has ended, some find no socket any more.
+#[test]
+fn no_end_is_a_death_while_many_call() {
+    let bed = Bed::new();
+    let (_other, client) = (bed.open(), bed.open());
+    let files = client.files();
+    let mut file = files.open("file", &OpenFile::new().write(true).create(true)).unwrap();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for n in 0..12 {
+            let (client, done) = (&client, &done);
+            scope.spawn(move || {
+                while !done.load(Ordering::SeqCst) {
+                    write(client.storage(), &format!("mem_{n:012}"), "a").unwrap();
+                }
+            });
+        }
+        let _stop = Stop(&done);
+        for _ in 0..5 {
+            file.write_all(b"stored before the vault is handed over").unwrap();
+            let wanting = Vault::open(&bed.vault(), &wanting()).unwrap();
+            file.sync().unwrap();
+            file.write_all(b"stored before the owner ends").unwrap();
+            drop(wanting);
+            file.sync().unwrap();
+        }
+    });
+    assert_eq!(client.storage().owners_died(), 0);
 }

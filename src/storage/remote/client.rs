@@ -1,6 +1,7 @@
 //! The side of a process that does not own the vault: connections to the owner, one for each call that is under way.
 
 use std::io;
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -190,7 +191,7 @@ impl Events {
                 News::Subscribed(state)
             }
             Ok(Answer::Farewell { handed }) => News::Farewell { handed },
-            // It was ended here before the farewell came.
+            // The connection was ended here before it was about to end.
             _ if client.let_go.load(Ordering::Acquire) => {
                 News::Farewell { handed: client.handed.load(Ordering::Acquire) }
             }
@@ -242,13 +243,25 @@ impl Client {
 
     /// Nobody calls the owner through this any more, and nobody waits for it.
     pub(in crate::storage) fn close(&self) {
+        self.part();
+        let _ = self.events.shutdown(Shutdown::Both);
+    }
+
+    /// Nobody calls the owner through this any more. It ends its side when it hears of that; if it is about to end anyway it says
+    /// farewell first, and is not taken for dead.
+    pub(in crate::storage) fn part(&self) {
         self.lost.store(true, Ordering::Release);
-        let _ = self.events.shutdown(std::net::Shutdown::Both);
+        let _ = self.events.shutdown(Shutdown::Write);
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).clear();
         *self.leases.lock().unwrap_or_else(PoisonError::into_inner) = None;
         *self.holding.lock().unwrap_or_else(PoisonError::into_inner) = None;
         let _subscription = self.subscription();
         self.subscribed.notify_all();
+    }
+
+    /// Nobody calls the owner through this any more.
+    pub(in crate::storage) fn is_parted(&self) -> bool {
+        self.lost.load(Ordering::Acquire)
     }
 
     fn subscription(&self) -> MutexGuard<'_, Subscription> {

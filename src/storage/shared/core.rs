@@ -65,6 +65,8 @@ pub(super) struct Core {
     last: Mutex<Option<LogState>>,
     /// The thread that follows the owner, and looks for another when it is gone.
     pub(super) steward: Mutex<Option<JoinHandle<()>>>,
+    /// The owner whose end that thread waits for.
+    pub(super) followed: Mutex<Option<Arc<Client>>>,
     /// Held by who hands over, and by who closes.
     pub(super) handing: Mutex<()>,
     /// A thread waits to finish what another process left half done.
@@ -95,6 +97,7 @@ impl Core {
             changed: Condvar::new(),
             last: Mutex::default(),
             steward: Mutex::default(),
+            followed: Mutex::default(),
             handing: Mutex::default(),
             watching: AtomicBool::new(false),
             succeeding: AtomicBool::new(false),
@@ -171,7 +174,7 @@ impl Core {
             *state = State::Between(None);
         }
         drop(state);
-        client.close();
+        client.part();
     }
 
     /// Asks whoever owns the vault, again and again until there is an answer or the time is over. `local` may be asked
@@ -236,7 +239,7 @@ impl Core {
     pub(super) fn close(&self) {
         let _handing = lock(&self.handing);
         self.closing.store(true, Ordering::Release);
-        if let State::Client(client) = &*self.state() {
+        if let Some(client) = &*lock(&self.followed) {
             client.close();
         }
         self.wake();

@@ -293,7 +293,13 @@ impl Core {
     fn steward(self: &Arc<Self>, mut following: Option<(Arc<Client>, Events)>, mut handed: bool) {
         while !self.is_closing() {
             if let Some((client, mut events)) = following.take() {
+                *lock(&self.followed) = Some(Arc::clone(&client));
+                if self.is_closing() {
+                    // Who closes may have found nobody to part from.
+                    client.close();
+                }
                 handed = self.listen(&client, &mut events);
+                *lock(&self.followed) = None;
                 self.lost(&client);
                 continue;
             }
@@ -308,6 +314,13 @@ impl Core {
     fn listen(self: &Arc<Self>, client: &Arc<Client>, events: &mut Events) -> bool {
         loop {
             match events.next(client) {
+                News::Farewell { handed } => return handed,
+                News::Died => {
+                    self.died.fetch_add(1, Ordering::AcqRel);
+                    return false;
+                }
+                // What it still tells is read from the log of the next one, where nothing is missed.
+                _ if client.is_parted() => {}
                 News::Subscribed(state) => {
                     self.followers.catch_up(client, state.sequence);
                     client.changes_come();
@@ -327,11 +340,6 @@ impl Core {
                     if let Err(error) = without_signals(|| named.spawn(settle)) {
                         tracing::error!(target: "mirrordna::storage", %error, "no thread to wait for subscribers");
                     }
-                }
-                News::Farewell { handed } => return handed,
-                News::Died => {
-                    self.died.fetch_add(1, Ordering::AcqRel);
-                    return false;
                 }
             }
         }
