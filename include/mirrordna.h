@@ -1388,6 +1388,8 @@ mdna_status mdna_vault_actor(struct mdna_vault *vault, struct mdna_string *out_a
 
 /**
  * Where the log of a vault stands.
+ *
+ * Fails with `MDNA_LOCKED` when the process that owns the vault does not answer.
  */
 MDNA_MUST_USE
 mdna_status mdna_vault_state(struct mdna_vault *vault, struct mdna_log_state *out_state);
@@ -2261,8 +2263,9 @@ mdna_status mdna_view_export(struct mdna_view *view,
  * program that keeps the sequence of the last change that it has acted on misses none when it begins at the next one.
  * `user_data` may be NULL; it is used on a thread of the library. End the watch with `mdna_watch_free()`.
  *
- * Fails with `MDNA_NULL_POINTER` when `callback` is NULL. When the process that owns the vault does not answer, changes
- * come once it does; a watch that has to read the log meanwhile ends with `MDNA_LOCKED`.
+ * Fails with `MDNA_NULL_POINTER` when `callback` is NULL, and with `MDNA_LOCKED` when the process that owns the vault does
+ * not answer. When it stops answering later, changes come once it does; a watch that has to read the log meanwhile
+ * ends with `MDNA_LOCKED`.
  */
 MDNA_MUST_USE
 mdna_status mdna_watch_start(struct mdna_vault *vault,

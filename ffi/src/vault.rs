@@ -333,6 +333,8 @@ pub unsafe extern "C" fn mdna_vault_actor(vault: *mut mdna_vault, out_actor: *mu
 }
 
 /// Where the log of a vault stands.
+///
+/// Fails with `MDNA_LOCKED` when the process that owns the vault does not answer.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mdna_vault_state(vault: *mut mdna_vault, out_state: *mut mdna_log_state) -> mdna_status {
     // SAFETY: the caller keeps what the header says of handles and outputs.

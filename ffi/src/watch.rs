@@ -103,8 +103,9 @@ impl Subscriber for Signal {
 /// program that keeps the sequence of the last change that it has acted on misses none when it begins at the next one.
 /// `user_data` may be NULL; it is used on a thread of the library. End the watch with `mdna_watch_free()`.
 ///
-/// Fails with `MDNA_NULL_POINTER` when `callback` is NULL. When the process that owns the vault does not answer, changes
-/// come once it does; a watch that has to read the log meanwhile ends with `MDNA_LOCKED`.
+/// Fails with `MDNA_NULL_POINTER` when `callback` is NULL, and with `MDNA_LOCKED` when the process that owns the vault does
+/// not answer. When it stops answering later, changes come once it does; a watch that has to read the log meanwhile
+/// ends with `MDNA_LOCKED`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mdna_watch_start(
     vault: *mut mdna_vault,
