@@ -224,12 +224,13 @@ fn what_waits_for_a_restore_gets_nowhere() {
         for n in 0..300 {
             fs::write(mount.path(&format!("artifacts/{n}")), "small").unwrap();
         }
+        let open = || File::options().write(true).open(mount.path("artifacts/large")).unwrap();
+        let writers = [open(), open(), open(), open()];
+        // At least this the restore has to undo.
+        writers[0].write_all_at(&[b'B'; BLOCK], 0).unwrap();
         thread::scope(|scope| {
-            for writer in 0..4 {
-                let mount = &mount;
+            for (mut at, file) in (0..).zip(&writers) {
                 scope.spawn(move || {
-                    let file = File::options().write(true).open(mount.path("artifacts/large")).unwrap();
-                    let mut at = writer;
                     // Until it is told.
                     while file.write_all_at(&[b'B'; BLOCK], at * BLOCK as u64).and_then(|()| file.sync_data()).is_ok() {
                         at = (at + 97) % 2_048;
@@ -287,7 +288,8 @@ fn a_restore_and_who_syncs_directories_do_not_wait_for_each_other() {
                     if done.load(Ordering::Relaxed) {
                         return;
                     }
-                    fs::write(mount.path(&format!("artifacts/dir/{worker} {n}")), "x").unwrap();
+                    // The file may be gone between opening and writing.
+                    let _ = fs::write(mount.path(&format!("artifacts/dir/{worker} {n}")), "x");
                     File::open(mount.path("artifacts/dir")).unwrap().sync_all().unwrap();
                 }
             });
