@@ -64,8 +64,8 @@ for target in "${targets[@]}"; do
     while left=$((end - SECONDS)) && ((left > 0)); do
         "$fuzzer" -max_total_time="$left" -timeout=30 -rss_limit_mb=4096 -dict="$FUZZ_DIR/words" -print_final_stats=1 \
             -artifact_prefix="$FUZZ_DIR/failed/$target-" "$found" "$corpus" && break
-        # LeakSanitizer may look while a thread begins, and miss it with all that it holds (google/sanitizers#757). What leaks
-        # does so every time.
+        # LeakSanitizer can miss a thread that is alive, and then takes what that one holds for lost (as in google/sanitizers#757).
+        # What leaks does so every time.
         leak=$(find "$FUZZ_DIR/failed" -name "$target-leak-*" -print -quit)
         [[ -n "$leak" ]] && "$fuzzer" -runs=1000 "$leak" || exit 1
         echo "$leak does not leak when it is run 1,000 times" >&2
