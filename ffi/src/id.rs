@@ -58,7 +58,8 @@ pub unsafe extern "C" fn mdna_id_new(
 }
 
 /// The id of an event: of its time to the second, and a number that no other event of this second has. `timestamp` is
-/// its time (RFC 3339), and may be NULL for now. `out_id` gets the id, to be freed with `mdna_string_free()`.
+/// its time (RFC 3339), and may be NULL for the present time. `out_id` gets the id, to be freed with
+/// `mdna_string_free()`.
 ///
 /// Fails with `MDNA_INVALID_ARGUMENT` for a time that is none.
 #[unsafe(no_mangle)]
@@ -77,8 +78,8 @@ pub unsafe extern "C" fn mdna_id_event(
 }
 
 /// The id of a reflection: of its agent, its time to the second, and a number that no other reflection of this agent
-/// and second has. `timestamp` is its time (RFC 3339), and may be NULL for now. `out_id` gets the id, to be freed with
-/// `mdna_string_free()`. An agent whose id is no id makes one that is none; see `mdna_id_check()`.
+/// and second has. `timestamp` is its time (RFC 3339), and may be NULL for the present time. `out_id` gets the id, to
+/// be freed with `mdna_string_free()`. An agent whose id is no id makes one that is none; see `mdna_id_check()`.
 ///
 /// Fails with `MDNA_INVALID_ARGUMENT` for a time that is none.
 #[unsafe(no_mangle)]

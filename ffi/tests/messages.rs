@@ -1,19 +1,6 @@
 //! What the library says is for programs, too: no message tells anybody to run the command.
 
-use std::path::Path;
-
-use crate::support::root;
-
-fn sources(dir: &Path, found: &mut Vec<std::path::PathBuf>) {
-    for entry in std::fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            sources(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(path);
-        }
-    }
-}
+use crate::support::{root, sources};
 
 /// Whether a line of a source names the command, or an option of it, in a text.
 fn names_the_command(line: &str) -> bool {

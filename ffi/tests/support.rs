@@ -79,3 +79,15 @@ pub(crate) fn installed(name: &str) -> bool {
     }
     found
 }
+
+/// All Rust sources below a folder.
+pub(crate) fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}

@@ -1,27 +1,15 @@
 //! docs/c-api.md says for every public operation of the library what it is in C.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::support::{read, root};
+use crate::support::{read, root, sources};
 
 /// Where the library is, and what it does for buckets and mounts.
 const SOURCES: [&str; 3] = ["src", "s3/src", "mount/src"];
 
 /// Modules of which the document speaks as a whole: what the rest of the library is made of.
 const WHOLES: [&str; 3] = ["artifacts", "storage", "tree"];
-
-/// All sources below a folder.
-fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            sources(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(path);
-        }
-    }
-}
 
 /// How functions of a source are called that belong to no type: in the modules of records, which have the same names for
 /// much, with their module.

@@ -6,6 +6,8 @@ mod content;
 mod crash;
 #[path = "../support/failing.rs"]
 mod failing;
+#[path = "../support/faulty_disk.rs"]
+mod faulty_disk;
 mod full;
 mod names;
 mod namespace;

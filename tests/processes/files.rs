@@ -1,18 +1,16 @@
 //! Artifacts as files from any process: the same whoever owns the vault, and across a change of owner.
 
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::path::Path;
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use mirrordna::Vault;
 use mirrordna::artifacts::{FileType, FsError, RenameFlags, Seek, SetAttributes};
 use mirrordna::files::{File, FileError, Files, OpenFile};
-use mirrordna::storage::{
-    DataFile, FileAccess, OpenOptions, Opening, Ownership, SharedStorage, StorageError, SystemFiles,
-};
+use mirrordna::storage::{OpenOptions, Ownership, SharedStorage, StorageError};
 
 use crate::child::Child;
+use crate::faulty_disk::{self, Disk};
 use crate::support::{Bed, options};
 
 fn error<T>(result: Result<T, FileError>) -> FsError {
@@ -274,64 +272,18 @@ fn a_sync_says_that_an_owner_died_with_what_was_written() {
     bed.assert_clean();
 }
 
-/// A disk to which nothing is written any more once it is broken.
-#[derive(Default)]
-struct Disk {
-    broken: AtomicBool,
-}
-
-struct OnDisk(Arc<dyn DataFile>, Arc<Disk>);
-
-impl DataFile for OnDisk {
-    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
-        self.0.read_at(bytes, offset)
-    }
-
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        if self.1.broken.load(Ordering::SeqCst) {
-            Err(io::Error::other("broken"))
-        } else {
-            self.0.write_at(bytes, offset)
-        }
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        self.0.sync()
-    }
-
-    fn size(&self) -> io::Result<u64> {
-        self.0.size()
-    }
-}
-
-struct OfDisk(Arc<Disk>);
-
-impl FileAccess for OfDisk {
-    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        SystemFiles.read(path)
-    }
-
-    fn write(&self, path: &Path, content: &[u8]) -> io::Result<()> {
-        SystemFiles.write(path, content)
-    }
-
-    fn open(&self, path: &Path, opening: Opening) -> io::Result<Arc<dyn DataFile>> {
-        Ok(Arc::new(OnDisk(SystemFiles.open(path, opening)?, Arc::clone(&self.0))))
-    }
-}
-
 /// An owner that ends and cannot store what others wrote is to them one that died.
 #[test]
 fn a_sync_says_that_an_owner_could_not_store_what_was_written() {
     let bed = Bed::new();
-    let disk = Arc::new(Disk::default());
-    let access = OpenOptions { files: Arc::new(OfDisk(Arc::clone(&disk))), ..OpenOptions::default() };
+    let disk = Arc::new(Disk { free: (1 << 30).into(), ..Disk::default() });
+    let access = OpenOptions { files: Arc::new(faulty_disk::Files(Arc::clone(&disk))), ..OpenOptions::default() };
     let shared = SharedStorage::open(&bed.vault(), &access, Ownership::Any, Arc::new(|_, _, _| Ok(()))).unwrap();
     let owner = Vault::over(Arc::new(shared), &options());
     let vault = bed.open();
     let files = vault.files();
     let mut file = open(&files, "file", &WRITE);
-    disk.broken.store(true, Ordering::SeqCst);
+    disk.free.store(0, Ordering::Relaxed);
     // So little waits in memory, and so much is not written beside the row that names it.
     file.write_all(&vec![7; 30_000]).unwrap();
     drop(owner);

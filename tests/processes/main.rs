@@ -7,6 +7,8 @@ mod callers;
 mod child;
 #[path = "../support/disk.rs"]
 mod disk;
+#[path = "../support/faulty_disk.rs"]
+mod faulty_disk;
 mod files;
 mod following;
 mod jobs;
